@@ -1,0 +1,32 @@
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Images and their classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Layout of the data set.
+    pub format: Format,
+    /// Folder of the data set, relative to the pipeline file. Not needed for `synthetic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// Height and width of an image in pixels.
+    #[serde(default = "default_image_size")]
+    pub image_size: usize,
+}
+
+fn default_image_size() -> usize {
+    84
+}
+
+/// Layout of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Glyphs of procedural alphabets, drawn once by `fsct` itself.
+    Synthetic,
+    /// Omniglot's `images_background_*/ALPHABET/characterNN/NNNN_DD.png`, as zips or folders.
+    Omniglot,
+}

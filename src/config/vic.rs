@@ -1,0 +1,109 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Variance, invariance and covariance regularisation of the support features.
+///
+/// A preset fills whatever is not written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vic {
+    /// Where values that are not written come from.
+    pub preset: VicPreset,
+    /// Variance hinge.
+    pub variance: Variance,
+    /// Distance of support features to their prototype.
+    pub invariance: Invariance,
+    /// Covariance between features.
+    pub covariance: Covariance,
+    /// Weights that follow training.
+    pub dynamic: Dynamic,
+    /// The same terms on the transformer's output.
+    pub on_attention: OnAttention,
+}
+
+/// Where VIC values that are not written come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VicPreset {
+    /// Every term does something (after ProFONet and VICReg).
+    #[default]
+    Profonet,
+    /// The numbers of the reference code.
+    Reference,
+}
+
+/// Variance hinge: mean over features of `relu(target − std)`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Variance {
+    /// Weight α.
+    pub weight: Option<f64>,
+    /// Standard deviation below which a feature is penalised.
+    pub target: Option<f64>,
+    /// Added to the variance before the root.
+    pub eps: Option<f64>,
+}
+
+/// Mean squared distance of the support features to their prototype.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Invariance {
+    /// Weight β.
+    pub weight: Option<f64>,
+}
+
+/// Sum of squared covariances between features.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Covariance {
+    /// Weight γ.
+    pub weight: Option<f64>,
+    /// How it is computed; both give the same number.
+    pub form: CovarianceForm,
+}
+
+/// How the covariance term is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CovarianceForm {
+    /// From the n×n Gram matrix of the samples: exact, and small.
+    #[default]
+    Gram,
+    /// From the d×d covariance matrix: 2.35 GiB at d = 25088.
+    Dense,
+}
+
+/// Weights that follow training.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dynamic {
+    /// Whether the weights move.
+    pub enabled: Option<bool>,
+    /// Share of the old weight kept at each step.
+    pub ema_decay: Option<f64>,
+    /// What moves them.
+    pub driven_by: DynamicDriver,
+}
+
+/// What moves the dynamic weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DynamicDriver {
+    /// The values of the loss terms, as in the reference.
+    #[default]
+    Loss,
+    /// The norms of their gradients at the features.
+    Gradient,
+}
+
+/// VIC on the transformer's output.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnAttention {
+    /// Whether it is added to the loss.
+    pub enabled: bool,
+    /// Factor on its terms.
+    pub scale: Option<f64>,
+    /// Cut its gradient, as the reference does.
+    pub detach: Option<bool>,
+}

@@ -1,0 +1,1 @@
+//! Images → episodes. Knows [`crate::config`], never `burn`.

@@ -1,0 +1,11 @@
+//! Declarative few-shot training that fits the GPU you have.
+//!
+//! ```text
+//! YAML text → config (spans, all faults at once) → plan (resolved; stages in order; bytes) → graph (Burn) → run (events) → report
+//! ```
+//!
+//! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
+//! import `burn`, [`report`] only consumes the events that [`run`] emits.
+
+pub mod config;
+pub mod data;
