@@ -1,1 +1,3 @@
+//! The `fsct` command.
+
 fn main() {}
