@@ -9,3 +9,6 @@
 
 pub mod config;
 pub mod data;
+pub mod loss;
+pub mod model;
+pub mod stage;

@@ -17,7 +17,12 @@ pub struct Optimizer {
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self { kind: OptimizerKind::Adamw, learning_rate: 1e-3, weight_decay: 1e-5, momentum: 0.9 }
+        Self {
+            kind: OptimizerKind::Adamw,
+            learning_rate: 1e-3,
+            weight_decay: 1e-5,
+            momentum: 0.9,
+        }
     }
 }
 

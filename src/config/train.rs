@@ -13,7 +13,10 @@ pub struct Train {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 50, episodes_per_epoch: 200 }
+        Self {
+            epochs: 50,
+            episodes_per_epoch: 200,
+        }
     }
 }
 
@@ -43,7 +46,10 @@ pub struct Test {
 
 impl Default for Test {
     fn default() -> Self {
-        Self { episodes: 600, checkpoint: Checkpoint::Best }
+        Self {
+            episodes: 600,
+            checkpoint: Checkpoint::Best,
+        }
     }
 }
 
