@@ -9,6 +9,13 @@
 
 pub mod config;
 pub mod data;
+pub mod device;
+pub mod graph;
 pub mod loss;
 pub mod model;
+pub mod plan;
 pub mod stage;
+
+#[cfg(feature = "counting-allocator")]
+#[global_allocator]
+static ALLOCATOR: device::allocator::CountingAllocator = device::allocator::CountingAllocator;

@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
@@ -229,7 +230,7 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
 
     let mut step = Backward {
         objective: Objective { vic },
-        embedding: Box::new(Plain),
+        embedding: Rc::new(Plain),
     };
     let mut state = StageState::default();
     for (index, expected) in fixture.index["steps"]

@@ -52,6 +52,36 @@ pub struct VicValues {
     pub weights: VicWeights,
 }
 
+impl Terms {
+    /// Mean over episodes; the weights are those of the last.
+    pub fn mean(episodes: &[Self]) -> Self {
+        let count = episodes.len().max(1) as f64;
+        let mean = |value: fn(&Self) -> f64| episodes.iter().map(value).sum::<f64>() / count;
+        let mean_vic = |value: fn(&VicValues) -> f64| {
+            episodes
+                .iter()
+                .filter_map(|terms| terms.vic.as_ref())
+                .map(value)
+                .sum::<f64>()
+                / count
+        };
+        Self {
+            loss: mean(|terms| terms.loss),
+            cross_entropy: mean(|terms| terms.cross_entropy),
+            accuracy: mean(|terms| terms.accuracy),
+            vic: episodes
+                .last()
+                .and_then(|terms| terms.vic)
+                .map(|last| VicValues {
+                    variance: mean_vic(|vic| vic.variance),
+                    invariance: mean_vic(|vic| vic.invariance),
+                    covariance: mean_vic(|vic| vic.covariance),
+                    weights: last.weights,
+                }),
+        }
+    }
+}
+
 /// What is minimised: cross-entropy, and with ProFOCT the VIC terms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {

@@ -116,6 +116,21 @@ impl FewShotNet {
         self.head.forward(support, query, shape)
     }
 
+    /// Values that training moves; running statistics are not among them.
+    pub fn trained_parameters(&self) -> usize {
+        struct Count(usize);
+        impl burn::module::ModuleVisitor for Count {
+            fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+                if param.val().is_require_grad() {
+                    self.0 += param.val().shape().num_elements();
+                }
+            }
+        }
+        let mut count = Count(0);
+        self.visit(&mut count);
+        count.0
+    }
+
     /// Applies the batch statistics of one forward pass to the running statistics.
     pub fn update_running(&mut self, moments: &[Moments]) {
         let norms = self.backbone.norms_mut();

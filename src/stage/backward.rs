@@ -5,6 +5,8 @@
 //! backbone, in whatever pieces its memory optimisation likes (GradCache, arXiv 2101.06983). The
 //! head's activations are gone before the backbone's backward pass starts.
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 
 use super::embed::Embed;
@@ -20,7 +22,7 @@ pub struct Backward {
     /// What is minimised.
     pub objective: Objective,
     /// How the backbone is passed, and passed back.
-    pub embedding: Box<dyn Embed>,
+    pub embedding: Rc<dyn Embed>,
 }
 
 impl Step<Episode> for Backward {

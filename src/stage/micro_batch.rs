@@ -9,6 +9,8 @@
 //! memory: {accumulation_steps: 4, accumulation_unit: queries}
 //! ```
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape};
@@ -20,7 +22,7 @@ pub struct MicroBatch {
     /// Micro-batches an episode.
     pub steps: usize,
     /// How each is embedded when it is run again with a tape.
-    pub inner: std::rc::Rc<dyn Embed>,
+    pub inner: Rc<dyn Embed>,
 }
 
 impl Embed for MicroBatch {
@@ -61,7 +63,7 @@ impl Embed for MicroBatch {
 struct MicroBatchTape {
     parts: Parts,
     images: Tensor<4>,
-    inner: std::rc::Rc<dyn Embed>,
+    inner: Rc<dyn Embed>,
 }
 
 impl Tape for MicroBatchTape {

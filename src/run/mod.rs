@@ -1,0 +1,14 @@
+//! Training and testing: a loop that reads top to bottom, and what makes it survive.
+
+pub mod checkpoint;
+pub mod evaluate;
+pub mod events;
+pub mod folder;
+pub mod statistics;
+pub mod trainer;
+
+mod error;
+mod interrupt;
+
+pub use error::RunError;
+pub use interrupt::Interrupt;
