@@ -6,6 +6,7 @@ pub mod events;
 pub mod folder;
 pub mod statistics;
 pub mod trainer;
+pub mod whole;
 
 mod error;
 mod interrupt;
