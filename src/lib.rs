@@ -7,5 +7,9 @@
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
 //! import `burn`, [`report`] only consumes the events that [`run`] emits.
 
+pub mod cli;
 pub mod config;
 pub mod data;
+mod error;
+
+pub use error::{Error, Failure};
