@@ -7,14 +7,20 @@
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
 //! import `burn`, [`report`] only consumes the events that [`run`] emits.
 
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+mod error;
 pub mod graph;
 pub mod loss;
 pub mod model;
 pub mod plan;
+pub mod report;
+pub mod run;
 pub mod stage;
+
+pub use error::{Error, Failure};
 
 #[cfg(feature = "counting-allocator")]
 #[global_allocator]

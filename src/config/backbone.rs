@@ -20,6 +20,13 @@ pub enum BackboneKind {
 }
 
 impl BackboneKind {
+    /// Least height and width of an image in pixels: four halvings must leave one.
+    pub fn min_image_size(self) -> usize {
+        match self {
+            Self::Conv4 | Self::Conv4s => 16,
+        }
+    }
+
     /// Channels that the backbone reads: 1 or 3.
     pub fn channels(self) -> usize {
         match self {

@@ -5,11 +5,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Episode {
-    /// Classes an episode.
+    /// Classes in an episode, 2 or more. Papers report 5.
+    #[schemars(range(min = 2, max = 1000))]
     pub n_way: usize,
-    /// Support images a class.
+    /// Support images of each class: what the model learns the class from. Papers report 1 and 5.
+    #[schemars(range(min = 1, max = 1000))]
     pub k_shot: usize,
-    /// Query images a class.
+    /// Query images of each class: what the model is asked about.
+    ///
+    /// Fewer queries save activation memory and make the gradient noisier.
+    #[schemars(range(min = 1, max = 1000))]
     pub n_query: usize,
 }
 

@@ -6,16 +6,30 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
     /// Micro-batches before one optimizer step.
+    ///
+    /// What it saves depends on `accumulation_unit`. Costs some time, as smaller batches fill a
+    /// device less.
+    #[schemars(range(min = 1, max = 100_000))]
     pub accumulation_steps: usize,
-    /// What a micro-batch is.
+    /// What a micro-batch is: a whole episode, or a part of one.
     pub accumulation_unit: AccumulationUnit,
-    /// Automatic mixed precision.
+    /// Automatic mixed precision: convolutions and matrix products in 16 bits.
+    ///
+    /// Saves up to half of the activations, and time where the device has 16-bit units. Costs time
+    /// on a CPU. Weights, normalisation, losses and the optimizer stay in f32; gradients differ by
+    /// up to a percent.
     pub amp: Amp,
-    /// Factor on the loss that keeps f16 gradients above underflow.
+    /// Factor on the loss that keeps f16 gradients above underflow: `dynamic`, or a number above 0.
+    ///
+    /// Only `amp: f16` needs one. Gradients are divided by it before they are used.
     pub loss_scale: LossScale,
     /// Return cached memory to the device every this many steps; 0 = never.
+    ///
+    /// Saves what the allocator holds and does not use, on a GPU. Costs a little time each time.
+    /// Results do not change.
+    #[schemars(range(max = 1_000_000))]
     pub clear_cache_every: usize,
-    /// Return cached memory to the device after each epoch.
+    /// Return cached memory to the device after each epoch. Results do not change.
     pub clear_cache_after_epoch: bool,
 }
 
@@ -65,5 +79,5 @@ pub enum LossScale {
     Dynamic,
     /// A constant.
     #[serde(untagged)]
-    Fixed(f64),
+    Fixed(#[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e30))] f64),
 }

@@ -7,21 +7,25 @@ use super::Vic;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// Method.
+    /// Which method.
     pub kind: MethodKind,
     /// Attention between prototypes and queries.
     #[serde(default)]
     pub attention: Attention,
-    /// Transformer blocks.
+    /// Transformer blocks after each other.
+    #[schemars(range(min = 1, max = 64))]
     #[serde(default = "default_depth")]
     pub depth: usize,
     /// Attention heads.
+    #[schemars(range(min = 1, max = 256))]
     #[serde(default = "default_heads")]
     pub heads: usize,
-    /// Width of a head.
+    /// Width of an attention head in features.
+    #[schemars(range(min = 1, max = 4096))]
     #[serde(default = "default_dim_head")]
     pub dim_head: usize,
-    /// Hidden width of the feed-forward block.
+    /// Hidden width of the feed-forward block in features.
+    #[schemars(range(min = 1, max = 65_536))]
     #[serde(default = "default_mlp_dim")]
     pub mlp_dim: usize,
     /// Last layer.

@@ -1,24 +1,36 @@
 //! Text → [`Pipeline`]. Never imports `burn`.
 
 mod backbone;
+mod check;
 mod data;
 mod device;
 mod episode;
+mod fault;
+mod load;
 mod memory;
 mod method;
 mod optimizer;
 mod pipeline;
+mod schema;
+mod shape;
+mod source;
+mod suggest;
 mod train;
+mod tree;
 mod vic;
 
 pub use backbone::{Backbone, BackboneKind};
 pub use data::{Data, Format};
 pub use device::DeviceSpec;
 pub use episode::Episode;
+pub use fault::{Fault, FaultKind, FaultReport, Faults};
+pub use load::{Loaded, Origin, Overrides, load, load_str};
 pub use memory::{AccumulationUnit, Amp, LossScale, Memory};
 pub use method::{Attention, Classifier, Method, MethodKind};
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use pipeline::Pipeline;
+pub use schema::{VERSION, schema, schema_text};
+pub use source::{Source, SourceKind, Span};
 pub use train::{Checkpoint, Test, Train, Validate};
 pub use vic::{
     Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,

@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 pub struct Optimizer {
     /// Algorithm.
     pub kind: OptimizerKind,
-    /// Learning rate.
+    /// Learning rate, above 0.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub learning_rate: f64,
-    /// Weight decay.
+    /// Weight decay: the pull of the weights towards 0.
+    #[schemars(range(min = 0, max = 1000))]
     pub weight_decay: f64,
-    /// Momentum; `sgd` only.
+    /// Momentum, from 0 to below 1; `sgd` only.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
 }
 

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    schema::VERSION,
     Backbone, Data, DeviceSpec, Episode, Memory, Method, Optimizer, Test, Train, Validate,
 };
 
@@ -10,15 +11,26 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     /// Version of this file format.
+    ///
+    /// A program that reads only older versions says so instead of guessing.
+    #[schemars(range(min = 1, max = VERSION))]
     #[serde(default = "one")]
     pub version: u32,
-    /// Name of the pipeline; run folders start with it.
+    /// Name of the pipeline; the folder of a run starts with it.
+    ///
+    /// Up to 100 characters, without `/`, `\`, `:` and a leading dot or space.
+    #[schemars(regex(pattern = "^[^./\\\\:\\s][^/\\\\:\\r\\n\\t]{0,99}$"), extend("format" = "name", "examples" = ["omniglot-5way-1shot"]))]
     #[serde(default = "Pipeline::default_name")]
     pub name: String,
-    /// Seed of everything random: weights, episodes, augmentation.
+    /// Seed of everything random: initial weights, episodes, synthetic glyphs.
+    ///
+    /// The same seed on the same machine gives the same metrics, to the bit on the CPU.
     #[serde(default = "Pipeline::default_seed")]
     pub seed: u64,
-    /// Where to compute.
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    ///
+    /// `auto` takes the GPU when it is compiled in and present, else the CPU. `cuda` is the first
+    /// GPU, `cuda:1` the second.
     #[serde(default)]
     pub device: DeviceSpec,
     /// Images and their classes.
@@ -48,6 +60,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The resolved pipeline as YAML, every key written out; loading it gives the same pipeline.
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(self).expect("scalars and mappings with string keys are YAML")
+    }
+
     fn default_name() -> String {
         "fsct".into()
     }

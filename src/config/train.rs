@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// Epochs.
+    /// Epochs: how often validation, a checkpoint and a line of progress come.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub epochs: usize,
-    /// Episodes an epoch.
+    /// Training episodes in an epoch.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub episodes_per_epoch: usize,
 }
 
@@ -24,7 +26,8 @@ impl Default for Train {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Validate {
-    /// Episodes; 0 = no validation.
+    /// Validation episodes after each epoch; 0 = no validation.
+    #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
 }
 
@@ -38,7 +41,8 @@ impl Default for Validate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Test {
-    /// Episodes; 0 = no test.
+    /// Test episodes; 0 = no test. The interval of the mean accuracy narrows with their root.
+    #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
     /// Which checkpoint is tested.
     pub checkpoint: Checkpoint,

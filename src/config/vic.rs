@@ -36,11 +36,14 @@ pub enum VicPreset {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Variance {
-    /// Weight α.
+    /// Weight α of the term.
+    #[schemars(range(min = 0, max = 1e9))]
     pub weight: Option<f64>,
     /// Standard deviation below which a feature is penalised.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9))]
     pub target: Option<f64>,
-    /// Added to the variance before the root.
+    /// Added to the variance before the root, so that its gradient is finite.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub eps: Option<f64>,
 }
 
@@ -48,7 +51,8 @@ pub struct Variance {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Invariance {
-    /// Weight β.
+    /// Weight β of the term.
+    #[schemars(range(min = 0, max = 1e9))]
     pub weight: Option<f64>,
 }
 
@@ -56,7 +60,8 @@ pub struct Invariance {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Covariance {
-    /// Weight γ.
+    /// Weight γ of the term.
+    #[schemars(range(min = 0, max = 1e9))]
     pub weight: Option<f64>,
     /// How it is computed; both give the same number.
     pub form: CovarianceForm,
@@ -79,7 +84,8 @@ pub enum CovarianceForm {
 pub struct Dynamic {
     /// Whether the weights move.
     pub enabled: Option<bool>,
-    /// Share of the old weight kept at each step.
+    /// Share of the old weight kept at each step, from 0 to below 1.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub ema_decay: Option<f64>,
     /// What moves them.
     pub driven_by: DynamicDriver,
@@ -103,6 +109,7 @@ pub struct OnAttention {
     /// Whether it is added to the loss.
     pub enabled: bool,
     /// Factor on its terms.
+    #[schemars(range(min = 0, max = 1e9))]
     pub scale: Option<f64>,
     /// Cut its gradient, as the reference does.
     pub detach: Option<bool>,

@@ -1,0 +1,62 @@
+//! The `fsct` command line: one file a subcommand.
+
+mod render_faults;
+mod schema;
+mod validate;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+pub use render_faults::{print_error, print_faults};
+
+use crate::{
+    Error,
+    config::{Loaded, Overrides, load},
+};
+
+/// Declarative few-shot training that fits the GPU you have.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands, in the order in which a user meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check pipeline files without running them
+    Validate(validate::Validate),
+    /// Print the JSON schema of pipeline files
+    Schema(schema::Schema),
+}
+
+/// A pipeline file and what is laid over it; the same for every command that takes a pipeline.
+#[derive(Debug, Clone, Args)]
+pub struct PipelineArgs {
+    /// Pipeline file
+    pub pipeline: PathBuf,
+    /// Lay a value over the file: `--set memory.amp=f16`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl PipelineArgs {
+    /// Loads it with this process's environment; warnings go to standard error.
+    pub fn load(&self) -> Result<Loaded, Error> {
+        let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
+        print_faults(&loaded.warnings);
+        Ok(loaded)
+    }
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::Validate(command) => command.run(),
+            Command::Schema(command) => command.run(),
+        }
+    }
+}

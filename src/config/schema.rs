@@ -1,0 +1,114 @@
+//! The types → `schemas/pipeline.schema.json`.
+//!
+//! Draft-07, which editors and CI checkers support best, with every subschema inlined: a hover then
+//! shows the key's own description, and a checker names the key rather than a definition.
+
+use std::sync::LazyLock;
+
+use schemars::{
+    Schema,
+    generate::SchemaSettings,
+    transform::{Transform, transform_subschemas},
+};
+use serde_json::{Value, json};
+
+use super::Pipeline;
+
+/// Version of the file format that this program reads; `version` in a pipeline.
+pub const VERSION: u32 = 1;
+
+/// Identity of the schema; changes when a pipeline that was valid no longer is.
+const ID: &str = "https://fsct.dev/schemas/v1/pipeline.schema.json";
+
+/// The schema of a pipeline file.
+pub fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
+    &SCHEMA
+}
+
+/// The schema as it is kept in `schemas/`.
+pub fn schema_text() -> String {
+    format!("{:#}\n", schema())
+}
+
+fn generate() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let generator = settings.with_transform(Plain).into_generator();
+    let Value::Object(generated) = generator.into_root_schema_for::<Pipeline>().to_value() else {
+        return Value::Bool(true);
+    };
+    let mut schema = serde_json::Map::new();
+    schema.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
+    schema.insert("$id".into(), json!(ID));
+    schema.insert("title".into(), json!("fsct pipeline"));
+    schema.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
+    Value::Object(schema)
+}
+
+/// Says the same in the words that editors and checkers know best.
+#[derive(Debug, Clone)]
+struct Plain;
+
+impl Transform for Plain {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        merge_choices(schema);
+        // Rust's number formats mean nothing to a YAML author.
+        if schema.get("format").and_then(Value::as_str).is_some_and(is_rust_format) {
+            schema.remove("format");
+        }
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            *text = unwrap_lines(text);
+        }
+    }
+}
+
+fn is_rust_format(format: &str) -> bool {
+    format.starts_with("uint") || format.starts_with("int") || matches!(format, "double" | "float")
+}
+
+/// Paragraphs of a doc comment lose their line breaks; lists and blank lines keep them.
+fn unwrap_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let line = line.trim_end();
+        let breaks = out.is_empty() || out.ends_with('\n') || line.is_empty() || line.starts_with("- ");
+        if !out.is_empty() {
+            out.push(if breaks { '\n' } else { ' ' });
+        }
+        if line.is_empty() && !out.ends_with('\n') {
+            out.push('\n');
+        }
+        out.push_str(line);
+    }
+    out
+}
+
+/// `oneOf: [{const, description}…]` → `enum`, with the descriptions in `enumDescriptions` for
+/// editors and in the description for everyone: checkers then print the choices.
+fn merge_choices(schema: &mut Schema) {
+    let Some(Value::Array(variants)) = schema.get("oneOf") else { return };
+    let choices: Option<Vec<(Value, String)>> = variants
+        .iter()
+        .map(|variant| {
+            let value = variant.get("const")?.clone();
+            let description = variant.get("description").and_then(Value::as_str).unwrap_or("");
+            Some((value, description.to_owned()))
+        })
+        .collect();
+    let Some(choices) = choices else { return };
+    schema.remove("oneOf");
+    schema.insert("type".into(), json!("string"));
+    schema.insert("enum".into(), choices.iter().map(|(value, _)| value.clone()).collect());
+    schema.insert("enumDescriptions".into(), choices.iter().map(|(_, text)| text.clone()).collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_unwrapped_and_lists_are_not() {
+        assert_eq!(unwrap_lines("a\nb\n\nc\n- d\n- e"), "a b\n\nc\n- d\n- e");
+    }
+}

@@ -1,0 +1,554 @@
+//! Tree against schema: every key and value that cannot be right, at once.
+//!
+//! serde stops at the first error, so the tree is first read by the schema that the same types
+//! generate. What passes is handed to serde, which then has nothing left to say; and what fails
+//! here fails in an editor and in any schema checker too, by construction.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::{
+    fault::{Fault, FaultKind},
+    schema::schema,
+    source::Span,
+    suggest,
+    tree::{Node, Value, shorten},
+};
+
+/// What a value may be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// A mapping with these keys and no others.
+    Map(Vec<Field>),
+    /// A list.
+    List(Box<Shape>),
+    /// A whole number within bounds.
+    Int(Bounds),
+    /// A number within bounds.
+    Float(Bounds),
+    /// `true` or `false`.
+    Bool,
+    /// One of a few words.
+    Choice(Vec<String>),
+    /// Any string; `format` names the reader it must satisfy.
+    Text(Option<String>),
+    /// Nothing.
+    Null,
+    /// One of several shapes.
+    Any(Vec<Shape>),
+}
+
+/// A key of a mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What its value may be.
+    pub shape: Shape,
+    /// Whether it must be written.
+    pub required: bool,
+}
+
+/// Bounds of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Bounds {
+    /// Least value.
+    pub min: Option<f64>,
+    /// Greatest value.
+    pub max: Option<f64>,
+    /// The value must be greater than this.
+    pub above: Option<f64>,
+    /// The value must be less than this.
+    pub below: Option<f64>,
+}
+
+/// The shape of a pipeline.
+pub fn shape() -> &'static Shape {
+    static SHAPE: LazyLock<Shape> = LazyLock::new(|| compile(schema()));
+    &SHAPE
+}
+
+/// Reads the tree; what is wrong goes to `faults`, and `None` says that something was.
+pub fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Json> {
+    let before = faults.len();
+    let mut reader = Reader { faults };
+    let json = reader.read(shape(), node, "", &node.span);
+    (faults.len() == before).then_some(json)
+}
+
+fn compile(schema: &Json) -> Shape {
+    if let Some(Json::Array(choices)) = schema.get("enum") {
+        return Shape::Choice(choices.iter().filter_map(Json::as_str).map(Into::into).collect());
+    }
+    if let Some(Json::String(only)) = schema.get("const") {
+        return Shape::Choice(vec![only.clone()]);
+    }
+    for of in ["anyOf", "oneOf"] {
+        if let Some(Json::Array(shapes)) = schema.get(of) {
+            return Shape::Any(shapes.iter().map(compile).collect());
+        }
+    }
+    if let Some(Json::Array(all)) = schema.get("allOf")
+        && let [only] = all.as_slice()
+    {
+        return compile(only);
+    }
+    if let Some(Json::Array(types)) = schema.get("type") {
+        let alone = |kind: &Json| {
+            let mut schema = schema.clone();
+            schema["type"] = kind.clone();
+            compile(&schema)
+        };
+        return Shape::Any(types.iter().map(alone).collect());
+    }
+    let number = |key: &str| schema.get(key).and_then(Json::as_f64);
+    let bounds = Bounds {
+        min: number("minimum"),
+        max: number("maximum"),
+        above: number("exclusiveMinimum"),
+        below: number("exclusiveMaximum"),
+    };
+    match schema.get("type").and_then(Json::as_str) {
+        Some("object") => Shape::Map(compile_fields(schema)),
+        Some("array") => Shape::List(Box::new(compile(&schema["items"]))),
+        Some("integer") => Shape::Int(bounds),
+        Some("number") => Shape::Float(bounds),
+        Some("boolean") => Shape::Bool,
+        Some("null") => Shape::Null,
+        _ => Shape::Text(schema.get("format").and_then(Json::as_str).map(Into::into)),
+    }
+}
+
+fn compile_fields(schema: &Json) -> Vec<Field> {
+    let Some(Json::Object(properties)) = schema.get("properties") else { return Vec::new() };
+    let required = schema.get("required").and_then(Json::as_array);
+    properties
+        .iter()
+        .map(|(name, schema)| Field {
+            name: name.clone(),
+            shape: compile(schema),
+            required: required.is_some_and(|keys| keys.iter().any(|key| key == name)),
+        })
+        .collect()
+}
+
+impl Shape {
+    /// The shape under a dotted path.
+    pub fn find(&self, path: &str) -> Option<&Shape> {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
+        let field = self.fields()?.iter().find(|field| field.name == first)?;
+        rest.map_or(Some(&field.shape), |rest| field.shape.find(rest))
+    }
+
+    /// The keys, where it can be a mapping.
+    pub fn fields(&self) -> Option<&[Field]> {
+        match self {
+            Self::Map(fields) => Some(fields),
+            Self::Any(shapes) => shapes.iter().find_map(Self::fields),
+            _ => None,
+        }
+    }
+
+    /// What is allowed, to follow "must be".
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Map(fields) => {
+                let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+                match names.as_slice() {
+                    [only] => format!("a mapping with the key `{only}`"),
+                    _ => format!("a mapping with keys such as {}", suggest::list(names.into_iter().take(3), "and")),
+                }
+            }
+            Self::List(_) => "a list".into(),
+            Self::Int(bounds) => format!("a whole number{}", bounds.describe()),
+            Self::Float(bounds) => format!("a number{}", bounds.describe()),
+            Self::Bool => "`true` or `false`".into(),
+            Self::Choice(words) => suggest::list(words.iter().map(String::as_str), "or"),
+            Self::Text(Some(format)) if format == "device" => {
+                "`auto`, `cpu`, `cuda` or `cuda:N`".into()
+            }
+            Self::Text(Some(format)) if format == "path" => "a path".into(),
+            Self::Text(Some(format)) if format == "name" => "a name for a folder".into(),
+            Self::Text(_) => "a string".into(),
+            Self::Null => "nothing".into(),
+            Self::Any(shapes) => {
+                let words: Vec<String> = shapes
+                    .iter()
+                    .filter(|shape| **shape != Self::Null)
+                    .map(Self::describe)
+                    .collect();
+                words.join(" or ")
+            }
+        }
+    }
+
+    fn admits_kind_of(&self, value: &Value) -> bool {
+        match self {
+            Self::Any(shapes) => shapes.iter().any(|shape| shape.admits_kind_of(value)),
+            Self::Map(_) => matches!(value, Value::Map(_)),
+            Self::List(_) => matches!(value, Value::List(_)),
+            Self::Int(_) | Self::Float(_) => matches!(value, Value::Int(_) | Value::Float(_)),
+            Self::Bool => matches!(value, Value::Bool(_)),
+            Self::Choice(_) | Self::Text(_) => matches!(value, Value::String(_)),
+            Self::Null => matches!(value, Value::Null),
+        }
+    }
+}
+
+impl Bounds {
+    fn admit(&self, value: f64) -> bool {
+        self.min.is_none_or(|min| value >= min)
+            && self.max.is_none_or(|max| value <= max)
+            && self.above.is_none_or(|above| value > above)
+            && self.below.is_none_or(|below| value < below)
+    }
+
+    fn describe(&self) -> String {
+        let low = self.min.map(|min| format!("at least {min}"));
+        let low = low.or(self.above.map(|above| format!("above {above}")));
+        let high = self.max.map(|max| format!("at most {max}"));
+        let high = high.or(self.below.map(|below| format!("below {below}")));
+        match (low, high) {
+            (None, None) => String::new(),
+            (Some(one), None) | (None, Some(one)) => format!(", {one}"),
+            (Some(low), Some(high)) => format!(", {low} and {high}"),
+        }
+    }
+}
+
+struct Reader<'a> {
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Json {
+        match (shape, &node.value) {
+            (Shape::Any(shapes), _) => return self.read_any(shape, shapes, node, path, key),
+            (Shape::Map(fields), Value::Map(_)) => return self.read_map(fields, node, path, key),
+            (Shape::List(item), Value::List(nodes)) => {
+                return nodes
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| self.read(item, node, &join(path, &index.to_string()), &node.span))
+                    .collect();
+            }
+            (Shape::Bool, Value::Bool(value)) => return (*value).into(),
+            (Shape::Null, Value::Null) => return Json::Null,
+            (Shape::Choice(words), Value::String(text)) if words.contains(text) => {
+                return text.clone().into();
+            }
+            (Shape::Int(bounds), Value::Int(value)) if bounds.admit(*value as f64) => {
+                if let Some(number) = Number::from_i128(*value) {
+                    return number.into();
+                }
+            }
+            // `2e2` is as whole a number as `200`, to YAML and to JSON schema alike.
+            (Shape::Int(bounds), Value::Float(value))
+                if value.fract() == 0.0 && value.abs() < 1e15 && bounds.admit(*value) =>
+            {
+                return (*value as i64).into();
+            }
+            (Shape::Float(bounds), Value::Int(value)) if bounds.admit(*value as f64) => {
+                return (*value as f64).into();
+            }
+            (Shape::Float(bounds), Value::Float(value)) if value.is_finite() && bounds.admit(*value) => {
+                return (*value).into();
+            }
+            (Shape::Text(format), Value::String(text)) => {
+                match check_text(format.as_deref(), text) {
+                    Ok(()) => return text.clone().into(),
+                    Err(help) => {
+                        self.push(
+                            self.value_fault(shape, node, path, key)
+                                .help(help.or_else(|| value_help(shape, node))),
+                        );
+                        return Json::Null;
+                    }
+                }
+            }
+            // A shell has no quotes left to say that a number or a boolean is meant as text.
+            (Shape::Text(_), Value::Int(_) | Value::Float(_) | Value::Bool(_))
+                if node.span.source.is_shell() =>
+            {
+                return node.span.text().into();
+            }
+            _ => {}
+        }
+        let fault = self.value_fault(shape, node, path, key);
+        let fault = fault.help(value_help(shape, node));
+        self.push(fault);
+        Json::Null
+    }
+
+    fn read_map(&mut self, fields: &[Field], node: &Node, path: &str, at: &Span) -> Json {
+        let Value::Map(entries) = &node.value else { return Json::Null };
+        let mut json = Map::new();
+        for (key, value) in entries {
+            let path = join(path, &key.name);
+            match fields.iter().find(|field| field.name == key.name) {
+                Some(field) => {
+                    let value = self.read(&field.shape, value, &path, &key.span);
+                    json.insert(key.name.clone(), value);
+                }
+                None => self.unknown(fields, entries, key, &path),
+            }
+        }
+        let missing = fields.iter().filter(|field| field.required && !json.contains_key(&field.name));
+        for field in missing {
+            // A misspelt key is reported as such, not also as missing.
+            let misspelt = entries.iter().any(|(key, _)| {
+                suggest::closest(&key.name, [field.name.as_str()]).is_some()
+                    && !fields.iter().any(|known| known.name == key.name)
+            });
+            if !misspelt {
+                self.missing(field, path, at);
+            }
+        }
+        Json::Object(json)
+    }
+
+    fn missing(&mut self, field: &Field, path: &str, at: &Span) {
+        let full = join(path, &field.name);
+        let message = match path {
+            "" => format!("the key `{}` is missing", field.name),
+            _ => format!("`{path}` lacks the key `{}`", field.name),
+        };
+        let at = match path {
+            "" => Span::new(&at.source, at.bytes.start..at.bytes.start),
+            _ => at.clone(),
+        };
+        let example = match &field.shape {
+            Shape::Map(fields) => {
+                let inner = fields.iter().filter(|field| field.required).map(|field| {
+                    format!("{}: {}", field.name, example(&field.shape))
+                });
+                format!("add `{}: {{{}}}`", field.name, inner.collect::<Vec<_>>().join(", "))
+            }
+            shape => format!("add `{}:` with {}", field.name, shape.describe()),
+        };
+        self.push(
+            Fault::new(FaultKind::MissingKey, full, Some(at), message)
+                .label(format!("`{}` belongs here", field.name))
+                .help(example),
+        );
+    }
+
+    fn unknown(
+        &mut self,
+        fields: &[Field],
+        entries: &[(super::tree::Key, Node)],
+        key: &super::tree::Key,
+        path: &str,
+    ) {
+        let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let place = if parent.is_empty() { "a pipeline".into() } else { format!("`{parent}`") };
+        let free = fields
+            .iter()
+            .map(|field| field.name.as_str())
+            .filter(|name| !entries.iter().any(|(other, _)| other.name == *name));
+        let help = if let Some(meant) = suggest::closest(&key.name, free) {
+            format!("did you mean `{meant}`?")
+        } else if let Some(home) = home_of(&key.name, parent) {
+            format!("`{}` belongs under `{home}`", key.name)
+        } else {
+            let names = fields.iter().map(|field| field.name.as_str());
+            format!("{place} has {}", suggest::list(names, "and"))
+        };
+        self.push(
+            Fault::new(
+                FaultKind::UnknownKey,
+                path,
+                Some(key.span.clone()),
+                format!("{place} has no key `{}`", shorten(&key.name)),
+            )
+            .label("unknown key")
+            .help(help),
+        );
+    }
+
+    fn read_any(
+        &mut self,
+        shape: &Shape,
+        shapes: &[Shape],
+        node: &Node,
+        path: &str,
+        key: &Span,
+    ) -> Json {
+        let mut attempts = Vec::new();
+        for alternative in shapes {
+            let mut faults = Vec::new();
+            let json = Reader { faults: &mut faults }.read(alternative, node, path, key);
+            if faults.is_empty() {
+                return json;
+            }
+            if alternative.admits_kind_of(&node.value) {
+                attempts.push(faults);
+            }
+        }
+        // One alternative of the right kind knows best what is wrong inside a mapping or a list.
+        if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
+            self.faults.extend(faults);
+        } else {
+            let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node));
+            self.push(fault);
+        }
+        Json::Null
+    }
+
+    fn value_fault(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Fault {
+        let allowed = shape.describe();
+        let name = if path.is_empty() { "a pipeline".to_owned() } else { format!("`{path}`") };
+        if node.value == Value::Null {
+            // Nothing is hard to point at: mark the key.
+            return Fault::new(
+                FaultKind::Value,
+                path,
+                Some(key.clone()),
+                if path.is_empty() { "the pipeline is empty".into() } else { format!("{name} has no value") },
+            )
+            .label(if path.is_empty() { "nothing here".into() } else { format!("expected {allowed}") });
+        }
+        Fault::new(
+            FaultKind::Value,
+            path,
+            Some(node.span.clone()),
+            format!("{name} must be {allowed}, not {}", node.describe()),
+        )
+        .label(kind_of(shape, node))
+    }
+
+    fn push(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+}
+
+/// What the marked text is.
+fn kind_of(shape: &Shape, node: &Node) -> String {
+    let numeric = shape.admits_kind_of(&Value::Int(0));
+    match &node.value {
+        Value::Int(_) | Value::Float(_) if numeric => "out of range".into(),
+        Value::String(_) if shape.admits_kind_of(&node.value) => "not one of these".into(),
+        Value::Null => "no value".into(),
+        Value::Bool(_) => "a boolean".into(),
+        Value::Int(_) | Value::Float(_) => "a number".into(),
+        Value::String(_) => "a string".into(),
+        Value::List(_) => "a list".into(),
+        Value::Map(_) => "a mapping".into(),
+    }
+}
+
+/// The next action for a value that does not fit.
+fn value_help(shape: &Shape, node: &Node) -> Option<String> {
+    let words = words(shape);
+    match &node.value {
+        Value::Null => {
+            return Some(match shape {
+                Shape::Map(_) => "give it keys, or remove it to take the defaults".into(),
+                _ => format!("write {}, or remove the key", shape.describe()),
+            });
+        }
+        Value::String(text) => {
+            if let Some(meant) = suggest::closest(text, words.iter().copied()) {
+                return Some(format!("did you mean `{meant}`?"));
+            }
+            if *shape == Shape::Bool {
+                return Some(match text.to_lowercase().as_str() {
+                    "yes" | "on" | "y" => "write `true`; YAML 1.2 reads this as a word".into(),
+                    "no" | "off" | "n" => "write `false`; YAML 1.2 reads this as a word".into(),
+                    _ => "write `true` or `false`".into(),
+                });
+            }
+            if shape.admits_kind_of(&Value::Int(0))
+                && let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>()
+            {
+                return Some(format!("write it without quotes and separators: `{number}`"));
+            }
+        }
+        Value::Bool(value) => {
+            let word = if *value { ["on", "true"] } else { ["off", "none"] };
+            if let Some(word) = word.iter().find(|word| words.contains(word)) {
+                return Some(format!("write `{word}`"));
+            }
+            if matches!(shape, Shape::Text(_)) {
+                return Some(format!("quote it: `\"{value}\"`"));
+            }
+        }
+        Value::Int(_) | Value::Float(_) if matches!(shape, Shape::Text(_)) => {
+            return Some(format!("quote it: `\"{}\"`", node.span.text()));
+        }
+        Value::List(items) => {
+            if let [only] = items.as_slice()
+                && shape.admits_kind_of(&only.value)
+            {
+                return Some("write the one value without brackets".into());
+            }
+        }
+        _ => {}
+    }
+    match shape {
+        Shape::Map(_) => Some("write its keys below it, indented".into()),
+        shape => Some(format!("write {}", shape.describe())),
+    }
+}
+
+fn words(shape: &Shape) -> Vec<&str> {
+    match shape {
+        Shape::Choice(words) => words.iter().map(String::as_str).collect(),
+        Shape::Any(shapes) => shapes.iter().flat_map(words_of).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn words_of(shape: &Shape) -> Vec<&str> {
+    words(shape)
+}
+
+fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
+    match format {
+        Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
+            let gpu = ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
+            Some(if gpu { "write `cuda`, or `cuda:N` for GPU number N" } else { "write `auto`" }.into())
+        }),
+        Some("name") => {
+            let mut chars = text.chars();
+            let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
+            let rest = chars.clone().count() < 100 && chars.all(|c| !"/\\:\r\n\t".contains(c));
+            let help = "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
+            if first && rest { Ok(()) } else { Err(Some(help.into())) }
+        }
+        Some("path") if text.is_empty() => Err(Some("write a path, or remove the key".into())),
+        _ => Ok(()),
+    }
+}
+
+fn example(shape: &Shape) -> String {
+    match shape {
+        Shape::Choice(words) => words.first().cloned().unwrap_or_default(),
+        _ => "…".into(),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The one mapping elsewhere that has a key of this name.
+fn home_of(name: &str, not: &str) -> Option<String> {
+    fn visit(shape: &Shape, path: &str, name: &str, found: &mut Vec<String>) {
+        for field in shape.fields().unwrap_or_default() {
+            if field.name == name {
+                found.push(path.to_owned());
+            }
+            visit(&field.shape, &join(path, &field.name), name, found);
+        }
+    }
+    let mut found = Vec::new();
+    visit(shape(), "", name, &mut found);
+    found.retain(|path| path != not);
+    match found.as_slice() {
+        [only] if !only.is_empty() => Some(only.clone()),
+        [only] if only.is_empty() => None,
+        _ => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! Texts that a pipeline is made of, and places in them.
+
+use std::{ops::Range, sync::Arc};
+
+/// A text that values come from: the pipeline file, an environment variable, a `--set`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Shown in diagnostics: the path as given, `environment` or `--set`.
+    pub name: String,
+    /// The whole text; lossy where the file is not UTF-8.
+    pub text: String,
+    /// What kind of text it is.
+    pub kind: SourceKind,
+}
+
+/// Kind of a [`Source`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// The pipeline file, or a text in its place.
+    File,
+    /// One environment variable, `NAME=value`.
+    Environment,
+    /// One `--set`, `key=value`.
+    Set,
+}
+
+impl Source {
+    /// A source of the given kind.
+    pub fn new(kind: SourceKind, name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), kind }
+    }
+
+    /// Line and column of a byte, both from 1; the column counts characters.
+    pub fn line_column(&self, byte: usize) -> (usize, usize) {
+        let before = &self.text[..floor_char_boundary(&self.text, byte)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+        (line, before[line_start..].chars().count() + 1)
+    }
+
+    /// Whether the text was typed in a shell rather than written in a file.
+    pub fn is_shell(&self) -> bool {
+        self.kind != SourceKind::File
+    }
+}
+
+/// A range of bytes in a [`Source`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The text.
+    pub source: Arc<Source>,
+    /// Its bytes.
+    pub bytes: Range<usize>,
+}
+
+impl Span {
+    /// A range, cut to the text.
+    pub fn new(source: &Arc<Source>, bytes: Range<usize>) -> Self {
+        let end = floor_char_boundary(&source.text, bytes.end);
+        let start = floor_char_boundary(&source.text, bytes.start.min(end));
+        Self { source: Arc::clone(source), bytes: start..end }
+    }
+
+    /// The text under it.
+    pub fn text(&self) -> &str {
+        &self.source.text[self.bytes.clone()]
+    }
+
+    /// Line and column of its first byte, from 1.
+    pub fn line_column(&self) -> (usize, usize) {
+        self.source.line_column(self.bytes.start)
+    }
+}
+
+fn floor_char_boundary(text: &str, byte: usize) -> usize {
+    let mut byte = byte.min(text.len());
+    while !text.is_char_boundary(byte) {
+        byte -= 1;
+    }
+    byte
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_lines_count_newlines() {
+        let source = Source::new(SourceKind::File, "x", "a: é\r\nbé: 1\n");
+        assert_eq!(source.line_column(0), (1, 1));
+        assert_eq!(source.line_column(source.text.find('1').unwrap_or(0)), (2, 5));
+        assert_eq!(source.line_column(10_000), (3, 1));
+    }
+
+    #[test]
+    fn spans_never_cut_a_character() {
+        let source = Arc::new(Source::new(SourceKind::File, "x", "é"));
+        assert_eq!(Span::new(&source, 1..99).text(), "é");
+        assert_eq!(Span::new(&source, 1..1).text(), "");
+    }
+}

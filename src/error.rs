@@ -1,0 +1,155 @@
+//! What can go wrong, and the exit code it gives.
+
+use std::{error::Error as StdError, fmt};
+
+use miette::Diagnostic;
+
+use crate::config::{Fault, Faults};
+
+/// Everything that ends a command early.
+#[derive(Debug)]
+pub enum Error {
+    /// The pipeline is invalid: exit code 1, or 2 where its file cannot be read.
+    Invalid(Faults),
+    /// The pipeline does not fit its memory budget: exit code 3.
+    DoesNotFit(Failure),
+    /// The user interrupted it: exit code 130.
+    Interrupted(Failure),
+    /// A check that was asked for did not pass, and its result is printed already: exit code 1.
+    Rejected,
+    /// Anything else: exit code 2.
+    Failed(Failure),
+}
+
+/// A failure without a place in a pipeline.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    help: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure with a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, source: None }
+    }
+
+    /// Sets what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Sets what it was caused by.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl Error {
+    /// Anything that is not the pipeline's fault.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(message))
+    }
+
+    /// Anything that is not the pipeline's fault, with what to do next.
+    pub fn failed_with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(message).help(help))
+    }
+
+    /// 1 invalid, 2 anything else, 3 does not fit, 130 interrupted.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Invalid(faults) if faults.is_unreadable() => 2,
+            Self::Invalid(_) | Self::Rejected => 1,
+            Self::Failed(_) => 2,
+            Self::DoesNotFit(_) => 3,
+            Self::Interrupted(_) => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &dyn StdError)
+    }
+}
+
+impl Diagnostic for Failure {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(faults) => faults.fmt(f),
+            Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
+                failure.fmt(f)
+            }
+            Self::Rejected => f.write_str("rejected"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
+                failure.source()
+            }
+            Self::Invalid(_) | Self::Rejected => None,
+        }
+    }
+}
+
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Self::Invalid(faults)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Invalid(fault.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FaultKind;
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let fault = |kind| Error::from(Fault::new(kind, "", None, ""));
+        assert_eq!(fault(FaultKind::Value).exit_code(), 1);
+        assert_eq!(fault(FaultKind::File).exit_code(), 2);
+        assert_eq!(Error::failed("").exit_code(), 2);
+        assert_eq!(Error::DoesNotFit(Failure::new("")).exit_code(), 3);
+        assert_eq!(Error::Interrupted(Failure::new("")).exit_code(), 130);
+    }
+}
