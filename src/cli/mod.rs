@@ -1,6 +1,8 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod eval;
 mod render_faults;
+mod run;
 mod schema;
 mod validate;
 
@@ -12,6 +14,7 @@ pub use render_faults::{print_error, print_faults};
 use crate::{
     Error,
     config::{Loaded, Overrides, load},
+    report::Verbosity,
 };
 
 /// Declarative few-shot training that fits the GPU you have.
@@ -21,11 +24,39 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How much is said.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How much a command says; the same for all of them.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Say only warnings and the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: a line a step
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+impl Output {
+    fn verbosity(self) -> Verbosity {
+        match self {
+            Self { quiet: true, .. } => Verbosity::Quiet,
+            Self { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
 }
 
 /// Subcommands, in the order in which a user meets them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Train and test a pipeline
+    Run(run::Run),
+    /// Test a trained model again
+    Eval(eval::Eval),
     /// Check pipeline files without running them
     Validate(validate::Validate),
     /// Print the JSON schema of pipeline files
@@ -55,6 +86,8 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Result<(), Error> {
         match self.command {
+            Command::Run(command) => command.run(self.output),
+            Command::Eval(command) => command.run(self.output),
             Command::Validate(command) => command.run(),
             Command::Schema(command) => command.run(),
         }

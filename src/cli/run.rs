@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Output;
+use super::{Output, print_faults};
 use crate::Error;
 use crate::config::{Overrides, Pipeline, load, load_str};
 use crate::data;
@@ -46,7 +46,7 @@ impl Run {
                 (pipeline, Some((folder, checkpoint)))
             }
             (Some(path), Some(resume)) => {
-                let pipeline = load(path, &overrides)?.into_absolute();
+                let pipeline = load_pipeline(path, &overrides)?;
                 let folder = match resume {
                     Some(folder) => RunFolder::open(folder),
                     None => RunFolder::newest(&self.runs, &pipeline.name)?,
@@ -55,7 +55,7 @@ impl Run {
                 same_training(&pipeline, &checkpoint, &folder.last())?;
                 (pipeline, Some((folder, checkpoint)))
             }
-            (Some(path), None) => (load(path, &overrides)?.into_absolute(), None),
+            (Some(path), None) => (load_pipeline(path, &overrides)?, None),
             (None, _) => {
                 return Err(RunError::Missing {
                     reason: "neither a pipeline nor a run to resume is given".into(),
@@ -66,6 +66,13 @@ impl Run {
         };
         execute(&pipeline, resumed, &self.runs, output)
     }
+}
+
+/// A pipeline with absolute paths, so that the run folder's copy means the same from anywhere.
+fn load_pipeline(path: &Path, overrides: &Overrides) -> Result<Pipeline, Error> {
+    let loaded = load(path, overrides)?;
+    print_faults(&loaded.warnings);
+    Ok(loaded.absolute())
 }
 
 /// The pipeline that a checkpoint was written with.

@@ -83,3 +83,16 @@ impl RunError {
         move |error| Self::File { doing, path, error }
     }
 }
+
+impl From<RunError> for crate::Error {
+    fn from(error: RunError) -> Self {
+        let mut failure = crate::Failure::new(error.to_string());
+        if let Some(help) = miette::Diagnostic::help(&error) {
+            failure = failure.help(help.to_string());
+        }
+        match error {
+            RunError::Interrupted { .. } => Self::Interrupted(failure),
+            _ => Self::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `fsct eval`: test a trained model again.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use clap::Args;
+use serde::Serialize;
+
+use super::run::{open_data, stored_pipeline};
+use super::Output;
+use crate::config::Overrides;
+use crate::data::{EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
+use crate::model::{EpisodeShape, FewShotNet};
+use crate::report::Verbosity;
+use crate::run::RunError;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::evaluate::{Answer, argmax, evaluate_episodes};
+use crate::run::folder::RunFolder;
+use crate::{Error, device, graph};
+
+/// Test a trained model again.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// A run's folder (its best checkpoint is tested, or the last where there is no best) or a
+    /// checkpoint file
+    #[arg(value_name = "RUN_OR_CHECKPOINT")]
+    pub run: PathBuf,
+    /// Classes to draw episodes from: base, val or novel
+    #[arg(long, default_value = "novel")]
+    pub split: Split,
+    /// How many episodes to draw, or a .jsonl file of episodes (docs/evaluating.md) [default: the
+    /// pipeline's test.episodes]
+    #[arg(long, value_name = "N | FILE")]
+    pub episodes: Option<String>,
+    /// Write each query's true and predicted class and its logits, one line of JSON a query
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub predictions: Option<PathBuf>,
+    /// Set a value of the pipeline, say `data.root=…`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// A line of `--predictions`.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    episode: usize,
+    query: &'a str,
+    class: &'a str,
+    predicted: &'a str,
+    classes: Vec<&'a str>,
+    logits: &'a [f32],
+}
+
+impl Eval {
+    /// Tests it.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        let path = checkpoint_path(&self.run)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let pipeline = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
+        let device = device::select(pipeline.device).map_err(RunError::from)?;
+        let net = FewShotNet::new(
+            &graph::net_spec(&pipeline),
+            pipeline.seed,
+            &device.device.clone().autodiff(),
+        );
+        let net = checkpoint.load_model(&path, net)?.valid();
+        let data = open_data(&pipeline)?;
+        let set = data.split(self.split);
+        let episodes = self.episodes(set, &pipeline)?;
+
+        let mut predictions = match &self.predictions {
+            Some(file) => Some((BufWriter::new(create(file)?), file)),
+            None => None,
+        };
+        let mut failed = None;
+        let shape = EpisodeShape::from(pipeline.episode);
+        let accuracy = evaluate_episodes(
+            &net,
+            shape,
+            set,
+            &device.device,
+            &episodes,
+            &mut |number, answer| {
+                if let Some((file, path)) = &mut predictions
+                    && failed.is_none()
+                {
+                    failed = write_predictions(file, number, &answer, set, shape)
+                        .err()
+                        .map(|error| RunError::file("write", path.clone())(error));
+                }
+            },
+        )?;
+        if let Some((mut file, path)) = predictions {
+            file.flush().map_err(RunError::file("write", path))?;
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if output.verbosity() > Verbosity::Quiet {
+            println!(
+                "{}: {} {}-way {}-shot episodes of {}, checkpoint {}",
+                pipeline.name,
+                episodes.len(),
+                shape.n_way,
+                shape.k_shot,
+                self.split,
+                path.display()
+            );
+        }
+        println!("{} accuracy: {accuracy}", self.split);
+        Ok(())
+    }
+
+    fn episodes(
+        &self,
+        set: &ImageSet,
+        pipeline: &crate::config::Pipeline,
+    ) -> Result<Vec<EpisodeIndices>, Error> {
+        let count = match &self.episodes {
+            None => pipeline.test.episodes.max(1),
+            Some(text) => match text.parse::<usize>() {
+                Ok(count) if count > 0 => count,
+                Ok(_) => {
+                    return Err(Error::failed_with_help(
+                        "`--episodes 0` asks for no episode",
+                        "give a number above 0 or a .jsonl file",
+                    ));
+                }
+                Err(_) => {
+                    let file = Path::new(text);
+                    return Ok(read_episodes(file, set, pipeline.episode).map_err(RunError::from)?);
+                }
+            },
+        };
+        let stream = match self.split {
+            Split::Base => Stream::Train,
+            Split::Val => Stream::Validate,
+            Split::Novel => Stream::Test,
+        };
+        let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, stream)
+            .map_err(RunError::from)?;
+        Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
+    }
+}
+
+fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
+    if run.is_file() {
+        return Ok(run.to_owned());
+    }
+    let folder = RunFolder::open(run);
+    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        RunError::Missing {
+            reason: format!("there is no checkpoint in {}", run.display()),
+            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+        }
+        .into()
+    })
+}
+
+fn create(path: &Path) -> Result<File, RunError> {
+    File::create(path).map_err(RunError::file("create", path))
+}
+
+fn write_predictions(
+    file: &mut impl Write,
+    episode: usize,
+    answer: &Answer,
+    set: &ImageSet,
+    shape: EpisodeShape,
+) -> std::io::Result<()> {
+    let name = |class: &usize| set.classes()[*class].name.as_str();
+    let classes: Vec<&str> = answer.episode.classes.iter().map(name).collect();
+    for (row, image) in answer.episode.query.iter().enumerate() {
+        let logits = &answer.logits[row * shape.n_way..(row + 1) * shape.n_way];
+        let prediction = Prediction {
+            episode,
+            query: set.image_name(*image),
+            class: classes[row / shape.n_query],
+            predicted: classes[argmax(logits)],
+            classes: classes.clone(),
+            logits,
+        };
+        serde_json::to_writer(&mut *file, &prediction)?;
+        writeln!(file)?;
+    }
+    Ok(())
+}
