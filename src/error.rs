@@ -32,7 +32,11 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, source: None }
+        Self {
+            message: message.into(),
+            help: None,
+            source: None,
+        }
     }
 
     /// Sets what to do next.
@@ -87,7 +91,9 @@ impl StdError for Failure {
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_deref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 }
 

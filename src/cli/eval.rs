@@ -8,8 +8,8 @@ use burn::module::Module;
 use clap::Args;
 use serde::Serialize;
 
-use super::run::{open_data, stored_pipeline};
 use super::Output;
+use super::run::{open_data, stored_pipeline};
 use crate::config::Overrides;
 use crate::data::{EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
 use crate::model::{EpisodeShape, FewShotNet};
@@ -139,9 +139,11 @@ impl Eval {
             Split::Val => Stream::Validate,
             Split::Novel => Stream::Test,
         };
-        let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, stream)
-            .map_err(RunError::from)?;
-        Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
+        let sampler =
+            Sampler::new(set, pipeline.episode, pipeline.seed, stream).map_err(RunError::from)?;
+        Ok((0..count as u64)
+            .map(|index| sampler.episode(index))
+            .collect())
     }
 }
 
@@ -150,13 +152,16 @@ fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
         return Ok(run.to_owned());
     }
     let folder = RunFolder::open(run);
-    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        RunError::Missing {
-            reason: format!("there is no checkpoint in {}", run.display()),
-            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
-        }
-        .into()
-    })
+    [folder.best(), folder.last()]
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            RunError::Missing {
+                reason: format!("there is no checkpoint in {}", run.display()),
+                help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+            }
+            .into()
+        })
 }
 
 fn create(path: &Path) -> Result<File, RunError> {

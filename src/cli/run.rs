@@ -87,9 +87,12 @@ pub(super) fn stored_pipeline(
 fn same_training(pipeline: &Pipeline, checkpoint: &Checkpoint, path: &Path) -> Result<(), Error> {
     let comparable = |yaml: &str| {
         let mut value: serde_yaml::Value = serde_yaml::from_str(yaml).ok()?;
-        for (section, key) in
-            [("train", Some("epochs")), ("train", Some("checkpoint_every")), ("test", None), ("device", None)]
-        {
+        for (section, key) in [
+            ("train", Some("epochs")),
+            ("train", Some("checkpoint_every")),
+            ("test", None),
+            ("device", None),
+        ] {
             let section_value = value.get_mut(section)?;
             match key {
                 Some(key) => drop(section_value.as_mapping_mut()?.remove(key)),
@@ -132,15 +135,29 @@ fn execute(
         Some(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
-    let mut reporter =
-        Fan(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
-    whole::run(&plan, &data, &device, &folder, &interrupt, checkpoint, &mut reporter)?;
+    let mut reporter = Fan(vec![
+        Box::new(log),
+        Box::new(Console::new(output.verbosity())),
+    ]);
+    whole::run(
+        &plan,
+        &data,
+        &device,
+        &folder,
+        &interrupt,
+        checkpoint,
+        &mut reporter,
+    )?;
     Ok(())
 }
 
 /// The data of a pipeline whose paths are absolute.
 pub(super) fn open_data(pipeline: &Pipeline) -> Result<data::Dataset, RunError> {
     let size = pipeline.data.image_size;
-    let shape = ImageShape { channels: pipeline.backbone.kind.channels(), height: size, width: size };
+    let shape = ImageShape {
+        channels: pipeline.backbone.kind.channels(),
+        height: size,
+        width: size,
+    };
     Ok(data::open(&pipeline.data, shape, Path::new("."))?)
 }

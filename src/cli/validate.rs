@@ -29,6 +29,10 @@ impl Validate {
                 }
             }
         }
-        if rejected { Err(Error::Rejected) } else { Ok(()) }
+        if rejected {
+            Err(Error::Rejected)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -3,14 +3,26 @@
 use super::{
     AccumulationUnit, Amp, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale, MethodKind,
     OptimizerKind,
-    fault::{Fault, FaultKind::{Rule, Unwise}},
+    fault::{
+        Fault,
+        FaultKind::{Rule, Unwise},
+    },
     load::Loaded,
 };
 
 /// All rules, in the order of the file's keys.
 pub fn check(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for rule in [data, backbone, method, accumulation, precision, cache, optimizer, length] {
+    for rule in [
+        data,
+        backbone,
+        method,
+        accumulation,
+        precision,
+        cache,
+        optimizer,
+        length,
+    ] {
         rule(loaded, &mut faults);
     }
     faults
@@ -21,7 +33,11 @@ fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
     match (data.format, &data.root) {
         (Format::Synthetic, Some(_)) => faults.push(
             loaded
-                .fault_of(Unwise("unused"), "data.root", "`data.root` does nothing for `data.format: synthetic`")
+                .fault_of(
+                    Unwise("unused"),
+                    "data.root",
+                    "`data.root` does nothing for `data.format: synthetic`",
+                )
                 .label("not read")
                 .help("remove it; the glyphs are drawn, not read".to_owned()),
         ),
@@ -51,7 +67,10 @@ fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Rule("too_small"),
                     "data.image_size",
-                    format!("`data.image_size: {size}` leaves `backbone.kind: {}` no pixel", word(&kind)),
+                    format!(
+                        "`data.image_size: {size}` leaves `backbone.kind: {}` no pixel",
+                        word(&kind)
+                    ),
                 )
                 .help(format!("use {least} px or more")),
         );
@@ -65,7 +84,10 @@ fn method(loaded: &Loaded, faults: &mut Vec<Fault>) {
         let mut fault = loaded.fault_of(
             Rule("without_profoct"),
             "method.vic",
-            format!("`method.vic` does not belong to `method.kind: {}`", word(&method.kind)),
+            format!(
+                "`method.vic` does not belong to `method.kind: {}`",
+                word(&method.kind)
+            ),
         );
         fault.span = Some(loaded.nearest("method.kind"));
         faults.push(
@@ -111,11 +133,15 @@ fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Rule("too_many"),
                     "memory.accumulation_steps",
-                    format!("`memory.accumulation_steps: {steps}` splits an episode of {images} images"),
+                    format!(
+                        "`memory.accumulation_steps: {steps}` splits an episode of {images} images"
+                    ),
                 )
                 .help(format!("use at most {images}, one image a micro-batch")),
         ),
-        AccumulationUnit::Episodes if steps > 1 && !loaded.is_written("memory.accumulation_unit") => {
+        AccumulationUnit::Episodes
+            if steps > 1 && !loaded.is_written("memory.accumulation_unit") =>
+        {
             faults.push(
                 loaded
                     .fault_of(
@@ -157,7 +183,10 @@ fn precision(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Unwise("unused"),
                     "memory.loss_scale",
-                    format!("`memory.loss_scale: {scale}` does nothing with `memory.amp: {}`", word(&memory.amp)),
+                    format!(
+                        "`memory.loss_scale: {scale}` does nothing with `memory.amp: {}`",
+                        word(&memory.amp)
+                    ),
                 )
                 .label("for f16 gradients only")
                 .help("remove it, or write `amp: f16`".to_owned()),
@@ -192,7 +221,10 @@ fn optimizer(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Unwise("unused"),
                     "optimizer.momentum",
-                    format!("`optimizer.momentum` does nothing with `optimizer.kind: {}`", word(&optimizer.kind)),
+                    format!(
+                        "`optimizer.momentum` does nothing with `optimizer.kind: {}`",
+                        word(&optimizer.kind)
+                    ),
                 )
                 .label("for `sgd` only")
                 .help("remove it, or write `kind: sgd`".to_owned()),

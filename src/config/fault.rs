@@ -159,7 +159,11 @@ impl FaultReport {
     pub fn new(fault: Fault) -> Self {
         let source = fault.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.
-            let text = if span.source.text.is_empty() { " " } else { &span.source.text };
+            let text = if span.source.text.is_empty() {
+                " "
+            } else {
+                &span.source.text
+            };
             NamedSource::new(&span.source.name, text.to_owned())
         });
         Self { fault, source }
@@ -180,11 +184,18 @@ impl Diagnostic for FaultReport {
     }
 
     fn severity(&self) -> Option<Severity> {
-        Some(if self.fault.is_warning() { Severity::Warning } else { Severity::Error })
+        Some(if self.fault.is_warning() {
+            Severity::Warning
+        } else {
+            Severity::Error
+        })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.fault
+            .help
+            .as_deref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

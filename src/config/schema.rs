@@ -38,10 +38,17 @@ fn generate() -> Value {
         return Value::Bool(true);
     };
     let mut schema = serde_json::Map::new();
-    schema.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
+    schema.insert(
+        "$schema".into(),
+        json!("http://json-schema.org/draft-07/schema#"),
+    );
     schema.insert("$id".into(), json!(ID));
     schema.insert("title".into(), json!("fsct pipeline"));
-    schema.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
+    schema.extend(
+        generated
+            .into_iter()
+            .filter(|(key, _)| key != "$schema" && key != "title"),
+    );
     Value::Object(schema)
 }
 
@@ -54,7 +61,11 @@ impl Transform for Plain {
         transform_subschemas(self, schema);
         merge_choices(schema);
         // Rust's number formats mean nothing to a YAML author.
-        if schema.get("format").and_then(Value::as_str).is_some_and(is_rust_format) {
+        if schema
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(is_rust_format)
+        {
             schema.remove("format");
         }
         if let Some(Value::String(text)) = schema.get_mut("description") {
@@ -72,7 +83,8 @@ fn unwrap_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         let line = line.trim_end();
-        let breaks = out.is_empty() || out.ends_with('\n') || line.is_empty() || line.starts_with("- ");
+        let breaks =
+            out.is_empty() || out.ends_with('\n') || line.is_empty() || line.starts_with("- ");
         if !out.is_empty() {
             out.push(if breaks { '\n' } else { ' ' });
         }
@@ -87,20 +99,31 @@ fn unwrap_lines(text: &str) -> String {
 /// `oneOf: [{const, description}…]` → `enum`, with the descriptions in `enumDescriptions` for
 /// editors and in the description for everyone: checkers then print the choices.
 fn merge_choices(schema: &mut Schema) {
-    let Some(Value::Array(variants)) = schema.get("oneOf") else { return };
+    let Some(Value::Array(variants)) = schema.get("oneOf") else {
+        return;
+    };
     let choices: Option<Vec<(Value, String)>> = variants
         .iter()
         .map(|variant| {
             let value = variant.get("const")?.clone();
-            let description = variant.get("description").and_then(Value::as_str).unwrap_or("");
+            let description = variant
+                .get("description")
+                .and_then(Value::as_str)
+                .unwrap_or("");
             Some((value, description.to_owned()))
         })
         .collect();
     let Some(choices) = choices else { return };
     schema.remove("oneOf");
     schema.insert("type".into(), json!("string"));
-    schema.insert("enum".into(), choices.iter().map(|(value, _)| value.clone()).collect());
-    schema.insert("enumDescriptions".into(), choices.iter().map(|(_, text)| text.clone()).collect());
+    schema.insert(
+        "enum".into(),
+        choices.iter().map(|(value, _)| value.clone()).collect(),
+    );
+    schema.insert(
+        "enumDescriptions".into(),
+        choices.iter().map(|(_, text)| text.clone()).collect(),
+    );
 }
 
 #[cfg(test)]

@@ -79,7 +79,13 @@ pub fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Json> {
 
 fn compile(schema: &Json) -> Shape {
     if let Some(Json::Array(choices)) = schema.get("enum") {
-        return Shape::Choice(choices.iter().filter_map(Json::as_str).map(Into::into).collect());
+        return Shape::Choice(
+            choices
+                .iter()
+                .filter_map(Json::as_str)
+                .map(Into::into)
+                .collect(),
+        );
     }
     if let Some(Json::String(only)) = schema.get("const") {
         return Shape::Choice(vec![only.clone()]);
@@ -121,7 +127,9 @@ fn compile(schema: &Json) -> Shape {
 }
 
 fn compile_fields(schema: &Json) -> Vec<Field> {
-    let Some(Json::Object(properties)) = schema.get("properties") else { return Vec::new() };
+    let Some(Json::Object(properties)) = schema.get("properties") else {
+        return Vec::new();
+    };
     let required = schema.get("required").and_then(Json::as_array);
     properties
         .iter()
@@ -136,7 +144,9 @@ fn compile_fields(schema: &Json) -> Vec<Field> {
 impl Shape {
     /// The shape under a dotted path.
     pub fn find(&self, path: &str) -> Option<&Shape> {
-        let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
+        let (first, rest) = path
+            .split_once('.')
+            .map_or((path, None), |(a, b)| (a, Some(b)));
         let field = self.fields()?.iter().find(|field| field.name == first)?;
         rest.map_or(Some(&field.shape), |rest| field.shape.find(rest))
     }
@@ -157,7 +167,10 @@ impl Shape {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 match names.as_slice() {
                     [only] => format!("a mapping with the key `{only}`"),
-                    _ => format!("a mapping with keys such as {}", suggest::list(names.into_iter().take(3), "and")),
+                    _ => format!(
+                        "a mapping with keys such as {}",
+                        suggest::list(names.into_iter().take(3), "and")
+                    ),
                 }
             }
             Self::List(_) => "a list".into(),
@@ -230,7 +243,9 @@ impl Reader<'_> {
                 return nodes
                     .iter()
                     .enumerate()
-                    .map(|(index, node)| self.read(item, node, &join(path, &index.to_string()), &node.span))
+                    .map(|(index, node)| {
+                        self.read(item, node, &join(path, &index.to_string()), &node.span)
+                    })
                     .collect();
             }
             (Shape::Bool, Value::Bool(value)) => return (*value).into(),
@@ -252,7 +267,9 @@ impl Reader<'_> {
             (Shape::Float(bounds), Value::Int(value)) if bounds.admit(*value as f64) => {
                 return (*value as f64).into();
             }
-            (Shape::Float(bounds), Value::Float(value)) if value.is_finite() && bounds.admit(*value) => {
+            (Shape::Float(bounds), Value::Float(value))
+                if value.is_finite() && bounds.admit(*value) =>
+            {
                 return (*value).into();
             }
             (Shape::Text(format), Value::String(text)) => {
@@ -282,7 +299,9 @@ impl Reader<'_> {
     }
 
     fn read_map(&mut self, fields: &[Field], node: &Node, path: &str, at: &Span) -> Json {
-        let Value::Map(entries) = &node.value else { return Json::Null };
+        let Value::Map(entries) = &node.value else {
+            return Json::Null;
+        };
         let mut json = Map::new();
         for (key, value) in entries {
             let path = join(path, &key.name);
@@ -294,7 +313,9 @@ impl Reader<'_> {
                 None => self.unknown(fields, entries, key, &path),
             }
         }
-        let missing = fields.iter().filter(|field| field.required && !json.contains_key(&field.name));
+        let missing = fields
+            .iter()
+            .filter(|field| field.required && !json.contains_key(&field.name));
         for field in missing {
             // A misspelt key is reported as such, not also as missing.
             let misspelt = entries.iter().any(|(key, _)| {
@@ -320,10 +341,15 @@ impl Reader<'_> {
         };
         let example = match &field.shape {
             Shape::Map(fields) => {
-                let inner = fields.iter().filter(|field| field.required).map(|field| {
-                    format!("{}: {}", field.name, example(&field.shape))
-                });
-                format!("add `{}: {{{}}}`", field.name, inner.collect::<Vec<_>>().join(", "))
+                let inner = fields
+                    .iter()
+                    .filter(|field| field.required)
+                    .map(|field| format!("{}: {}", field.name, example(&field.shape)));
+                format!(
+                    "add `{}: {{{}}}`",
+                    field.name,
+                    inner.collect::<Vec<_>>().join(", ")
+                )
             }
             shape => format!("add `{}:` with {}", field.name, shape.describe()),
         };
@@ -342,7 +368,11 @@ impl Reader<'_> {
         path: &str,
     ) {
         let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-        let place = if parent.is_empty() { "a pipeline".into() } else { format!("`{parent}`") };
+        let place = if parent.is_empty() {
+            "a pipeline".into()
+        } else {
+            format!("`{parent}`")
+        };
         let free = fields
             .iter()
             .map(|field| field.name.as_str())
@@ -378,7 +408,10 @@ impl Reader<'_> {
         let mut attempts = Vec::new();
         for alternative in shapes {
             let mut faults = Vec::new();
-            let json = Reader { faults: &mut faults }.read(alternative, node, path, key);
+            let json = Reader {
+                faults: &mut faults,
+            }
+            .read(alternative, node, path, key);
             if faults.is_empty() {
                 return json;
             }
@@ -390,7 +423,9 @@ impl Reader<'_> {
         if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
             self.faults.extend(faults);
         } else {
-            let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node));
+            let fault = self
+                .value_fault(shape, node, path, key)
+                .help(value_help(shape, node));
             self.push(fault);
         }
         Json::Null
@@ -398,16 +433,28 @@ impl Reader<'_> {
 
     fn value_fault(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Fault {
         let allowed = shape.describe();
-        let name = if path.is_empty() { "a pipeline".to_owned() } else { format!("`{path}`") };
+        let name = if path.is_empty() {
+            "a pipeline".to_owned()
+        } else {
+            format!("`{path}`")
+        };
         if node.value == Value::Null {
             // Nothing is hard to point at: mark the key.
             return Fault::new(
                 FaultKind::Value,
                 path,
                 Some(key.clone()),
-                if path.is_empty() { "the pipeline is empty".into() } else { format!("{name} has no value") },
+                if path.is_empty() {
+                    "the pipeline is empty".into()
+                } else {
+                    format!("{name} has no value")
+                },
             )
-            .label(if path.is_empty() { "nothing here".into() } else { format!("expected {allowed}") });
+            .label(if path.is_empty() {
+                "nothing here".into()
+            } else {
+                format!("expected {allowed}")
+            });
         }
         Fault::new(
             FaultKind::Value,
@@ -462,11 +509,17 @@ fn value_help(shape: &Shape, node: &Node) -> Option<String> {
             if shape.admits_kind_of(&Value::Int(0))
                 && let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>()
             {
-                return Some(format!("write it without quotes and separators: `{number}`"));
+                return Some(format!(
+                    "write it without quotes and separators: `{number}`"
+                ));
             }
         }
         Value::Bool(value) => {
-            let word = if *value { ["on", "true"] } else { ["off", "none"] };
+            let word = if *value {
+                ["on", "true"]
+            } else {
+                ["off", "none"]
+            };
             if let Some(word) = word.iter().find(|word| words.contains(word)) {
                 return Some(format!("write `{word}`"));
             }
@@ -507,15 +560,31 @@ fn words_of(shape: &Shape) -> Vec<&str> {
 fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
     match format {
         Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
-            let gpu = ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
-            Some(if gpu { "write `cuda`, or `cuda:N` for GPU number N" } else { "write `auto`" }.into())
+            let gpu = ["gpu", "nvidia", "cuda"]
+                .iter()
+                .any(|word| text.to_lowercase().contains(word));
+            Some(
+                if gpu {
+                    "write `cuda`, or `cuda:N` for GPU number N"
+                } else {
+                    "write `auto`"
+                }
+                .into(),
+            )
         }),
         Some("name") => {
             let mut chars = text.chars();
-            let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
+            let first = chars
+                .next()
+                .is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
             let rest = chars.clone().count() < 100 && chars.all(|c| !"/\\:\r\n\t".contains(c));
-            let help = "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
-            if first && rest { Ok(()) } else { Err(Some(help.into())) }
+            let help =
+                "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
+            if first && rest {
+                Ok(())
+            } else {
+                Err(Some(help.into()))
+            }
         }
         Some("path") if text.is_empty() => Err(Some("write a path, or remove the key".into())),
         _ => Ok(()),
@@ -530,7 +599,11 @@ fn example(shape: &Shape) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 /// The one mapping elsewhere that has a key of this name.

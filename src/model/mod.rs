@@ -8,6 +8,7 @@ pub mod attention;
 pub mod backbone;
 pub mod cosine;
 pub mod init;
+pub mod kernel;
 pub mod layers;
 pub mod method;
 pub mod names;

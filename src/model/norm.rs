@@ -6,8 +6,11 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::module::{batch_norm, batch_norm_train};
+use burn::tensor::activation::relu;
+use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
+use burn::tensor::ops::MaxPoolOptions;
 
+use super::kernel::{self, After, norm_act};
 use super::layers::{to_dtype, to_f32};
 
 const EPSILON: f64 = 1e-5;
@@ -63,8 +66,35 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Normalises in f32; the output has the input's precision.
-    pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
+    /// Normalises, then applies ReLU and max-pool as asked; f32 inside, the output has the input's
+    /// precision.
+    pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, after: After) -> Tensor<4> {
+        match norm {
+            Norm::Batch(moments) if kernel::is_supported(&input.device()) => {
+                let [batch, _, height, width] = input.dims();
+                let (output, mean, variance) =
+                    norm_act(input, self.gamma.val(), self.beta.val(), EPSILON, after);
+                moments.push(Moments {
+                    mean: mean.without_autodiff(),
+                    variance: variance.without_autodiff(),
+                    count: batch * height * width,
+                });
+                output
+            }
+            _ => {
+                let output = self.normalise(input, norm);
+                let output = if after.relu { relu(output) } else { output };
+                if after.pool {
+                    max_pool2d(output, MaxPoolOptions::new([2, 2]))
+                } else {
+                    output
+                }
+            }
+        }
+    }
+
+    /// The norm alone, composed of tensor operations.
+    fn normalise(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         let dtype = input.dtype();
         let [batch, _, height, width] = input.dims();
         let input = to_f32(input);
@@ -72,8 +102,8 @@ impl BatchNorm {
             Norm::Batch(moments) => {
                 let result = batch_norm_train(input, self.gamma.val(), self.beta.val(), EPSILON);
                 moments.push(Moments {
-                    mean: result.mean.inner(),
-                    variance: result.variance.inner(),
+                    mean: result.mean.without_autodiff(),
+                    variance: result.variance.without_autodiff(),
                     count: batch * height * width,
                 });
                 result.output

@@ -135,14 +135,22 @@ impl Console {
                 step.gradient_norm,
                 step.images_per_second,
                 bytes(step.memory.peak_bytes),
-                if step.skipped { ", skipped: gradients overflowed" } else { "" },
+                if step.skipped {
+                    ", skipped: gradients overflowed"
+                } else {
+                    ""
+                },
             ));
         }
     }
 
     fn validated(&self, validated: &Validated) {
         if self.verbosity > Verbosity::Quiet {
-            let best = if validated.best { ", the best so far" } else { "" };
+            let best = if validated.best {
+                ", the best so far"
+            } else {
+                ""
+            };
             self.line(&format!(
                 "epoch {}/{}: validation {}{best}",
                 validated.epoch, self.epochs, validated.accuracy

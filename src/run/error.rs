@@ -78,7 +78,10 @@ pub enum RunError {
 
 impl RunError {
     /// Names what was being done to a file when it failed.
-    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |error| Self::File { doing, path, error }
     }

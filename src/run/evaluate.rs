@@ -50,9 +50,17 @@ pub fn evaluate_split(
 ) -> Result<Accuracy, RunError> {
     let set = data.split(evaluation.split);
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
-    let episodes: Vec<EpisodeIndices> =
-        (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
-    evaluate_episodes(net, pipeline.episode.into(), set, device, &episodes, on_answer)
+    let episodes: Vec<EpisodeIndices> = (0..evaluation.episodes as u64)
+        .map(|index| sampler.episode(index))
+        .collect();
+    evaluate_episodes(
+        net,
+        pipeline.episode.into(),
+        set,
+        device,
+        &episodes,
+        on_answer,
+    )
 }
 
 /// Accuracy over given episodes of one shape.
@@ -72,7 +80,14 @@ pub fn evaluate_episodes(
         let logits = to_host(net.head.forward(support, query, shape).logits);
         let accuracy = accuracy(&logits, shape);
         accuracies.push(accuracy);
-        on_answer(number, Answer { episode, logits: &logits, accuracy });
+        on_answer(
+            number,
+            Answer {
+                episode,
+                logits: &logits,
+                accuracy,
+            },
+        );
     }
     Ok(Accuracy::of(&accuracies))
 }
@@ -94,15 +109,22 @@ impl<'a> Features<'a> {
         device: &'a Device,
         images: usize,
     ) -> Result<Self, RunError> {
-        let mut features = Self { net, set, device, bank: None };
+        let mut features = Self {
+            net,
+            set,
+            device,
+            bank: None,
+        };
         if set.len() > images || set.is_empty() {
             return Ok(features);
         }
         let ids: Vec<usize> = (0..set.len()).collect();
         let first = features.embed(&ids[..1])?;
         if first.shape().num_elements() * size_of::<f32>() * set.len() <= MAX_BANK_BYTES {
-            let chunks: Result<Vec<_>, _> =
-                ids.chunks(CHUNK).map(|chunk| features.embed(chunk)).collect();
+            let chunks: Result<Vec<_>, _> = ids
+                .chunks(CHUNK)
+                .map(|chunk| features.embed(chunk))
+                .collect();
             features.bank = Some(Tensor::cat(chunks?, 0));
         }
         Ok(features)
@@ -116,8 +138,10 @@ impl<'a> Features<'a> {
                 Ok(bank.clone().select(0, Tensor::from_data(rows, self.device)))
             }
             None => {
-                let chunks: Result<Vec<_>, _> =
-                    images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect();
+                let chunks: Result<Vec<_>, _> = images
+                    .chunks(CHUNK)
+                    .map(|chunk| self.embed(chunk))
+                    .collect();
                 Ok(Tensor::cat(chunks?, 0))
             }
         }
@@ -138,7 +162,9 @@ impl<'a> Features<'a> {
 /// Share of the queries whose largest logit is their class; the first of equals counts.
 fn accuracy(logits: &[f32], shape: EpisodeShape) -> f64 {
     let rows = logits.chunks_exact(shape.n_way);
-    let right = rows.enumerate().filter(|(row, logits)| argmax(logits) == row / shape.n_query);
+    let right = rows
+        .enumerate()
+        .filter(|(row, logits)| argmax(logits) == row / shape.n_query);
     right.count() as f64 / shape.queries() as f64
 }
 
@@ -159,7 +185,11 @@ mod tests {
 
     #[test]
     fn accuracy_counts_largest_logits() {
-        let shape = EpisodeShape { n_way: 2, k_shot: 1, n_query: 2 };
+        let shape = EpisodeShape {
+            n_way: 2,
+            k_shot: 1,
+            n_query: 2,
+        };
         let logits = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.5];
         assert_eq!(accuracy(&logits, shape), 0.5);
     }

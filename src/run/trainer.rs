@@ -56,7 +56,11 @@ impl<'a> Trainer<'a> {
         let pipeline = &plan.pipeline;
         let device = device.device.clone();
         let training = device.clone().autodiff();
-        let Built { step, episodes_a_step, warnings } = graph::build(plan, &device);
+        let Built {
+            step,
+            episodes_a_step,
+            warnings,
+        } = graph::build(plan, &device);
         for message in warnings {
             reporter.report(&Event::Warning { message });
         }
@@ -102,7 +106,11 @@ impl<'a> Trainer<'a> {
 
     /// Optimizer steps an epoch.
     pub fn steps_per_epoch(&self) -> usize {
-        self.plan.pipeline.train.episodes_per_epoch.div_ceil(self.episodes_a_step)
+        self.plan
+            .pipeline
+            .train
+            .episodes_per_epoch
+            .div_ceil(self.episodes_a_step)
     }
 
     /// Trains to the last epoch.
@@ -110,8 +118,12 @@ impl<'a> Trainer<'a> {
         let train = self.plan.pipeline.train.clone();
         let total = train.epochs * train.episodes_per_epoch;
         let base = self.data.split(Split::Base).clone();
-        let sampler =
-            Sampler::new(&base, self.plan.pipeline.episode, self.plan.pipeline.seed, Stream::Train)?;
+        let sampler = Sampler::new(
+            &base,
+            self.plan.pipeline.episode,
+            self.plan.pipeline.seed,
+            Stream::Train,
+        )?;
         let mut loader = Loader::new(base, sampler, self.progress.episodes as u64..total as u64);
 
         while self.progress.epoch < train.epochs {
@@ -121,7 +133,10 @@ impl<'a> Trainer<'a> {
                 let window = self.next_window(&mut loader, epoch_end)?;
                 let images = window.iter().map(|episode| episode.shape.images()).sum();
                 let mut state = std::mem::take(&mut self.progress.stages);
-                let mut cx = StepContext { scale: 1.0, state: &mut state };
+                let mut cx = StepContext {
+                    scale: 1.0,
+                    state: &mut state,
+                };
                 let grads = self.step.grads(&self.net, window, &mut cx);
                 self.progress.stages = state;
                 let taken = self.apply(grads?)?;
@@ -147,7 +162,12 @@ impl<'a> Trainer<'a> {
         let shape = EpisodeShape::from(self.plan.pipeline.episode);
         let mut window = Vec::with_capacity(size);
         for batch in loader.by_ref().take(size) {
-            window.push(to_device(batch?, shape, self.data.split(Split::Base), &self.device));
+            window.push(to_device(
+                batch?,
+                shape,
+                self.data.split(Split::Base),
+                &self.device,
+            ));
         }
         self.progress.episodes += window.len();
         Ok(window)
@@ -174,11 +194,22 @@ impl<'a> Trainer<'a> {
                 return Err(RunError::Diverged { steps, step });
             }
         }
-        Ok(Taken { terms: grads.terms, learning_rate, gradient_norm, skipped: !finite })
+        Ok(Taken {
+            terms: grads.terms,
+            learning_rate,
+            gradient_norm,
+            skipped: !finite,
+        })
     }
 
     /// Adds a step to the epoch's sums and tells of it.
-    fn account(&mut self, taken: Taken, images: usize, time: StepTime, reporter: &mut dyn Reporter) {
+    fn account(
+        &mut self,
+        taken: Taken,
+        images: usize,
+        time: StepTime,
+        reporter: &mut dyn Reporter,
+    ) {
         let progress = &mut self.progress;
         for terms in &taken.terms {
             progress.epoch_sums.episodes += 1;
@@ -208,13 +239,21 @@ impl<'a> Trainer<'a> {
 
     /// Validates, keeps the best, and writes the checkpoint that the next epoch starts from.
     fn end_epoch(&mut self, reporter: &mut dyn Reporter) -> Result<(), RunError> {
-        let EpochSums { episodes, loss, accuracy } = std::mem::take(&mut self.progress.epoch_sums);
+        let EpochSums {
+            episodes,
+            loss,
+            accuracy,
+        } = std::mem::take(&mut self.progress.epoch_sums);
         let mean = |sum: f64| sum / episodes.max(1) as f64;
         let (loss, accuracy) = (mean(loss), mean(accuracy));
         self.progress.epoch += 1;
         let epoch = self.progress.epoch;
         self.progress.last_epoch = Some((loss, accuracy));
-        reporter.report(&Event::Epoch(Epoch { epoch, loss, accuracy }));
+        reporter.report(&Event::Epoch(Epoch {
+            epoch,
+            loss,
+            accuracy,
+        }));
 
         let mut is_best = false;
         if self.plan.pipeline.validate.episodes > 0 {
@@ -231,8 +270,16 @@ impl<'a> Trainer<'a> {
                 evaluation,
                 &mut |_, _| {},
             )?;
-            is_best = self.progress.best.as_ref().is_none_or(|best| accuracy.mean > best.accuracy.mean);
-            let validated = Validated { epoch, accuracy, best: is_best };
+            is_best = self
+                .progress
+                .best
+                .as_ref()
+                .is_none_or(|best| accuracy.mean > best.accuracy.mean);
+            let validated = Validated {
+                epoch,
+                accuracy,
+                best: is_best,
+            };
             if is_best {
                 self.progress.best = Some(validated.clone());
             }
@@ -252,7 +299,10 @@ impl<'a> Trainer<'a> {
         self.progress.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let pipeline = self.plan.pipeline.to_yaml();
         checkpoint::write(path, &pipeline, &self.progress, &self.net, &self.optimizer)?;
-        reporter.report(&Event::Checkpoint { step: self.progress.step, path: path.to_owned() });
+        reporter.report(&Event::Checkpoint {
+            step: self.progress.step,
+            path: path.to_owned(),
+        });
         Ok(())
     }
 
@@ -290,7 +340,10 @@ struct StepTime {
 
 impl StepClock {
     fn start(loader: &Loader) -> Self {
-        Self { start: Instant::now(), waited: loader.waited().as_secs_f64() }
+        Self {
+            start: Instant::now(),
+            waited: loader.waited().as_secs_f64(),
+        }
     }
 
     fn stop(self, loader: &Loader) -> StepTime {
@@ -310,5 +363,8 @@ pub(super) fn to_device(
 ) -> Episode {
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
-    Episode { images: Tensor::from_data(TensorData::new(batch.images, dims), device), shape }
+    Episode {
+        images: Tensor::from_data(TensorData::new(batch.images, dims), device),
+        shape,
+    }
 }

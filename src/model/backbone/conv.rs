@@ -3,11 +3,9 @@
 
 use burn::nn::conv::Conv2d;
 use burn::prelude::*;
-use burn::tensor::activation::relu;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 
 use crate::model::init::{ConvShape, Init};
+use crate::model::kernel::After;
 use crate::model::layers::conv2d;
 use crate::model::norm::{BatchNorm, Norm};
 
@@ -105,11 +103,10 @@ impl ConvBlock {
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, 64, H', W']`
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let output = relu(self.norm.forward(conv2d(&self.conv, input), norm));
-        if self.pool {
-            max_pool2d(output, MaxPoolOptions::new([2, 2]))
-        } else {
-            output
-        }
+        let after = After {
+            relu: true,
+            pool: self.pool,
+        };
+        self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }
