@@ -9,10 +9,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Output;
-use super::run::{open_data, stored_pipeline};
-use crate::config::Overrides;
+use super::run::{located, open_data, stored_pipeline};
+use crate::config::{Overrides, Pipeline};
 use crate::data::{EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
-use crate::model::{EpisodeShape, FewShotNet};
+use crate::model::FewShotNet;
 use crate::report::Verbosity;
 use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
@@ -58,27 +58,36 @@ impl Eval {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let path = checkpoint_path(&self.run)?;
         let checkpoint = Checkpoint::read(&path)?;
-        let pipeline = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
-        let device = device::select(pipeline.device).map_err(RunError::from)?;
+        let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
+        self.test(&checkpoint, &path, &loaded.absolute(), output)
+            .map_err(|error| located(error, &loaded))
+    }
+
+    fn test(
+        &self,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        pipeline: &Pipeline,
+        output: Output,
+    ) -> Result<(), RunError> {
+        let device = device::select(pipeline.device)?;
         let net = FewShotNet::new(
-            &graph::net_spec(&pipeline),
+            &graph::net_spec(pipeline),
             pipeline.seed,
             &device.device.clone().autodiff(),
         );
-        let net = checkpoint.load_model(&path, net)?.valid();
-        let data = open_data(&pipeline)?;
+        let net = checkpoint.load_model(path, net)?.valid();
+        let data = open_data(pipeline)?;
         let set = data.split(self.split);
-        let episodes = self.episodes(set, &pipeline)?;
+        let episodes = self.episodes(set, pipeline)?;
 
         let mut predictions = match &self.predictions {
             Some(file) => Some((BufWriter::new(create(file)?), file)),
             None => None,
         };
         let mut failed = None;
-        let shape = EpisodeShape::from(pipeline.episode);
         let accuracy = evaluate_episodes(
             &net,
-            shape,
             set,
             &device.device,
             &episodes,
@@ -86,7 +95,7 @@ impl Eval {
                 if let Some((file, path)) = &mut predictions
                     && failed.is_none()
                 {
-                    failed = write_predictions(file, number, &answer, set, shape)
+                    failed = write_predictions(file, number, &answer, set)
                         .err()
                         .map(|error| RunError::file("write", path.clone())(error));
                 }
@@ -96,15 +105,15 @@ impl Eval {
             file.flush().map_err(RunError::file("write", path))?;
         }
         if let Some(error) = failed {
-            return Err(error.into());
+            return Err(error);
         }
         if output.verbosity() > Verbosity::Quiet {
             println!(
                 "{}: {} {}-way {}-shot episodes of {}, checkpoint {}",
                 pipeline.name,
                 episodes.len(),
-                shape.n_way,
-                shape.k_shot,
+                pipeline.episode.n_way,
+                pipeline.episode.k_shot,
                 self.split,
                 path.display()
             );
@@ -116,21 +125,21 @@ impl Eval {
     fn episodes(
         &self,
         set: &ImageSet,
-        pipeline: &crate::config::Pipeline,
-    ) -> Result<Vec<EpisodeIndices>, Error> {
+        pipeline: &Pipeline,
+    ) -> Result<Vec<EpisodeIndices>, RunError> {
         let count = match &self.episodes {
             None => pipeline.test.episodes.max(1),
             Some(text) => match text.parse::<usize>() {
                 Ok(count) if count > 0 => count,
                 Ok(_) => {
-                    return Err(Error::failed_with_help(
-                        "`--episodes 0` asks for no episode",
-                        "give a number above 0 or a .jsonl file",
-                    ));
+                    return Err(RunError::Missing {
+                        reason: "`--episodes 0` asks for no episode".into(),
+                        help: "give a number above 0 or a .jsonl file".into(),
+                    });
                 }
                 Err(_) => {
                     let file = Path::new(text);
-                    return Ok(read_episodes(file, set, pipeline.episode).map_err(RunError::from)?);
+                    return Ok(read_episodes(file, set, pipeline.episode)?);
                 }
             },
         };
@@ -173,8 +182,8 @@ fn write_predictions(
     episode: usize,
     answer: &Answer,
     set: &ImageSet,
-    shape: EpisodeShape,
 ) -> std::io::Result<()> {
+    let shape = answer.episode.shape();
     let name = |class: &usize| set.classes()[*class].name.as_str();
     let classes: Vec<&str> = answer.episode.classes.iter().map(name).collect();
     for (row, image) in answer.episode.query.iter().enumerate() {

@@ -6,9 +6,8 @@ use clap::Args;
 
 use super::{Output, print_faults};
 use crate::Error;
-use crate::config::{Overrides, Pipeline, load, load_str};
-use crate::data;
-use crate::data::ImageShape;
+use crate::config::{Loaded, Overrides, Pipeline, load, load_str};
+use crate::data::{self, DataError, ImageShape};
 use crate::device;
 use crate::plan;
 use crate::report::{Console, Fan, Jsonl};
@@ -38,24 +37,26 @@ impl Run {
     /// Runs it.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let overrides = Overrides::from_process(self.set.clone());
-        let (pipeline, resumed) = match (&self.pipeline, &self.resume) {
+        let (loaded, resumed) = match (&self.pipeline, &self.resume) {
             (None, Some(Some(folder))) => {
                 let folder = RunFolder::open(folder);
                 let checkpoint = Checkpoint::read(&folder.last())?;
-                let pipeline = stored_pipeline(&checkpoint, &overrides)?;
-                (pipeline, Some((folder, checkpoint)))
+                (
+                    stored_pipeline(&checkpoint, &overrides)?,
+                    Some((folder, checkpoint)),
+                )
             }
             (Some(path), Some(resume)) => {
-                let pipeline = load_pipeline(path, &overrides)?;
+                let loaded = load(path, &overrides)?;
                 let folder = match resume {
                     Some(folder) => RunFolder::open(folder),
-                    None => RunFolder::newest(&self.runs, &pipeline.name)?,
+                    None => RunFolder::newest(&self.runs, &loaded.pipeline.name)?,
                 };
                 let checkpoint = Checkpoint::read(&folder.last())?;
-                same_training(&pipeline, &checkpoint, &folder.last())?;
-                (pipeline, Some((folder, checkpoint)))
+                same_training(&loaded.absolute(), &checkpoint, &folder.last())?;
+                (loaded, Some((folder, checkpoint)))
             }
-            (Some(path), None) => (load_pipeline(path, &overrides)?, None),
+            (Some(path), None) => (load(path, &overrides)?, None),
             (None, _) => {
                 return Err(RunError::Missing {
                     reason: "neither a pipeline nor a run to resume is given".into(),
@@ -64,23 +65,27 @@ impl Run {
                 .into());
             }
         };
-        execute(&pipeline, resumed, &self.runs, output)
+        print_faults(&loaded.warnings);
+        execute(&loaded, resumed, &self.runs, output).map_err(|error| located(error, &loaded))
     }
-}
-
-/// A pipeline with absolute paths, so that the run folder's copy means the same from anywhere.
-fn load_pipeline(path: &Path, overrides: &Overrides) -> Result<Pipeline, Error> {
-    let loaded = load(path, overrides)?;
-    print_faults(&loaded.warnings);
-    Ok(loaded.absolute())
 }
 
 /// The pipeline that a checkpoint was written with.
 pub(super) fn stored_pipeline(
     checkpoint: &Checkpoint,
     overrides: &Overrides,
-) -> Result<Pipeline, Error> {
-    Ok(load_str("pipeline.yaml", &checkpoint.pipeline, overrides)?.pipeline)
+) -> Result<Loaded, Error> {
+    Ok(load_str("pipeline.yaml", &checkpoint.pipeline, overrides)?)
+}
+
+/// A fault of the pipeline that only the data could tell, with its place in the file.
+pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
+    match error {
+        RunError::Data(DataError::Pipeline { key, message, help }) => {
+            loaded.fault(key, message, help).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// A run can only go on with the pipeline it started with; longer training is the exception.
@@ -115,13 +120,15 @@ fn same_training(pipeline: &Pipeline, checkpoint: &Checkpoint, path: &Path) -> R
 }
 
 fn execute(
-    pipeline: &Pipeline,
+    loaded: &Loaded,
     resumed: Option<(RunFolder, Checkpoint)>,
     runs: &Path,
     output: Output,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
+    // Absolute paths, so that the run folder's copy means the same from anywhere.
+    let pipeline = &loaded.absolute();
     let plan = plan::compile(pipeline);
-    let device = device::select(pipeline.device).map_err(RunError::from)?;
+    let device = device::select(pipeline.device)?;
     let data = open_data(pipeline)?;
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;

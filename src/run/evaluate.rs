@@ -53,30 +53,27 @@ pub fn evaluate_split(
     let episodes: Vec<EpisodeIndices> = (0..evaluation.episodes as u64)
         .map(|index| sampler.episode(index))
         .collect();
-    evaluate_episodes(
-        net,
-        pipeline.episode.into(),
-        set,
-        device,
-        &episodes,
-        on_answer,
-    )
+    evaluate_episodes(net, set, device, &episodes, on_answer)
 }
 
-/// Accuracy over given episodes of one shape.
+/// Accuracy over given episodes, with the ways and shots that the network is made for.
 pub fn evaluate_episodes(
     net: &FewShotNet,
-    shape: EpisodeShape,
     set: &ImageSet,
     device: &Device,
     episodes: &[EpisodeIndices],
     on_answer: &mut dyn FnMut(usize, Answer),
 ) -> Result<Accuracy, RunError> {
-    let mut features = Features::new(net, set, device, episodes.len() * shape.images())?;
+    let images = episodes
+        .iter()
+        .map(|it| it.support.len() + it.query.len())
+        .sum();
+    let features = Features::new(net, set, device, images);
     let mut accuracies = Vec::with_capacity(episodes.len());
     for (number, episode) in episodes.iter().enumerate() {
-        let support = features.of(&episode.support)?;
-        let query = features.of(&episode.query)?;
+        let shape = EpisodeShape::from(episode.shape());
+        let support = features.of(&episode.support);
+        let query = features.of(&episode.query);
         let logits = to_host(net.head.forward(support, query, shape).logits);
         let accuracy = accuracy(&logits, shape);
         accuracies.push(accuracy);
@@ -103,12 +100,7 @@ struct Features<'a> {
 
 impl<'a> Features<'a> {
     /// Prepares for episodes that need `images` images in all.
-    fn new(
-        net: &'a FewShotNet,
-        set: &'a ImageSet,
-        device: &'a Device,
-        images: usize,
-    ) -> Result<Self, RunError> {
+    fn new(net: &'a FewShotNet, set: &'a ImageSet, device: &'a Device, images: usize) -> Self {
         let mut features = Self {
             net,
             set,
@@ -116,46 +108,44 @@ impl<'a> Features<'a> {
             bank: None,
         };
         if set.len() > images || set.is_empty() {
-            return Ok(features);
+            return features;
         }
         let ids: Vec<usize> = (0..set.len()).collect();
-        let first = features.embed(&ids[..1])?;
-        if first.shape().num_elements() * size_of::<f32>() * set.len() <= MAX_BANK_BYTES {
-            let chunks: Result<Vec<_>, _> = ids
+        let one = features.embed(&ids[..1]).shape().num_elements();
+        if one * size_of::<f32>() * set.len() <= MAX_BANK_BYTES {
+            features.bank = Some(features.embed_all(&ids));
+        }
+        features
+    }
+
+    fn of(&self, images: &[usize]) -> Tensor<4> {
+        let Some(bank) = &self.bank else {
+            return self.embed_all(images);
+        };
+        let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
+        let rows = TensorData::new(rows, [images.len()]);
+        bank.clone().select(0, Tensor::from_data(rows, self.device))
+    }
+
+    fn embed_all(&self, images: &[usize]) -> Tensor<4> {
+        Tensor::cat(
+            images
                 .chunks(CHUNK)
-                .map(|chunk| features.embed(chunk))
-                .collect();
-            features.bank = Some(Tensor::cat(chunks?, 0));
-        }
-        Ok(features)
+                .map(|chunk| self.embed(chunk))
+                .collect(),
+            0,
+        )
     }
 
-    fn of(&self, images: &[usize]) -> Result<Tensor<4>, RunError> {
-        match &self.bank {
-            Some(bank) => {
-                let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
-                let rows = TensorData::new(rows, [images.len()]);
-                Ok(bank.clone().select(0, Tensor::from_data(rows, self.device)))
-            }
-            None => {
-                let chunks: Result<Vec<_>, _> = images
-                    .chunks(CHUNK)
-                    .map(|chunk| self.embed(chunk))
-                    .collect();
-                Ok(Tensor::cat(chunks?, 0))
-            }
-        }
-    }
-
-    fn embed(&self, images: &[usize]) -> Result<Tensor<4>, RunError> {
+    fn embed(&self, images: &[usize]) -> Tensor<4> {
         let shape = self.set.shape();
-        let mut pixels = Vec::with_capacity(images.len() * shape.len());
-        for image in images {
-            self.set.read_into(*image, &mut pixels)?;
-        }
+        let mut pixels = Vec::with_capacity(images.len() * shape.values());
+        images
+            .iter()
+            .for_each(|image| self.set.read_into(*image, &mut pixels));
         let dims = [images.len(), shape.channels, shape.height, shape.width];
         let images = Tensor::from_data(TensorData::new(pixels, dims), self.device);
-        Ok(self.net.backbone.forward(images, &mut Norm::Running))
+        self.net.backbone.forward(images, &mut Norm::Running)
     }
 }
 

@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
         let mut window = Vec::with_capacity(size);
         for batch in loader.by_ref().take(size) {
             window.push(to_device(
-                batch?,
+                batch,
                 shape,
                 self.data.split(Split::Base),
                 &self.device,
