@@ -2,9 +2,11 @@
 
 mod backbone;
 mod check;
+mod codes;
 mod data;
 mod device;
 mod episode;
+mod explain;
 mod fault;
 mod load;
 mod memory;
@@ -20,9 +22,11 @@ mod tree;
 mod vic;
 
 pub use backbone::{Backbone, BackboneKind};
+pub use codes::{CODES, Code, code};
 pub use data::{Data, Format};
 pub use device::DeviceSpec;
 pub use episode::Episode;
+pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use load::{Loaded, Origin, Overrides, load, load_str};
 pub use memory::{AccumulationUnit, Amp, LossScale, Memory};

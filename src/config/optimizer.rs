@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optimizer {
-    /// Algorithm.
+    /// Which algorithm updates the weights.
     pub kind: OptimizerKind,
     /// Learning rate, above 0.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]

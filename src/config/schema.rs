@@ -12,7 +12,7 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::Pipeline;
+use super::{BackboneKind, Pipeline};
 
 /// Version of the file format that this program reads; `version` in a pipeline.
 pub const VERSION: u32 = 1;
@@ -24,6 +24,15 @@ const ID: &str = "https://fsct.dev/schemas/v1/pipeline.schema.json";
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
     &SCHEMA
+}
+
+/// The schema of one key.
+pub fn property(path: &str) -> Option<&'static Value> {
+    path.split('.').filter(|key| !key.is_empty()).try_fold(schema(), |schema, key| {
+        let alternatives = schema.get("anyOf").and_then(Value::as_array);
+        let mut schemas = std::iter::once(schema).chain(alternatives.into_iter().flatten());
+        schemas.find_map(|schema| schema.get("properties")?.get(key))
+    })
 }
 
 /// The schema as it is kept in `schemas/`.
@@ -42,7 +51,33 @@ fn generate() -> Value {
     schema.insert("$id".into(), json!(ID));
     schema.insert("title".into(), json!("fsct pipeline"));
     schema.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
+    let conditions = conditions(&schema);
+    schema.insert("allOf".into(), conditions);
     Value::Object(schema)
+}
+
+/// Rules over several keys, as far as a schema can say them.
+fn conditions(schema: &serde_json::Map<String, Value>) -> Value {
+    let kinds = &schema["properties"]["backbone"]["properties"]["kind"]["enum"];
+    let kinds: Vec<BackboneKind> = serde_json::from_value(kinds.clone()).unwrap_or_default();
+    let mut rules: Vec<Value> = kinds
+        .into_iter()
+        .map(|kind| {
+            let least = kind.min_image_size();
+            let kind = within("backbone", json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]}));
+            let size = json!({"properties": {"image_size": {"minimum": least}}});
+            json!({"if": kind, "then": {"properties": {"data": size}}})
+        })
+        .collect();
+    let vic = json!({"properties": {"vic": {"type": "object"}}, "required": ["vic"]});
+    let profoct = json!({"properties": {"kind": {"const": "profoct"}}});
+    rules.push(json!({"if": within("method", vic), "then": {"properties": {"method": profoct}}}));
+    Value::Array(rules)
+}
+
+/// A schema for a key that is there.
+fn within(key: &str, schema: Value) -> Value {
+    json!({"properties": {key: schema}, "required": [key]})
 }
 
 /// Says the same in the words that editors and checkers know best.

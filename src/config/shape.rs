@@ -89,11 +89,6 @@ fn compile(schema: &Json) -> Shape {
             return Shape::Any(shapes.iter().map(compile).collect());
         }
     }
-    if let Some(Json::Array(all)) = schema.get("allOf")
-        && let [only] = all.as_slice()
-    {
-        return compile(only);
-    }
     if let Some(Json::Array(types)) = schema.get("type") {
         let alone = |kind: &Json| {
             let mut schema = schema.clone();
@@ -110,6 +105,7 @@ fn compile(schema: &Json) -> Shape {
         below: number("exclusiveMaximum"),
     };
     match schema.get("type").and_then(Json::as_str) {
+        // Conditions (`if`, `then`) are rules over several keys; `check` words them better.
         Some("object") => Shape::Map(compile_fields(schema)),
         Some("array") => Shape::List(Box::new(compile(&schema["items"]))),
         Some("integer") => Shape::Int(bounds),
@@ -153,6 +149,7 @@ impl Shape {
     /// What is allowed, to follow "must be".
     pub fn describe(&self) -> String {
         match self {
+            Self::Map(fields) if fields.is_empty() => "a mapping".into(),
             Self::Map(fields) => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 match names.as_slice() {
@@ -204,17 +201,38 @@ impl Bounds {
             && self.below.is_none_or(|below| value < below)
     }
 
-    fn describe(&self) -> String {
-        let low = self.min.map(|min| format!("at least {min}"));
-        let low = low.or(self.above.map(|above| format!("above {above}")));
-        let high = self.max.map(|max| format!("at most {max}"));
-        let high = high.or(self.below.map(|below| format!("below {below}")));
-        match (low, high) {
-            (None, None) => String::new(),
-            (Some(one), None) | (None, Some(one)) => format!(", {one}"),
-            (Some(low), Some(high)) => format!(", {low} and {high}"),
+    /// The range, to follow "a number".
+    pub fn describe(&self) -> String {
+        let high = match (self.max, self.below) {
+            (Some(max), _) => Some(format!("up to {}", number(max))),
+            (None, Some(below)) => Some(format!("below {}", number(below))),
+            (None, None) => None,
+        };
+        match (self.min, self.above, self.max, high) {
+            (Some(min), _, Some(max), _) => format!(" from {} to {}", number(min), number(max)),
+            (Some(min), _, None, None) => format!(" of {} or more", number(min)),
+            (Some(min), _, None, Some(high)) => format!(" from {} to {high}", number(min)),
+            (None, Some(above), _, None) => format!(" above {}", number(above)),
+            (None, Some(above), _, Some(high)) => format!(" above {} and {high}", number(above)),
+            (None, None, _, Some(high)) => format!(" {high}"),
+            (None, None, _, None) => String::new(),
         }
     }
+
+    /// The bound that a number breaks.
+    fn broken(&self, value: f64) -> Option<String> {
+        let at_least = self.min.filter(|&min| value < min).map(|min| ("at least", min));
+        let above = self.above.filter(|&above| value <= above).map(|above| ("above", above));
+        let at_most = self.max.filter(|&max| value > max).map(|max| ("at most", max));
+        let below = self.below.filter(|&below| value >= below).map(|below| ("below", below));
+        let (words, bound) = at_least.or(above).or(at_most).or(below)?;
+        Some(format!("{words} {}", number(bound)))
+    }
+}
+
+/// A bound without a tail of zeros.
+fn number(value: f64) -> String {
+    if value.abs() < 1e9 { format!("{value}") } else { format!("{value:e}") }
 }
 
 struct Reader<'a> {
@@ -261,7 +279,7 @@ impl Reader<'_> {
                     Err(help) => {
                         self.push(
                             self.value_fault(shape, node, path, key)
-                                .help(help.or_else(|| value_help(shape, node))),
+                                .help(help.or_else(|| value_help(shape, node, path))),
                         );
                         return Json::Null;
                     }
@@ -275,8 +293,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        let fault = self.value_fault(shape, node, path, key);
-        let fault = fault.help(value_help(shape, node));
+        let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
         self.push(fault);
         Json::Null
     }
@@ -390,14 +407,31 @@ impl Reader<'_> {
         if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
             self.faults.extend(faults);
         } else {
-            let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node));
+            let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
             self.push(fault);
         }
         Json::Null
     }
 
     fn value_fault(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Fault {
-        let allowed = shape.describe();
+        let mut allowed = shape.describe();
+        let number = match node.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
+        };
+        // Of a number's whole range only the end that it misses is of interest.
+        match (shape, number) {
+            (Shape::Int(bounds), Some(value)) if value.fract() == 0.0 => {
+                allowed = bounds.broken(value).unwrap_or(allowed);
+            }
+            (Shape::Int(_), _) => allowed = "a whole number".into(),
+            (Shape::Float(bounds), Some(value)) => {
+                allowed = bounds.broken(value).unwrap_or_else(|| "a finite number".into());
+            }
+            (Shape::Float(_), _) => allowed = "a number".into(),
+            _ => {}
+        }
         let name = if path.is_empty() { "a pipeline".to_owned() } else { format!("`{path}`") };
         if node.value == Value::Null {
             // Nothing is hard to point at: mark the key.
@@ -439,7 +473,7 @@ fn kind_of(shape: &Shape, node: &Node) -> String {
 }
 
 /// The next action for a value that does not fit.
-fn value_help(shape: &Shape, node: &Node) -> Option<String> {
+fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
     let words = words(shape);
     match &node.value {
         Value::Null => {
@@ -447,6 +481,9 @@ fn value_help(shape: &Shape, node: &Node) -> Option<String> {
                 Shape::Map(_) => "give it keys, or remove it to take the defaults".into(),
                 _ => format!("write {}, or remove the key", shape.describe()),
             });
+        }
+        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => {
+            return Some(format!("write {} or {}", value.floor(), value.ceil()));
         }
         Value::String(text) => {
             if let Some(meant) = suggest::closest(text, words.iter().copied()) {
@@ -488,20 +525,24 @@ fn value_help(shape: &Shape, node: &Node) -> Option<String> {
     }
     match shape {
         Shape::Map(_) => Some("write its keys below it, indented".into()),
-        shape => Some(format!("write {}", shape.describe())),
+        shape => {
+            let default = super::schema::property(path).and_then(|schema| schema.get("default"));
+            let default = default.filter(|default| !default.is_object() && !default.is_null());
+            let default = default.map(|default| match default {
+                Json::String(text) => format!("; the default is `{text}`"),
+                other => format!("; the default is `{other}`"),
+            });
+            Some(format!("write {}{}", shape.describe(), default.unwrap_or_default()))
+        }
     }
 }
 
 fn words(shape: &Shape) -> Vec<&str> {
     match shape {
         Shape::Choice(words) => words.iter().map(String::as_str).collect(),
-        Shape::Any(shapes) => shapes.iter().flat_map(words_of).collect(),
+        Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
         _ => Vec::new(),
     }
-}
-
-fn words_of(shape: &Shape) -> Vec<&str> {
-    words(shape)
 }
 
 fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
