@@ -17,6 +17,8 @@ pub enum Error {
     Interrupted(Failure),
     /// A check that was asked for did not pass, and its result is printed already: exit code 1.
     Rejected,
+    /// Something that was to be checked could not be read, and that is printed already: exit code 2.
+    Unreadable,
     /// Anything else: exit code 2.
     Failed(Failure),
 }
@@ -66,7 +68,7 @@ impl Error {
         match self {
             Self::Invalid(faults) if faults.is_unreadable() => 2,
             Self::Invalid(_) | Self::Rejected => 1,
-            Self::Failed(_) => 2,
+            Self::Failed(_) | Self::Unreadable => 2,
             Self::DoesNotFit(_) => 3,
             Self::Interrupted(_) => 130,
         }
@@ -99,6 +101,7 @@ impl fmt::Display for Error {
                 failure.fmt(f)
             }
             Self::Rejected => f.write_str("rejected"),
+            Self::Unreadable => f.write_str("unreadable"),
         }
     }
 }
@@ -109,7 +112,7 @@ impl StdError for Error {
             Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
                 failure.source()
             }
-            Self::Invalid(_) | Self::Rejected => None,
+            Self::Invalid(_) | Self::Rejected | Self::Unreadable => None,
         }
     }
 }

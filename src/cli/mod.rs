@@ -1,5 +1,11 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod completions;
+mod explain;
+mod findings;
+mod init;
+mod migrate;
+mod render;
 mod render_faults;
 mod schema;
 mod validate;
@@ -7,7 +13,7 @@ mod validate;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-pub use render_faults::{print_error, print_faults};
+pub use render_faults::{plain, print_error, print_faults};
 
 use crate::{
     Error,
@@ -28,8 +34,18 @@ pub struct Cli {
 pub enum Command {
     /// Check pipeline files without running them
     Validate(validate::Validate),
+    /// Print the resolved pipeline with where each value came from
+    Render(render::Render),
+    /// Explain a key of a pipeline, or the code of a diagnostic
+    Explain(explain::Explain),
+    /// Write a commented starter pipeline for a data folder
+    Init(init::Init),
+    /// Turn a `train_test.py` command line into a pipeline
+    Migrate(migrate::Migrate),
     /// Print the JSON schema of pipeline files
     Schema(schema::Schema),
+    /// Print the completions of a shell
+    Completions(completions::Completions),
 }
 
 /// A pipeline file and what is laid over it; the same for every command that takes a pipeline.
@@ -56,7 +72,12 @@ impl Cli {
     pub fn run(self) -> Result<(), Error> {
         match self.command {
             Command::Validate(command) => command.run(),
+            Command::Render(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Init(command) => command.run(),
+            Command::Migrate(command) => command.run(),
             Command::Schema(command) => command.run(),
+            Command::Completions(command) => command.run(),
         }
     }
 }

@@ -16,7 +16,7 @@ pub fn print_error(error: &Error) {
         Error::DoesNotFit(failure) | Error::Interrupted(failure) | Error::Failed(failure) => {
             eprint!("{}", render(failure, &terminal()));
         }
-        Error::Rejected => {}
+        Error::Rejected | Error::Unreadable => {}
     }
 }
 

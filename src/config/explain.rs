@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     codes::{self, CODES},
     schema::{property, schema},
-    shape::shape,
+    shape::{plain, shape},
     suggest,
 };
 
@@ -161,17 +161,6 @@ fn choices(schema: &Value) -> Vec<(&str, &str)> {
         .flatten()
         .filter_map(|(value, text)| Some((value.as_str()?, text.as_str()?)))
         .collect()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().filter(|_| number.is_f64()).map_or_else(
-            || number.to_string(),
-            |float| if float != 0.0 && float.abs() < 1e-2 { format!("{float:e}") } else { format!("{float}") },
-        ),
-        other => other.to_string(),
-    }
 }
 
 fn example(path: &str, schema: &Value) -> String {

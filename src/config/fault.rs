@@ -159,11 +159,23 @@ impl FaultReport {
     pub fn new(fault: Fault) -> Self {
         let source = fault.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.
-            let text = if span.source.text.is_empty() { " " } else { &span.source.text };
-            NamedSource::new(&span.source.name, text.to_owned())
+            let text = if span.source.text.is_empty() { " ".into() } else { printable(&span.source.text) };
+            NamedSource::new(&span.source.name, text)
         });
         Self { fault, source }
     }
+}
+
+/// The text without what a terminal would obey; every byte stays where it is.
+fn printable(text: &str) -> String {
+    let stand_in = |c: char| match c {
+        '\n' | '\r' | '\t' => c,
+        '\u{feff}' => '\u{fffd}',
+        c if c.is_control() && c.len_utf8() == 1 => '?',
+        c if c.is_control() => '¿',
+        c => c,
+    };
+    text.chars().map(stand_in).collect()
 }
 
 impl fmt::Display for FaultReport {

@@ -210,12 +210,24 @@ impl Loaded {
 
     /// The pipeline with every path absolute: it means the same from any folder.
     pub fn absolute(&self) -> Pipeline {
-        let mut pipeline = self.pipeline.clone();
-        let folder = std::path::absolute(self.base_dir());
-        if let (Ok(folder), Some(root)) = (folder, &mut pipeline.data.root) {
-            *root = folder.join(&*root);
-        }
-        pipeline
+        let absolute = || -> Option<Pipeline> {
+            let folder = std::path::absolute(self.base_dir()).ok()?;
+            let mut json = serde_json::to_value(&self.pipeline).ok()?;
+            for key in path_keys() {
+                if let Some(Json::String(text)) = json.pointer_mut(&pointer(key)) {
+                    *text = folder.join(&*text).to_str()?.to_owned();
+                }
+            }
+            serde_json::from_value(json).ok()
+        };
+        // Without a current directory there is nothing to be absolute from.
+        absolute().unwrap_or_else(|| self.pipeline.clone())
+    }
+
+    /// The resolved value of a key that holds a path.
+    pub(super) fn path_value(&self, key: &str) -> Option<PathBuf> {
+        let json = serde_json::to_value(&self.pipeline).ok()?;
+        json.pointer(&pointer(key))?.as_str().map(PathBuf::from)
     }
 
     /// Where the value of a key came from.
@@ -308,14 +320,14 @@ fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         };
         let Some(equals) = text.find('=') else {
             faults.push(
-                malformed(0..text.len(), format!("`--set {text}` has no value")).label("no `=` here"),
+                malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text))).label("no `=` here"),
             );
             continue;
         };
         let segments = split(&source, 0..equals, ".", str::to_owned);
         if segments.iter().any(|key| key.name.is_empty()) {
             faults.push(
-                malformed(0..equals, format!("`--set {text}` has an empty key")).label("the key"),
+                malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text))).label("the key"),
             );
             continue;
         }
@@ -362,6 +374,11 @@ fn overlay(
     }))
 }
 
+/// A dotted path as a JSON pointer.
+fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
+}
+
 /// Makes paths that were typed in a shell absolute, from the current directory as a shell's user
 /// expects; where nothing is there, from the pipeline's folder, as if it were written in the file.
 fn absolute_shell_paths(json: &mut Json, tree: &Node, base: &Path) {
@@ -370,8 +387,7 @@ fn absolute_shell_paths(json: &mut Json, tree: &Node, base: &Path) {
         if !node.span.source.is_shell() {
             continue;
         }
-        let pointer = format!("/{}", path.replace('.', "/"));
-        let Some(Json::String(text)) = json.pointer_mut(&pointer) else { continue };
+        let Some(Json::String(text)) = json.pointer_mut(&pointer(path)) else { continue };
         let beside = base.join(&*text);
         let here = Path::new(&*text);
         let chosen = if !here.exists() && beside.exists() { beside.as_path() } else { here };

@@ -158,6 +158,9 @@ impl Shape {
                 }
             }
             Self::List(_) => "a list".into(),
+            Self::Int(Bounds { min: Some(min), max: Some(max), .. }) if min == max => {
+                format!("`{}`", number(*min))
+            }
             Self::Int(bounds) => format!("a whole number{}", bounds.describe()),
             Self::Float(bounds) => format!("a number{}", bounds.describe()),
             Self::Bool => "`true` or `false`".into(),
@@ -461,8 +464,11 @@ impl Reader<'_> {
 fn kind_of(shape: &Shape, node: &Node) -> String {
     let numeric = shape.admits_kind_of(&Value::Int(0));
     match &node.value {
+        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => "not whole".into(),
         Value::Int(_) | Value::Float(_) if numeric => "out of range".into(),
-        Value::String(_) if shape.admits_kind_of(&node.value) => "not one of these".into(),
+        Value::String(text) if text.is_empty() => "empty".into(),
+        Value::String(_) if !words(shape).is_empty() => "not one of these".into(),
+        Value::String(_) if shape.admits_kind_of(&node.value) => "not allowed".into(),
         Value::Null => "no value".into(),
         Value::Bool(_) => "a boolean".into(),
         Value::Int(_) | Value::Float(_) => "a number".into(),
@@ -478,6 +484,7 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
     match &node.value {
         Value::Null => {
             return Some(match shape {
+                Shape::Map(_) if path.is_empty() => START.into(),
                 Shape::Map(_) => "give it keys, or remove it to take the defaults".into(),
                 _ => format!("write {}, or remove the key", shape.describe()),
             });
@@ -496,10 +503,19 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
                     _ => "write `true` or `false`".into(),
                 });
             }
-            if shape.admits_kind_of(&Value::Int(0))
-                && let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>()
+            if shape.admits_kind_of(&Value::Int(0)) {
+                if let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>() {
+                    return Some(format!("write it without quotes and separators: `{number}`"));
+                }
+                let digits = text.trim().trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+                if digits != text.trim() && digits.parse::<f64>().is_ok() {
+                    return Some(format!("write the number without a unit: `{digits}`"));
+                }
+            }
+            if let (Shape::Map(fields), Some((key, value))) = (shape, text.split_once(':'))
+                && fields.iter().any(|field| field.name == key)
             {
-                return Some(format!("write it without quotes and separators: `{number}`"));
+                return Some(format!("write a space after the colon: `{key}: {value}`"));
             }
         }
         Value::Bool(value) => {
@@ -518,22 +534,36 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
             if let [only] = items.as_slice()
                 && shape.admits_kind_of(&only.value)
             {
-                return Some("write the one value without brackets".into());
+                return Some("write the one value without a dash or brackets".into());
             }
         }
         _ => {}
     }
     match shape {
+        Shape::Map(_) if path.is_empty() => Some(START.into()),
         Shape::Map(_) => Some("write its keys below it, indented".into()),
         shape => {
             let default = super::schema::property(path).and_then(|schema| schema.get("default"));
             let default = default.filter(|default| !default.is_object() && !default.is_null());
-            let default = default.map(|default| match default {
-                Json::String(text) => format!("; the default is `{text}`"),
-                other => format!("; the default is `{other}`"),
-            });
+            let default = default.map(|default| format!("; the default is `{}`", plain(default)));
             Some(format!("write {}{}", shape.describe(), default.unwrap_or_default()))
         }
+    }
+}
+
+/// What to do with a file that is no mapping.
+const START: &str = "write at least `data`, `backbone` and `method`; `fsct init` writes a starter pipeline";
+
+/// A default as it would be written.
+pub fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) if float != 0.0 && float.abs() < 1e-2 => format!("{float:e}"),
+            Some(float) => format!("{float}"),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 
@@ -549,7 +579,11 @@ fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
     match format {
         Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
             let gpu = ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
-            Some(if gpu { "write `cuda`, or `cuda:N` for GPU number N" } else { "write `auto`" }.into())
+            if gpu {
+                return Some("write `cuda`, or `cuda:N` for GPU number N".into());
+            }
+            let meant = suggest::closest(text, ["auto", "cpu", "cuda"]);
+            meant.map(|meant| format!("did you mean `{meant}`?"))
         }),
         Some("name") => {
             let mut chars = text.chars();

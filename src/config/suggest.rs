@@ -15,9 +15,9 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Case and the choice of separator are no difference in meaning.
+/// Case and separators are no difference in meaning.
 fn fold(word: &str) -> String {
-    word.trim().trim_start_matches("--").to_lowercase().replace(['-', ' '], "_")
+    word.to_lowercase().replace(['-', '_', ' '], "")
 }
 
 /// `a`, `b` or `c`.

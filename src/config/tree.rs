@@ -106,6 +106,8 @@ impl Node {
             Value::Null => "nothing".into(),
             Value::Bool(value) => format!("`{value}`"),
             Value::Int(_) | Value::Float(_) => format!("`{}`", text()),
+            // Quotes are what makes `"5"` a string; without them the sentence would be absurd.
+            Value::String(_) if text().starts_with(['"', '\'']) => format!("`{}`", text()),
             Value::String(value) => format!("`{}`", shorten(value)),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
@@ -430,6 +432,13 @@ impl<'a> Builder<'a> {
                 .label("a tab")
                 .help("indent with spaces; YAML forbids tabs there".to_owned());
         }
+        // The parser stops at a colon; what is wrong is the indentation of the key before it.
+        let span = if error.info().contains("mapping values") {
+            let indent = line.len() - line.trim_start().len();
+            Span::new(self.source, line_start + indent..end)
+        } else {
+            span
+        };
         self.syntax(span, format!("this is not YAML: {}", error.info()))
             .label("the parser stopped here")
             .help(syntax_help(error.info(), line))
