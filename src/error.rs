@@ -17,6 +17,8 @@ pub enum Error {
     Interrupted(Failure),
     /// A check that was asked for did not pass, and its result is printed already: exit code 1.
     Rejected,
+    /// Something that was to be checked could not be read, and that is printed already: exit code 2.
+    Unreadable,
     /// Anything else: exit code 2.
     Failed(Failure),
 }
@@ -32,11 +34,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            source: None,
-        }
+        Self { message: message.into(), help: None, source: None }
     }
 
     /// Sets what to do next.
@@ -70,7 +68,7 @@ impl Error {
         match self {
             Self::Invalid(faults) if faults.is_unreadable() => 2,
             Self::Invalid(_) | Self::Rejected => 1,
-            Self::Failed(_) => 2,
+            Self::Failed(_) | Self::Unreadable => 2,
             Self::DoesNotFit(_) => 3,
             Self::Interrupted(_) => 130,
         }
@@ -91,9 +89,7 @@ impl StdError for Failure {
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_deref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 }
 
@@ -105,6 +101,7 @@ impl fmt::Display for Error {
                 failure.fmt(f)
             }
             Self::Rejected => f.write_str("rejected"),
+            Self::Unreadable => f.write_str("unreadable"),
         }
     }
 }
@@ -115,7 +112,7 @@ impl StdError for Error {
             Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
                 failure.source()
             }
-            Self::Invalid(_) | Self::Rejected => None,
+            Self::Invalid(_) | Self::Rejected | Self::Unreadable => None,
         }
     }
 }

@@ -17,9 +17,8 @@ use rand_chacha::ChaCha8Rng;
 const EPSILON: f64 = 1e-5;
 
 fn random<const D: usize>(shape: [usize; D], rng: &mut ChaCha8Rng) -> Tensor<D> {
-    let values: Vec<f32> = (0..shape.iter().product())
-        .map(|_| rng.random_range(-1.0..1.5))
-        .collect();
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.5)).collect();
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
@@ -30,16 +29,8 @@ fn composed(
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let result = batch_norm_train(input, gamma, beta, EPSILON);
-    let output = if after.relu {
-        relu(result.output)
-    } else {
-        result.output
-    };
-    let output = if after.pool {
-        max_pool2d(output, MaxPoolOptions::new([2, 2]))
-    } else {
-        output
-    };
+    let output = if after.relu { relu(result.output) } else { result.output };
+    let output = if after.pool { max_pool2d(output, MaxPoolOptions::new([2, 2])) } else { output };
     (output, result.mean, result.variance)
 }
 
@@ -55,9 +46,7 @@ fn run(
     let (gamma, beta) = (leaf(&tensors.1), leaf(&tensors.2));
     let (output, mean, variance) = operation(input.clone(), gamma.clone(), beta.clone(), after);
     let weight = random(output.dims(), &mut ChaCha8Rng::seed_from_u64(seed));
-    let grads = (output.clone() * Tensor::from_inner(weight))
-        .sum()
-        .backward();
+    let grads = (output.clone() * Tensor::from_inner(weight)).sum().backward();
     vec![
         to_host(output.inner()),
         to_host(mean.without_autodiff()),
@@ -106,16 +95,10 @@ proptest! {
 #[test]
 fn sixteen_bits_are_kept_and_computed_with_in_f32() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for (low, dtype) in [
-        (FloatDType::F16, DType::F16),
-        (FloatDType::BF16, DType::BF16),
-    ] {
+    for (low, dtype) in [(FloatDType::F16, DType::F16), (FloatDType::BF16, DType::BF16)] {
         let input = random([3, 4, 9, 9], &mut rng).cast(low);
         let (gamma, beta) = (random([4], &mut rng), random([4], &mut rng));
-        let after = After {
-            relu: true,
-            pool: true,
-        };
+        let after = After { relu: true, pool: true };
         let (output, mean, _) = fused(input.clone(), gamma.clone(), beta.clone(), after);
         assert_eq!(output.dtype(), dtype);
         assert_eq!(mean.dtype(), DType::F32);
@@ -133,12 +116,8 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
     let input = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 4, 4]), &Device::flex());
     let one = Tensor::<1>::ones([1], &Device::flex());
     for pool in [false, true] {
-        let (output, _, _) = fused(
-            input.clone(),
-            one.clone(),
-            one.clone(),
-            After { relu: true, pool },
-        );
+        let (output, _, _) =
+            fused(input.clone(), one.clone(), one.clone(), After { relu: true, pool });
         assert!(to_host(output).iter().all(|value| value.is_nan()));
     }
 }

@@ -49,16 +49,9 @@ impl Fixture {
         let index = index[name].clone();
         let bytes = std::fs::read(shared(&format!("fixtures/reference/{name}.safetensors"))?);
         let size = |key: &str| index[key].as_u64().unwrap() as usize;
-        let shape = EpisodeShape {
-            n_way: size("n_way"),
-            k_shot: size("k_shot"),
-            n_query: size("n_query"),
-        };
-        Some(Self {
-            tensors: read_safetensors(&bytes.unwrap()),
-            index,
-            shape,
-        })
+        let shape =
+            EpisodeShape { n_way: size("n_way"), k_shot: size("k_shot"), n_query: size("n_query") };
+        Some(Self { tensors: read_safetensors(&bytes.unwrap()), index, shape })
     }
 
     fn size(&self, key: &str) -> usize {
@@ -67,16 +60,10 @@ impl Fixture {
 
     fn head(&self) -> HeadSpec {
         let method = self.index["method"].as_str().unwrap();
-        let similarity = if method.ends_with("cosine") {
-            Similarity::Cosine
-        } else {
-            Similarity::Softmax
-        };
+        let similarity =
+            if method.ends_with("cosine") { Similarity::Cosine } else { Similarity::Softmax };
         if method.starts_with("CTX") {
-            return HeadSpec::Ctx(CtxSpec {
-                similarity,
-                dim_attn: self.size("dim_attn"),
-            });
+            return HeadSpec::Ctx(CtxSpec { similarity, dim_attn: self.size("dim_attn") });
         }
         HeadSpec::Fsct(FsctSpec {
             similarity,
@@ -114,19 +101,12 @@ impl Fixture {
     fn check(&self, name: &str, actual: &[f32], tolerance: f64) {
         let expected = &self.tensors[name].1;
         let error = max_difference(actual, expected) / max_abs(expected).max(1e-30);
-        assert!(
-            error <= tolerance,
-            "{name}: relative error {error:.2e} > {tolerance:.0e}"
-        );
+        assert!(error <= tolerance, "{name}: relative error {error:.2e} > {tolerance:.0e}");
     }
 
     /// The names of gradients that differ from the reference's by more than the tolerance.
     fn wrong_gradients(&self, step: usize, net: &FewShotNet, grads: &Grads) -> Vec<String> {
-        let mut seen = Collect {
-            path: Path::default(),
-            grads,
-            found: BTreeMap::new(),
-        };
+        let mut seen = Collect { path: Path::default(), grads, found: BTreeMap::new() };
         net.visit(&mut seen);
         let prefix = format!("step{step}.grad.");
         let expected: Vec<_> = self
@@ -134,15 +114,8 @@ impl Fixture {
             .iter()
             .filter_map(|(name, (_, values))| Some((name.strip_prefix(&prefix)?, values)))
             .collect();
-        assert_eq!(
-            expected.len(),
-            seen.found.len(),
-            "as many gradients as the reference"
-        );
-        let largest = expected
-            .iter()
-            .map(|(_, values)| max_abs(values))
-            .fold(0.0, f64::max);
+        assert_eq!(expected.len(), seen.found.len(), "as many gradients as the reference");
+        let largest = expected.iter().map(|(_, values)| max_abs(values)).fold(0.0, f64::max);
         let wrong = expected.into_iter().filter(|(name, values)| {
             // Where exact arithmetic gives 0, both sides hold rounding: a convolution's bias in
             // front of a batch norm is held against the layer's weight, and a shift that moves
@@ -198,18 +171,10 @@ impl ModuleVisitor for Collect<'_> {
 
 /// The reference's VIC: `preset: reference`.
 fn reference_vic() -> Vic {
-    let base = VicWeights {
-        alpha: 0.5,
-        beta: 9.0,
-        gamma: 0.5,
-    };
+    let base = VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 };
     Vic {
         initial: base,
-        dynamic: Some(Dynamic {
-            ema_decay: 0.9,
-            driver: Driver::Loss,
-            base,
-        }),
+        dynamic: Some(Dynamic { ema_decay: 0.9, driver: Driver::Loss, base }),
         variance_target: 1e-4,
         variance_eps: 1e-8,
         invariance: false,
@@ -228,17 +193,9 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
     let mut net = fixture.net(&device);
     let shape = fixture.shape;
 
-    let mut step = Backward {
-        objective: Objective { vic },
-        embedding: Rc::new(Plain),
-    };
+    let mut step = Backward { objective: Objective { vic }, embedding: Rc::new(Plain) };
     let mut state = StageState::default();
-    for (index, expected) in fixture.index["steps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .enumerate()
-    {
+    for (index, expected) in fixture.index["steps"].as_array().unwrap().iter().enumerate() {
         let images = fixture.input(index, &plain);
         let logits = net.forward(
             Tensor::from_inner(images.clone()),
@@ -249,28 +206,16 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
         fixture.check(&format!("step{index}.logits"), &logits, VALUE_TOLERANCE);
 
         let before = state.clone();
-        let mut cx = StepContext {
-            scale: 1.0,
-            state: &mut state,
-        };
-        let grads = step
-            .grads(&net, Episode { images, shape }, &mut cx)
-            .unwrap();
+        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let grads = step.grads(&net, Episode { images, shape }, &mut cx).unwrap();
         let terms = grads.terms[0];
-        fixture.check(
-            &format!("step{index}.loss"),
-            &[terms.loss as f32],
-            VALUE_TOLERANCE,
-        );
+        fixture.check(&format!("step{index}.loss"), &[terms.loss as f32], VALUE_TOLERANCE);
         let close = |key: &str, actual: f64| {
             let Some(expected) = expected[key].as_f64() else {
                 return;
             };
             let error = (actual - expected).abs() / expected.abs().max(1e-30);
-            assert!(
-                error <= VALUE_TOLERANCE || actual == expected,
-                "{key}: {actual} ≠ {expected}"
-            );
+            assert!(error <= VALUE_TOLERANCE || actual == expected, "{key}: {actual} ≠ {expected}");
         };
         close("ce", terms.cross_entropy);
         if let Some(vic) = terms.vic {
@@ -289,33 +234,20 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
                 break;
             }
             let images = jitter(fixture.input(index, &plain), seed);
-            let mut cx = StepContext {
-                scale: 1.0,
-                state: &mut before.clone(),
-            };
-            let grads = step
-                .grads(&net, Episode { images, shape }, &mut cx)
-                .unwrap();
+            let mut cx = StepContext { scale: 1.0, state: &mut before.clone() };
+            let grads = step.grads(&net, Episode { images, shape }, &mut cx).unwrap();
             let still = fixture.wrong_gradients(index, &net, &grads);
             wrong.retain(|name| still.contains(name));
         }
-        assert!(
-            wrong.is_empty(),
-            "step {index}: {wrong:?} differ by more than 1e-3"
-        );
+        assert!(wrong.is_empty(), "step {index}: {wrong:?} differ by more than 1e-3");
         net.update_running(&grads.moments[0]);
     }
-    for tensor in read(&net)
-        .into_iter()
-        .filter(|it| it.path.contains("running"))
-    {
+    for tensor in read(&net).into_iter().filter(|it| it.path.contains("running")) {
         let name = format!("after.{}", reference_name(&tensor.path).unwrap());
         fixture.check(&name, &tensor.values, VALUE_TOLERANCE);
     }
     // Evaluation came after the steps, on the running statistics that they left.
-    let eval = net
-        .valid()
-        .forward(fixture.input(0, &plain), shape, &mut Norm::Running);
+    let eval = net.valid().forward(fixture.input(0, &plain), shape, &mut Norm::Running);
     fixture.check("eval.logits", &to_host(eval.logits), VALUE_TOLERANCE);
 }
 
@@ -336,10 +268,7 @@ fn profoct_cosine_over_three_steps() {
 
 #[test]
 fn profoct_in_dense_form() {
-    let vic = Vic {
-        covariance: CovarianceForm::Dense,
-        ..reference_vic()
-    };
+    let vic = Vic { covariance: CovarianceForm::Dense, ..reference_vic() };
     equals_the_reference("profoct_cosine_conv4", Some(vic));
 }
 

@@ -41,10 +41,7 @@ impl Workplace {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fsct"));
         command.args(arguments).current_dir(self.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -57,10 +54,8 @@ impl Workplace {
     }
 
     fn run_folder(&self) -> PathBuf {
-        let mut runs: Vec<PathBuf> = fs::read_dir(self.path().join("runs"))
-            .unwrap()
-            .map(|it| it.unwrap().path())
-            .collect();
+        let mut runs: Vec<PathBuf> =
+            fs::read_dir(self.path().join("runs")).unwrap().map(|it| it.unwrap().path()).collect();
         runs.sort();
         runs.pop().unwrap()
     }
@@ -102,22 +97,11 @@ fn result(run: &Path) -> Value {
 /// Every step, epoch and validation of a run, without what a clock or a memory meter says.
 fn history(run: &Path) -> Vec<Value> {
     let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
-    let measured = [
-        "seconds",
-        "loader_share",
-        "images_per_second",
-        "current_bytes",
-        "peak_bytes",
-    ];
+    let measured = ["seconds", "loader_share", "images_per_second", "current_bytes", "peak_bytes"];
     events
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|event| {
-            matches!(
-                event["event"].as_str(),
-                Some("step" | "epoch" | "validated")
-            )
-        })
+        .filter(|event| matches!(event["event"].as_str(), Some("step" | "epoch" | "validated")))
         .map(|mut event| {
             let fields = event.as_object_mut().unwrap();
             measured.iter().for_each(|key| drop(fields.remove(*key)));
@@ -130,10 +114,7 @@ fn history(run: &Path) -> Vec<Value> {
 fn the_same_seed_gives_the_same_run_to_the_bit() {
     let (a, b) = (Workplace::new(PIPELINE), Workplace::new(PIPELINE));
     let said = succeeded(&a.fsct(&["run", "tiny.yaml"]));
-    assert!(
-        said.contains("novel accuracy") && said.contains("peak memory"),
-        "{said}"
-    );
+    assert!(said.contains("novel accuracy") && said.contains("peak memory"), "{said}");
     succeeded(&b.fsct(&["-q", "run", "tiny.yaml"]));
     assert_eq!(result(&a.run_folder()), result(&b.run_folder()));
     assert_eq!(history(&a.run_folder()), history(&b.run_folder()));
@@ -172,18 +153,12 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     let place = Workplace::new(PIPELINE);
     let child = place.start(&["run", "tiny.yaml"]);
     place.wait_for_step(2);
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     let said = text(&output.stderr);
-    assert!(
-        said.contains("interrupted after step") && said.contains("--resume"),
-        "{said}"
-    );
+    assert!(said.contains("interrupted after step") && said.contains("--resume"), "{said}");
 
     // The run is named by its folder alone.
     let run = place.run_folder();
@@ -195,13 +170,8 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
 fn a_run_cannot_go_on_with_another_pipeline() {
     let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
     succeeded(&place.fsct(&["run", "tiny.yaml"]));
-    let output = place.fsct(&[
-        "run",
-        "tiny.yaml",
-        "--resume",
-        "--set",
-        "optimizer.learning_rate=0.1",
-    ]);
+    let output =
+        place.fsct(&["run", "tiny.yaml", "--resume", "--set", "optimizer.learning_rate=0.1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("not the one that it was trained with"));
 
@@ -215,24 +185,12 @@ fn a_run_folder_holds_what_was_run_and_what_came_out() {
     let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
     succeeded(&place.fsct(&["run", "tiny.yaml"]));
     let run = place.run_folder();
-    assert!(
-        run.file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("tiny-")
-    );
+    assert!(run.file_name().unwrap().to_str().unwrap().starts_with("tiny-"));
     let pipeline = fs::read_to_string(run.join("pipeline.yaml")).unwrap();
-    assert!(
-        pipeline.contains("learning_rate: 0.001"),
-        "defaults are written out:\n{pipeline}"
-    );
+    assert!(pipeline.contains("learning_rate: 0.001"), "defaults are written out:\n{pipeline}");
 
     let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
-    let step = events
-        .lines()
-        .find(|line| line.contains("\"event\":\"step\""))
-        .unwrap();
+    let step = events.lines().find(|line| line.contains("\"event\":\"step\"")).unwrap();
     let step: Value = serde_json::from_str(step).unwrap();
     for key in [
         "loss",
@@ -254,27 +212,15 @@ fn a_run_folder_holds_what_was_run_and_what_came_out() {
     ] {
         assert!(step[key].is_number(), "{key} in {step}");
     }
-    assert!(
-        step["peak_bytes"].as_u64() > Some(100_000),
-        "memory is measured: {step}"
-    );
+    assert!(step["peak_bytes"].as_u64() > Some(100_000), "memory is measured: {step}");
 
     // 25 episodes in windows of 2: the last window holds one and counts all the same.
-    assert_eq!(
-        history(&run)
-            .iter()
-            .filter(|it| it["event"] == "step")
-            .count(),
-        13
-    );
+    assert_eq!(history(&run).iter().filter(|it| it["event"] == "step").count(), 13);
     assert_eq!(result(&run)["train_episodes"], 25);
     for checkpoint in ["last.ckpt", "best.ckpt"] {
         let path = run.join("checkpoints").join(checkpoint);
         let zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
-        let names: Vec<_> = zip
-            .file_names()
-            .map(|name| name.unwrap().into_owned())
-            .collect();
+        let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
         assert_eq!(names, ["state.json", "model.bpk", "optimizer.bpk"]);
     }
 }
@@ -291,15 +237,9 @@ fn eval_repeats_the_test_and_writes_predictions() {
     assert!(said.contains(&percent), "{percent} in {said}");
 
     let lines = fs::read_to_string(place.path().join("out.jsonl")).unwrap();
-    let lines: Vec<Value> = lines
-        .lines()
-        .map(|it| serde_json::from_str(it).unwrap())
-        .collect();
+    let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
     assert_eq!(lines.len(), 20 * 3 * 3, "episodes × ways × queries");
-    let right = lines
-        .iter()
-        .filter(|it| it["class"] == it["predicted"])
-        .count();
+    let right = lines.iter().filter(|it| it["class"] == it["predicted"]).count();
     let accuracy = right as f64 / lines.len() as f64;
     assert!((accuracy - novel["mean"].as_f64().unwrap()).abs() < 1e-9);
     assert_eq!(lines[0]["logits"].as_array().unwrap().len(), 3);
@@ -312,19 +252,13 @@ fn eval_repeats_the_test_and_writes_predictions() {
 #[test]
 fn impossible_episodes_end_before_training_and_say_what_to_do() {
     let place = Workplace::new(PIPELINE);
-    for (set, key) in [
-        ("episode.n_way=5000", "n_way"),
-        ("episode.n_query=5000", "n_query"),
-    ] {
+    for (set, key) in [("episode.n_way=5000", "n_way"), ("episode.n_query=5000", "n_query")] {
         let output = place.fsct(&["run", "tiny.yaml", "--set", set]);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(key) && said.contains("5000"), "{said}");
     }
-    assert!(
-        !place.path().join("runs").exists(),
-        "no run folder for a pipeline that cannot run"
-    );
+    assert!(!place.path().join("runs").exists(), "no run folder for a pipeline that cannot run");
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -334,10 +268,7 @@ fn cuda_without_cuda_says_how_to_get_it() {
     let output = place.fsct(&["run", "tiny.yaml", "--set", "device=cuda:1"]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("cuda:1") && said.contains("--features cuda"),
-        "{said}"
-    );
+    assert!(said.contains("cuda:1") && said.contains("--features cuda"), "{said}");
 }
 
 #[test]
@@ -349,11 +280,7 @@ fn a_damaged_checkpoint_is_named() {
     let mut flipped = bytes.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0xff;
-    for damaged in [
-        &bytes[..bytes.len() / 2],
-        &b"not a checkpoint"[..],
-        &flipped[..],
-    ] {
+    for damaged in [&bytes[..bytes.len() / 2], &b"not a checkpoint"[..], &flipped[..]] {
         fs::write(&path, damaged).unwrap();
         let output = place.fsct(&["eval", place.run_folder().to_str().unwrap()]);
         let said = text(&output.stderr);

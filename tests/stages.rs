@@ -36,11 +36,7 @@ use rand_chacha::ChaCha8Rng;
 /// f32 sums in another order.
 const EXACT: f64 = 1e-5;
 
-const SHAPE: EpisodeShape = EpisodeShape {
-    n_way: 3,
-    k_shot: 2,
-    n_query: 3,
-};
+const SHAPE: EpisodeShape = EpisodeShape { n_way: 3, k_shot: 2, n_query: 3 };
 const SIZE: usize = 20;
 
 #[derive(Debug, Clone, Copy)]
@@ -53,40 +49,24 @@ enum Method {
 const METHODS: [Method; 3] = [Method::Fsct, Method::Profoct, Method::Ctx];
 
 fn objective(method: Method) -> Objective {
-    let base = VicWeights {
-        alpha: 0.3,
-        beta: 0.2,
-        gamma: 0.1,
-    };
+    let base = VicWeights { alpha: 0.3, beta: 0.2, gamma: 0.1 };
     let vic = Vic {
         initial: base,
-        dynamic: Some(Dynamic {
-            ema_decay: 0.9,
-            driver: Driver::Loss,
-            base,
-        }),
+        dynamic: Some(Dynamic { ema_decay: 0.9, driver: Driver::Loss, base }),
         variance_target: 1.0,
         variance_eps: 1e-4,
         invariance: true,
         covariance: CovarianceForm::Gram,
         covariance_scale: CovarianceScale::Features,
-        on_attention: Some(OnAttention {
-            scale: 0.5,
-            detach: false,
-        }),
+        on_attention: Some(OnAttention { scale: 0.5, detach: false }),
     };
-    Objective {
-        vic: matches!(method, Method::Profoct).then_some(vic),
-    }
+    Objective { vic: matches!(method, Method::Profoct).then_some(vic) }
 }
 
 fn net(method: Method) -> FewShotNet {
     let similarity = Similarity::Cosine;
     let head = match method {
-        Method::Ctx => HeadSpec::Ctx(CtxSpec {
-            similarity,
-            dim_attn: 8,
-        }),
+        Method::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 8 }),
         Method::Fsct | Method::Profoct => HeadSpec::Fsct(FsctSpec {
             similarity,
             depth: 2,
@@ -111,30 +91,16 @@ fn episode(seed: u64) -> Episode {
     let shape = [SHAPE.images(), 1, SIZE, SIZE];
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random()).collect();
     let images = Tensor::from_data(TensorData::new(values, shape), &Device::flex());
-    Episode {
-        images,
-        shape: SHAPE,
-    }
+    Episode { images, shape: SHAPE }
 }
 
 fn backward(method: Method, embedding: impl Embed + 'static) -> BoxStep<Episode> {
-    Box::new(Backward {
-        objective: objective(method),
-        embedding: Rc::new(embedding),
-    })
+    Box::new(Backward { objective: objective(method), embedding: Rc::new(embedding) })
 }
 
 fn run<B>(step: &mut BoxStep<B>, net: &FewShotNet, batch: B) -> Grads {
     let mut state = StageState::default();
-    step.grads(
-        net,
-        batch,
-        &mut StepContext {
-            scale: 1.0,
-            state: &mut state,
-        },
-    )
-    .unwrap()
+    step.grads(net, batch, &mut StepContext { scale: 1.0, state: &mut state }).unwrap()
 }
 
 type ByPath = BTreeMap<String, Vec<f32>>;
@@ -158,11 +124,7 @@ fn by_path(net: &FewShotNet, gradients: &Gradients) -> ByPath {
             }
         }
     }
-    let mut collect = Collect {
-        path: Path::default(),
-        gradients,
-        found: ByPath::new(),
-    };
+    let mut collect = Collect { path: Path::default(), gradients, found: ByPath::new() };
     net.visit(&mut collect);
     collect.found
 }
@@ -171,10 +133,7 @@ fn by_path(net: &FewShotNet, gradients: &Gradients) -> ByPath {
 /// bias in front of a batch norm has gradient 0 in exact arithmetic, so it is held against its
 /// weight's.
 fn difference(expected: &ByPath, actual: &ByPath) -> f64 {
-    assert_eq!(
-        expected.keys().collect::<Vec<_>>(),
-        actual.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(expected.keys().collect::<Vec<_>>(), actual.keys().collect::<Vec<_>>());
     expected.iter().fold(0.0, |worst, (path, values)| {
         let measure = match path.strip_suffix("conv.bias") {
             Some(block) => &expected[&format!("{block}conv.weight")],
@@ -188,9 +147,7 @@ fn difference(expected: &ByPath, actual: &ByPath) -> f64 {
 /// The whole step on one tape, as a textbook has it.
 fn monolithic(method: Method, net: &FewShotNet, episode: Episode) -> ByPath {
     let images = Tensor::from_inner(episode.images);
-    let features = net
-        .backbone
-        .forward(images, &mut Norm::Batch(&mut Vec::new()));
+    let features = net.backbone.forward(images, &mut Norm::Batch(&mut Vec::new()));
     from_features(method, net, features)
 }
 
@@ -218,17 +175,11 @@ fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
         let net = net(method);
         let plain = run(&mut backward(method, Plain), &net, episode(1));
         let again = run(&mut backward(method, Recompute), &net, episode(1));
-        let error = difference(
-            &by_path(&net, &plain.gradients),
-            &by_path(&net, &again.gradients),
-        );
+        let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &again.gradients));
         assert!(error < EXACT, "{method:?}: {error:.1e}");
         assert_eq!(plain.terms, again.terms);
         let means = |grads: &Grads| -> Vec<Vec<f32>> {
-            grads.moments[0]
-                .iter()
-                .map(|it: &Moments| to_host(it.mean.clone()))
-                .collect()
+            grads.moments[0].iter().map(|it: &Moments| to_host(it.mean.clone())).collect()
         };
         assert_eq!(means(&plain), means(&again));
     }
@@ -243,9 +194,8 @@ fn micro_batches_match_their_chunks_on_one_tape() {
             let net = net(method);
             let images: Tensor<4> = Tensor::from_inner(episode(1).images);
             let rows = SHAPE.images();
-            let order: Vec<usize> = (0..steps)
-                .flat_map(|part| (part..rows).step_by(steps))
-                .collect();
+            let order: Vec<usize> =
+                (0..steps).flat_map(|part| (part..rows).step_by(steps)).collect();
             let chunks = (0..steps).map(|part| {
                 let picked: Vec<i64> = (part..rows).step_by(steps).map(|row| row as i64).collect();
                 let picked = indices(&picked, &images.device());
@@ -253,19 +203,13 @@ fn micro_batches_match_their_chunks_on_one_tape() {
             });
             let joined = Tensor::cat(chunks.collect(), 0);
             let mut back = vec![0; rows];
-            order
-                .iter()
-                .enumerate()
-                .for_each(|(at, row)| back[*row] = at as i64);
+            order.iter().enumerate().for_each(|(at, row)| back[*row] = at as i64);
             let features = joined.select(0, indices(&back, &images.device()));
             let expected = from_features(method, &net, features);
 
             for inner in [Rc::new(Plain) as Rc<dyn Embed>, Rc::new(Recompute)] {
-                let grads = run(
-                    &mut backward(method, MicroBatch { steps, inner }),
-                    &net,
-                    episode(1),
-                );
+                let grads =
+                    run(&mut backward(method, MicroBatch { steps, inner }), &net, episode(1));
                 let error = difference(&expected, &by_path(&net, &grads.gradients));
                 assert!(error < EXACT, "{method:?} in {steps}: {error:.1e}");
             }
@@ -292,26 +236,16 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
         let mut single = backward(method, Plain);
         let mut sum: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         for one in window.clone() {
-            let mut cx = StepContext {
-                scale: 1.0,
-                state: &mut state,
-            };
+            let mut cx = StepContext { scale: 1.0, state: &mut state };
             let grads = single.grads(&net, one, &mut cx).unwrap();
             for (path, values) in by_path(&net, &grads.gradients) {
                 let mean = sum.entry(path).or_insert_with(|| vec![0.0; values.len()]);
-                mean.iter_mut()
-                    .zip(values)
-                    .for_each(|(sum, it)| *sum += it / length as f32);
+                mean.iter_mut().zip(values).for_each(|(sum, it)| *sum += it / length as f32);
             }
         }
-        let mut step: BoxStep<Window> = Box::new(Accumulate {
-            inner: backward(method, Plain),
-        });
+        let mut step: BoxStep<Window> = Box::new(Accumulate { inner: backward(method, Plain) });
         let grads = run(&mut step, &net, window);
-        assert_eq!(
-            (grads.terms.len(), grads.moments.len()),
-            (length as usize, length as usize)
-        );
+        assert_eq!((grads.terms.len(), grads.moments.len()), (length as usize, length as usize));
         let error = difference(&sum, &by_path(&net, &grads.gradients));
         assert!(error < EXACT, "{length} episodes: {error:.1e}");
     }
@@ -319,14 +253,9 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
 
 #[test]
 fn an_empty_window_is_an_error() {
-    let mut step: BoxStep<Window> = Box::new(Accumulate {
-        inner: backward(Method::Fsct, Plain),
-    });
+    let mut step: BoxStep<Window> = Box::new(Accumulate { inner: backward(Method::Fsct, Plain) });
     let mut state = StageState::default();
-    let mut cx = StepContext {
-        scale: 1.0,
-        state: &mut state,
-    };
+    let mut cx = StepContext { scale: 1.0, state: &mut state };
     assert!(step.grads(&net(Method::Fsct), Vec::new(), &mut cx).is_err());
 }
 
@@ -342,9 +271,7 @@ fn autocast_is_off_by_rounding_only() {
         let plain = by_path(&net, &plain.gradients);
         for dtype in [FloatDType::F16, FloatDType::BF16] {
             let rounded = fsct::model::weights::read(&net);
-            let mut rounded = rounded
-                .into_iter()
-                .map(|it| (it.path, round(it.values, dtype)));
+            let mut rounded = rounded.into_iter().map(|it| (it.path, round(it.values, dtype)));
             let coarse = fsct::model::weights::write(net.clone(), &mut |path, _| {
                 let (at, values) = rounded.next().unwrap();
                 assert_eq!(at, path);
@@ -398,21 +325,12 @@ fn autocast_runs_in_16_bits_and_leaves_the_master_weights_alone() {
     let net = net(Method::Fsct);
     let before = fsct::model::weights::read(&net);
     let inner = backward(Method::Fsct, Plain);
-    let mut step: BoxStep<Episode> = Box::new(Autocast {
-        dtype: FloatDType::F16,
-        inner,
-    });
+    let mut step: BoxStep<Episode> = Box::new(Autocast { dtype: FloatDType::F16, inner });
     let low = run(&mut step, &net, episode(1));
     assert_eq!(before, fsct::model::weights::read(&net));
     let plain = run(&mut backward(Method::Fsct, Plain), &net, episode(1));
-    let (low, plain) = (
-        by_path(&net, &low.gradients),
-        by_path(&net, &plain.gradients),
-    );
-    assert!(
-        norm_of_difference(&plain, &low) > 1e-6,
-        "as exact as f32: nothing was lowered"
-    );
+    let (low, plain) = (by_path(&net, &low.gradients), by_path(&net, &plain.gradients));
+    assert!(norm_of_difference(&plain, &low) > 1e-6, "as exact as f32: nothing was lowered");
 }
 
 #[test]
@@ -424,10 +342,7 @@ fn a_loss_scale_leaves_the_gradients_alone() {
         inner: backward(Method::Profoct, Plain),
     });
     let scaled = run(&mut step, &net, episode(1));
-    let error = difference(
-        &by_path(&net, &plain.gradients),
-        &by_path(&net, &scaled.gradients),
-    );
+    let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &scaled.gradients));
     assert!(error < EXACT, "{error:.1e}");
     assert_eq!(scaled.finite, Some(true));
 }
@@ -436,11 +351,7 @@ fn a_loss_scale_leaves_the_gradients_alone() {
 fn overflow_is_an_outcome_and_halves_the_scale() {
     let net = net(Method::Fsct);
     let mut step: BoxStep<Window> = Box::new(LossScale {
-        initial: ScalerState {
-            scale: 1e30,
-            good_steps: 5,
-            dynamic: true,
-        },
+        initial: ScalerState { scale: 1e30, good_steps: 5, dynamic: true },
         inner: Box::new(Accumulate {
             inner: Box::new(Autocast {
                 dtype: FloatDType::F16,
@@ -449,13 +360,8 @@ fn overflow_is_an_outcome_and_halves_the_scale() {
         }),
     });
     let mut state = StageState::default();
-    let mut cx = StepContext {
-        scale: 1.0,
-        state: &mut state,
-    };
-    let grads = step
-        .grads(&net, vec![episode(1), episode(2)], &mut cx)
-        .unwrap();
+    let mut cx = StepContext { scale: 1.0, state: &mut state };
+    let grads = step.grads(&net, vec![episode(1), episode(2)], &mut cx).unwrap();
     assert_eq!(grads.finite, Some(false));
     let scaler = state.loss_scale.unwrap();
     assert_eq!((scaler.scale, scaler.good_steps), (5e29, 0));
@@ -472,10 +378,7 @@ fn clearing_the_cache_changes_nothing() {
         inner: backward(Method::Fsct, Plain),
     });
     let cleared = run(&mut step, &net, episode(1));
-    assert_eq!(
-        by_path(&net, &plain.gradients),
-        by_path(&net, &cleared.gradients)
-    );
+    assert_eq!(by_path(&net, &plain.gradients), by_path(&net, &cleared.gradients));
 }
 
 #[test]
@@ -486,28 +389,16 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     vic.dynamic.as_mut().unwrap().driver = Driver::Gradient;
     let base = vic.dynamic.unwrap().base;
     let net = net(Method::Profoct);
-    let mut step = Backward {
-        objective,
-        embedding: Rc::new(Plain),
-    };
+    let mut step = Backward { objective, embedding: Rc::new(Plain) };
     let mut state = StageState::default();
     let mut weights = Vec::new();
     for _ in 0..60 {
-        let mut cx = StepContext {
-            scale: 64.0,
-            state: &mut state,
-        };
+        let mut cx = StepContext { scale: 64.0, state: &mut state };
         step.grads(&net, episode(1), &mut cx).unwrap();
         weights.push(state.vic.unwrap());
     }
     // The same episode again and again: the weights settle, away from where they began.
     let (last, before) = (weights[59], weights[58]);
-    assert!(
-        (last.gamma - before.gamma).abs() < 1e-2 * last.gamma,
-        "{last:?} {before:?}"
-    );
-    assert!(
-        (last.gamma - base.gamma).abs() > 1e-2 * base.gamma,
-        "{last:?}"
-    );
+    assert!((last.gamma - before.gamma).abs() < 1e-2 * last.gamma, "{last:?} {before:?}");
+    assert!((last.gamma - base.gamma).abs() > 1e-2 * base.gamma, "{last:?}");
 }

@@ -86,12 +86,8 @@ impl Eval {
             None => None,
         };
         let mut failed = None;
-        let accuracy = evaluate_episodes(
-            &net,
-            set,
-            &device.device,
-            &episodes,
-            &mut |number, answer| {
+        let accuracy =
+            evaluate_episodes(&net, set, &device.device, &episodes, &mut |number, answer| {
                 if let Some((file, path)) = &mut predictions
                     && failed.is_none()
                 {
@@ -99,8 +95,7 @@ impl Eval {
                         .err()
                         .map(|error| RunError::file("write", path.clone())(error));
                 }
-            },
-        )?;
+            })?;
         if let Some((mut file, path)) = predictions {
             file.flush().map_err(RunError::file("write", path))?;
         }
@@ -150,9 +145,7 @@ impl Eval {
         };
         let sampler =
             Sampler::new(set, pipeline.episode, pipeline.seed, stream).map_err(RunError::from)?;
-        Ok((0..count as u64)
-            .map(|index| sampler.episode(index))
-            .collect())
+        Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
     }
 }
 
@@ -161,16 +154,13 @@ fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
         return Ok(run.to_owned());
     }
     let folder = RunFolder::open(run);
-    [folder.best(), folder.last()]
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            RunError::Missing {
-                reason: format!("there is no checkpoint in {}", run.display()),
-                help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
-            }
-            .into()
-        })
+    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        RunError::Missing {
+            reason: format!("there is no checkpoint in {}", run.display()),
+            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+        }
+        .into()
+    })
 }
 
 fn create(path: &Path) -> Result<File, RunError> {

@@ -1,6 +1,12 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod completions;
 mod eval;
+mod explain;
+mod findings;
+mod init;
+mod migrate;
+mod render;
 mod render_faults;
 mod run;
 mod schema;
@@ -9,7 +15,7 @@ mod validate;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-pub use render_faults::{print_error, print_faults};
+pub use render_faults::{plain, print_error, print_faults};
 
 use crate::{
     Error,
@@ -19,12 +25,7 @@ use crate::{
 
 /// Declarative few-shot training that fits the GPU you have.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    about,
-    propagate_version = true,
-    arg_required_else_help = true
-)]
+#[command(version, about, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -64,8 +65,18 @@ pub enum Command {
     Eval(eval::Eval),
     /// Check pipeline files without running them
     Validate(validate::Validate),
+    /// Print the resolved pipeline with where each value came from
+    Render(render::Render),
+    /// Explain a key of a pipeline, or the code of a diagnostic
+    Explain(explain::Explain),
+    /// Write a commented starter pipeline for a data folder
+    Init(init::Init),
+    /// Turn a `train_test.py` command line into a pipeline
+    Migrate(migrate::Migrate),
     /// Print the JSON schema of pipeline files
     Schema(schema::Schema),
+    /// Print the completions of a shell
+    Completions(completions::Completions),
 }
 
 /// A pipeline file and what is laid over it; the same for every command that takes a pipeline.
@@ -94,7 +105,12 @@ impl Cli {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
             Command::Validate(command) => command.run(),
+            Command::Render(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Init(command) => command.run(),
+            Command::Migrate(command) => command.run(),
             Command::Schema(command) => command.run(),
+            Command::Completions(command) => command.run(),
         }
     }
 }

@@ -16,7 +16,7 @@ pub fn print_error(error: &Error) {
         Error::DoesNotFit(failure) | Error::Interrupted(failure) | Error::Failed(failure) => {
             eprint!("{}", render(failure, &terminal()));
         }
-        Error::Rejected => {}
+        Error::Rejected | Error::Unreadable => {}
     }
 }
 
@@ -33,23 +33,14 @@ pub fn plain(faults: &Faults) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
         .with_width(100)
         .with_links(false);
-    faults
-        .iter()
-        .map(|fault| render(&FaultReport::new(fault.clone()), &handler))
-        .collect()
+    faults.iter().map(|fault| render(&FaultReport::new(fault.clone()), &handler)).collect()
 }
 
 fn terminal() -> GraphicalReportHandler {
     let colours = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let theme = if colours {
-        GraphicalTheme::unicode()
-    } else {
-        GraphicalTheme::unicode_nocolor()
-    };
-    GraphicalReportHandler::new_themed(theme)
-        .with_width(100)
-        .with_links(false)
+    let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false)
 }
 
 fn render(diagnostic: &dyn Diagnostic, handler: &GraphicalReportHandler) -> String {

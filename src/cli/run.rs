@@ -41,10 +41,7 @@ impl Run {
             (None, Some(Some(folder))) => {
                 let folder = RunFolder::open(folder);
                 let checkpoint = Checkpoint::read(&folder.last())?;
-                (
-                    stored_pipeline(&checkpoint, &overrides)?,
-                    Some((folder, checkpoint)),
-                )
+                (stored_pipeline(&checkpoint, &overrides)?, Some((folder, checkpoint)))
             }
             (Some(path), Some(resume)) => {
                 let loaded = load(path, &overrides)?;
@@ -142,29 +139,15 @@ fn execute(
         Some(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
-    let mut reporter = Fan(vec![
-        Box::new(log),
-        Box::new(Console::new(output.verbosity())),
-    ]);
-    whole::run(
-        &plan,
-        &data,
-        &device,
-        &folder,
-        &interrupt,
-        checkpoint,
-        &mut reporter,
-    )?;
+    let mut reporter = Fan(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
+    whole::run(&plan, &data, &device, &folder, &interrupt, checkpoint, &mut reporter)?;
     Ok(())
 }
 
 /// The data of a pipeline whose paths are absolute.
 pub(super) fn open_data(pipeline: &Pipeline) -> Result<data::Dataset, RunError> {
     let size = pipeline.data.image_size;
-    let shape = ImageShape {
-        channels: pipeline.backbone.kind.channels(),
-        height: size,
-        width: size,
-    };
+    let shape =
+        ImageShape { channels: pipeline.backbone.kind.channels(), height: size, width: size };
     Ok(data::open(&pipeline.data, shape, Path::new("."))?)
 }

@@ -38,10 +38,7 @@ impl Schema {
         if found.replace("\r\n", "\n") == text {
             return Ok(());
         }
-        eprintln!(
-            "`{0}` is stale: run `fsct schema --output {0}`",
-            path.display()
-        );
+        eprintln!("`{0}` is stale: run `fsct schema --output {0}`", path.display());
         Err(Error::Rejected)
     }
 }

@@ -1,38 +1,181 @@
 //! `fsct validate`
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use super::print_faults;
+use super::findings::{Finding, Format, write};
 use crate::{
     Error,
-    config::{Overrides, load},
+    config::{Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
 };
 
 /// Check pipeline files without running them
+///
+/// Exit code: 0 all valid, 1 some are not, 2 something could not be read.
 #[derive(Debug, clap::Args)]
 pub struct Validate {
-    /// Pipeline files
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    /// Files, folders (every .yaml and .yml below them) and patterns such as `pipelines/**/*.yaml`
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// How findings are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Treat warnings as errors
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Judge by the text alone: do not look at data or devices
+    #[arg(long)]
+    offline: bool,
+    /// Lay a value over every file: `--set memory.amp=f16`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 impl Validate {
-    /// Checks every file.
+    /// Checks every file and prints what is wrong.
     pub fn run(self) -> Result<(), Error> {
-        let mut rejected = false;
-        for path in &self.paths {
-            match load(path, &Overrides::from_process(Vec::new())) {
-                Ok(loaded) => print_faults(&loaded.warnings),
-                Err(faults) => {
-                    rejected = true;
-                    print_faults(&faults);
-                }
+        let overrides = Overrides::from_process(self.set.clone());
+        let findings: Vec<Finding> = files(&self.paths)
+            .into_iter()
+            .map(|file| {
+                let faults = match &file {
+                    Ok(path) => self.check(path, &overrides),
+                    Err(fault) => fault.clone().into(),
+                };
+                let file = file.map_or_else(|fault| fault.path, |path| path.display().to_string());
+                Finding { file, faults }
+            })
+            .collect();
+        print!("{}", write(&findings, self.format));
+        if findings.iter().any(|finding| finding.faults.is_unreadable()) {
+            return Err(Error::Unreadable);
+        }
+        let rejected = |finding: &Finding| {
+            finding.faults.has_errors() || (self.deny_warnings && !finding.faults.is_empty())
+        };
+        if findings.iter().any(rejected) { Err(Error::Rejected) } else { Ok(()) }
+    }
+
+    fn check(&self, path: &Path, overrides: &Overrides) -> Faults {
+        match load(path, overrides) {
+            Err(faults) => faults,
+            Ok(loaded) if self.offline => loaded.warnings,
+            Ok(loaded) => {
+                let outside = outside(&loaded);
+                Faults::new(loaded.warnings.into_iter().chain(outside).collect())
             }
         }
-        if rejected {
-            Err(Error::Rejected)
+    }
+}
+
+/// What the text alone does not show: files.
+fn outside(loaded: &Loaded) -> Vec<Fault> {
+    check_files(loaded)
+}
+
+/// The files that the arguments name, each once, in the order of the arguments.
+fn files(arguments: &[String]) -> Vec<Result<PathBuf, Fault>> {
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
+        let found = if path.is_dir() {
+            below(path)
+        } else if !path.exists() && argument.contains(['*', '?', '[']) {
+            matching(argument)
         } else {
-            Ok(())
+            Ok(vec![path.to_owned()])
+        };
+        let none = |found: &Vec<PathBuf>| found.is_empty();
+        match found {
+            Err(message) => files.push(Err(fault(argument, message))),
+            Ok(found) if none(&found) => {
+                files.push(Err(fault(argument, format!("`{argument}` names no YAML file"))));
+            }
+            Ok(found) => {
+                files.extend(found.into_iter().filter(|path| seen.insert(path.clone())).map(Ok));
+            }
         }
+    }
+    files
+}
+
+fn fault(argument: &str, message: String) -> Fault {
+    Fault::new(FaultKind::File, argument, None, message)
+        .help("name a pipeline file, a folder with some, or a pattern".to_owned())
+}
+
+/// Every `.yaml` and `.yml` below a folder, sorted; hidden folders and links to folders are left out.
+fn below(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unreadable = |error| format!("`{}` cannot be read: {error}", folder.display());
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            let path = entry.path();
+            if entry.file_type().map_err(unreadable)?.is_dir() {
+                if !hidden {
+                    folders.push(path);
+                }
+            } else if !hidden && path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let paths =
+        glob::glob(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| format!("`{}` cannot be read", error.path().display()))?;
+        if path.is_dir() {
+            found.extend(below(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_patterns_and_files_are_found_once() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        for name in ["b.yaml", "a.yml", "c.txt", "deep/d.yaml", ".hidden/e.yaml"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+            std::fs::write(path, "")?;
+        }
+        let names = |arguments: &[String]| -> Vec<Option<String>> {
+            files(arguments)
+                .into_iter()
+                .map(|file| {
+                    let file = file.ok()?;
+                    Some(file.strip_prefix(folder.path()).ok()?.to_string_lossy().into_owned())
+                })
+                .collect()
+        };
+        let some =
+            |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        assert_eq!(names(&[at("")]), some(&["a.yml", "b.yaml", "deep/d.yaml"]));
+        assert_eq!(
+            names(&[at("**/*.yaml"), at("b.yaml")]),
+            some(&[".hidden/e.yaml", "b.yaml", "deep/d.yaml"])
+        );
+        assert_eq!(names(&[at("c.txt")]), some(&["c.txt"]), "a named file is taken at its word");
+        assert_eq!(names(&[at("*.json")]), [None], "a pattern without a match is said");
+        Ok(())
     }
 }

@@ -7,25 +7,40 @@ use super::{
         Fault,
         FaultKind::{Rule, Unwise},
     },
-    load::Loaded,
+    load::{Loaded, Origin, path_keys},
 };
 
 /// All rules, in the order of the file's keys.
 pub fn check(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for rule in [
-        data,
-        backbone,
-        method,
-        accumulation,
-        precision,
-        cache,
-        optimizer,
-        length,
-    ] {
+    for rule in [data, backbone, method, accumulation, precision, cache, optimizer, length] {
         rule(loaded, &mut faults);
     }
     faults
+}
+
+/// Paths that are not there; everything else is judged by the text alone.
+pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
+    path_keys()
+        .iter()
+        .filter_map(|key| {
+            let Origin::Written(span) = loaded.origin(key) else { return None };
+            let value = loaded.path_value(key)?;
+            let full = loaded.base_dir().join(&value);
+            if full.exists() {
+                return None;
+            }
+            let mut fault = loaded.fault_of(
+                Rule("does_not_exist"),
+                key,
+                format!("`{key}: {}` does not exist", value.display()),
+            );
+            fault.label = format!("looked at {}", full.display());
+            let from =
+                if span.source.is_shell() { "the current directory" } else { "the pipeline file" };
+            Some(fault.help(format!("correct the path; it is relative to {from}")))
+        })
+        .collect()
 }
 
 fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
@@ -84,10 +99,7 @@ fn method(loaded: &Loaded, faults: &mut Vec<Fault>) {
         let mut fault = loaded.fault_of(
             Rule("without_profoct"),
             "method.vic",
-            format!(
-                "`method.vic` does not belong to `method.kind: {}`",
-                word(&method.kind)
-            ),
+            format!("`method.vic` does not belong to `method.kind: {}`", word(&method.kind)),
         );
         fault.span = Some(loaded.nearest("method.kind"));
         faults.push(

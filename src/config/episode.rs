@@ -20,10 +20,6 @@ pub struct Episode {
 
 impl Default for Episode {
     fn default() -> Self {
-        Self {
-            n_way: 5,
-            k_shot: 5,
-            n_query: 16,
-        }
+        Self { n_way: 5, k_shot: 5, n_query: 16 }
     }
 }

@@ -159,15 +159,24 @@ impl FaultReport {
     pub fn new(fault: Fault) -> Self {
         let source = fault.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.
-            let text = if span.source.text.is_empty() {
-                " "
-            } else {
-                &span.source.text
-            };
-            NamedSource::new(&span.source.name, text.to_owned())
+            let text =
+                if span.source.text.is_empty() { " ".into() } else { printable(&span.source.text) };
+            NamedSource::new(&span.source.name, text)
         });
         Self { fault, source }
     }
+}
+
+/// The text without what a terminal would obey; every byte stays where it is.
+fn printable(text: &str) -> String {
+    let stand_in = |c: char| match c {
+        '\n' | '\r' | '\t' => c,
+        '\u{feff}' => '\u{fffd}',
+        c if c.is_control() && c.len_utf8() == 1 => '?',
+        c if c.is_control() => '¿',
+        c => c,
+    };
+    text.chars().map(stand_in).collect()
 }
 
 impl fmt::Display for FaultReport {
@@ -184,18 +193,11 @@ impl Diagnostic for FaultReport {
     }
 
     fn severity(&self) -> Option<Severity> {
-        Some(if self.fault.is_warning() {
-            Severity::Warning
-        } else {
-            Severity::Error
-        })
+        Some(if self.fault.is_warning() { Severity::Warning } else { Severity::Error })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault
-            .help
-            .as_deref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.fault.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -39,10 +39,7 @@ impl Overrides {
     pub fn from_process(set: Vec<String>) -> Self {
         let mut environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| {
-                let name = name
-                    .into_string()
-                    .ok()
-                    .filter(|name| name.starts_with(PREFIX))?;
+                let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
                 Some((name, value.to_string_lossy().into_owned()))
             })
             .collect();
@@ -85,11 +82,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Faults> {
 
 /// Loads a pipeline from a text; relative paths in it are relative to the current directory.
 pub fn load_str(name: &str, text: &str, overrides: &Overrides) -> Result<Loaded, Faults> {
-    resolve(
-        Arc::new(Source::new(SourceKind::File, name, text)),
-        None,
-        overrides,
-    )
+    resolve(Arc::new(Source::new(SourceKind::File, name, text)), None, overrides)
 }
 
 fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Fault> {
@@ -98,10 +91,7 @@ fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Fault> {
     };
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| {
-            file.take(tree::MAX_BYTES as u64 + 1)
-                .read_to_end(&mut bytes)
-        })
+        .and_then(|file| file.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => unreadable(
                 format!("there is no file `{name}`"),
@@ -120,29 +110,16 @@ fn decode(mut bytes: Vec<u8>, name: &str) -> Result<Arc<Source>, Fault> {
     if bytes.len() > tree::MAX_BYTES {
         bytes.truncate(256);
         let head = String::from_utf8_lossy(&bytes).into_owned();
-        return Err(tree::too_large(&Arc::new(Source::new(
-            SourceKind::File,
-            name,
-            head,
-        ))));
+        return Err(tree::too_large(&Arc::new(Source::new(SourceKind::File, name, head))));
     }
     let encoding = |source: &Arc<Source>, at: std::ops::Range<usize>, message: String| {
-        Fault::new(
-            FaultKind::Encoding,
-            "",
-            Some(Span::new(source, at)),
-            message,
-        )
-        .label("here")
-        .help("save the file as UTF-8".to_owned())
+        Fault::new(FaultKind::Encoding, "", Some(Span::new(source, at)), message)
+            .label("here")
+            .help("save the file as UTF-8".to_owned())
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let source = Arc::new(Source::new(SourceKind::File, name, ""));
-        return Err(encoding(
-            &source,
-            0..0,
-            "the file is UTF-16, not UTF-8".into(),
-        ));
+        return Err(encoding(&source, 0..0, "the file is UTF-16, not UTF-8".into()));
     }
     if bytes.starts_with("\u{feff}".as_bytes()) {
         bytes.drain(..3);
@@ -154,11 +131,7 @@ fn decode(mut bytes: Vec<u8>, name: &str) -> Result<Arc<Source>, Fault> {
             let byte = error.as_bytes()[at];
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let source = Arc::new(Source::new(SourceKind::File, name, text));
-            encoding(
-                &source,
-                at..at + 3,
-                format!("the byte 0x{byte:02x} is not UTF-8"),
-            )
+            encoding(&source, at..at + 3, format!("the byte 0x{byte:02x} is not UTF-8"))
         })
 }
 
@@ -201,13 +174,7 @@ fn resolve(
             return Err(Faults::new(faults));
         }
     };
-    let mut loaded = Loaded {
-        pipeline,
-        source,
-        path,
-        warnings: Faults::default(),
-        tree,
-    };
+    let mut loaded = Loaded { pipeline, source, path, warnings: Faults::default(), tree };
     faults.extend(check::check(&loaded));
     let faults = Faults::new(faults);
     if faults.has_errors() {
@@ -219,9 +186,7 @@ fn resolve(
 
 fn too_new(tree: &Node) -> Option<Fault> {
     let (_, node) = tree.get("version")?;
-    let Value::Int(version) = node.value else {
-        return None;
-    };
+    let Value::Int(version) = node.value else { return None };
     (version > i128::from(VERSION)).then(|| {
         Fault::new(
             FaultKind::Value,
@@ -230,9 +195,7 @@ fn too_new(tree: &Node) -> Option<Fault> {
             format!("`version: {version}` is newer than this fsct, which reads up to {VERSION}"),
         )
         .label("too new")
-        .help(format!(
-            "update fsct, or rewrite the file for `version: {VERSION}`"
-        ))
+        .help(format!("update fsct, or rewrite the file for `version: {VERSION}`"))
     })
 }
 
@@ -247,19 +210,29 @@ impl Loaded {
 
     /// The pipeline with every path absolute: it means the same from any folder.
     pub fn absolute(&self) -> Pipeline {
-        let mut pipeline = self.pipeline.clone();
-        let folder = std::path::absolute(self.base_dir());
-        if let (Ok(folder), Some(root)) = (folder, &mut pipeline.data.root) {
-            *root = folder.join(&*root);
-        }
-        pipeline
+        let absolute = || -> Option<Pipeline> {
+            let folder = std::path::absolute(self.base_dir()).ok()?;
+            let mut json = serde_json::to_value(&self.pipeline).ok()?;
+            for key in path_keys() {
+                if let Some(Json::String(text)) = json.pointer_mut(&pointer(key)) {
+                    *text = folder.join(&*text).to_str()?.to_owned();
+                }
+            }
+            serde_json::from_value(json).ok()
+        };
+        // Without a current directory there is nothing to be absolute from.
+        absolute().unwrap_or_else(|| self.pipeline.clone())
+    }
+
+    /// The resolved value of a key that holds a path.
+    pub(super) fn path_value(&self, key: &str) -> Option<PathBuf> {
+        let json = serde_json::to_value(&self.pipeline).ok()?;
+        json.pointer(&pointer(key))?.as_str().map(PathBuf::from)
     }
 
     /// Where the value of a key came from.
     pub fn origin(&self, path: &str) -> Origin {
-        self.tree.find(path).map_or(Origin::Default, |(_, node)| {
-            Origin::Written(node.span.clone())
-        })
+        self.tree.find(path).map_or(Origin::Default, |(_, node)| Origin::Written(node.span.clone()))
     }
 
     /// Whether a key is written in the file, the environment or a `--set`.
@@ -269,9 +242,7 @@ impl Loaded {
 
     /// A fault of a value, marked where it is written: for rules that need the data or the device.
     pub fn fault(&self, path: &str, message: impl Into<String>, help: impl Into<String>) -> Faults {
-        self.fault_of(FaultKind::Value, path, message)
-            .help(help.into())
-            .into()
+        self.fault_of(FaultKind::Value, path, message).help(help.into()).into()
     }
 
     /// A fault of any kind, marked at the key's value or at the nearest thing written above it.
@@ -305,9 +276,7 @@ impl Loaded {
 }
 
 fn base_dir(path: Option<&Path>) -> &Path {
-    let parent = path
-        .and_then(Path::parent)
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or_else(|| Path::new("."))
 }
 
@@ -318,9 +287,7 @@ fn base_dir(path: Option<&Path>) -> &Path {
 fn environment(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (name, value) in &overrides.environment {
-        let Some(key) = name.strip_prefix(PREFIX) else {
-            continue;
-        };
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
         let lower = key.to_lowercase();
         let keys = shape::shape().fields().unwrap_or_default();
         let close = suggest::closest(&lower, keys.iter().map(|field| field.name.as_str()));
@@ -341,17 +308,12 @@ fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
     for text in &overrides.set {
         let source = Arc::new(Source::new(SourceKind::Set, "--set", text.as_str()));
         let malformed = |at: std::ops::Range<usize>, message: String| {
-            Fault::new(
-                FaultKind::Override,
-                "",
-                Some(Span::new(&source, at)),
-                message,
-            )
-            .help("write `--set key=value`, such as `--set memory.amp=f16`".to_owned())
+            Fault::new(FaultKind::Override, "", Some(Span::new(&source, at)), message)
+                .help("write `--set key=value`, such as `--set memory.amp=f16`".to_owned())
         };
         let Some(equals) = text.find('=') else {
             faults.push(
-                malformed(0..text.len(), format!("`--set {text}` has no value"))
+                malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text)))
                     .label("no `=` here"),
             );
             continue;
@@ -359,7 +321,8 @@ fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         let segments = split(&source, 0..equals, ".", str::to_owned);
         if segments.iter().any(|key| key.name.is_empty()) {
             faults.push(
-                malformed(0..equals, format!("`--set {text}` has an empty key")).label("the key"),
+                malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text)))
+                    .label("the key"),
             );
             continue;
         }
@@ -380,10 +343,7 @@ fn split(
         .map(|part| {
             let span = Span::new(source, start..start + part.len());
             start += part.len() + separator.len();
-            Key {
-                name: name(part.trim()),
-                span,
-            }
+            Key { name: name(part.trim()), span }
         })
         .collect()
 }
@@ -405,34 +365,27 @@ fn overlay(
     };
     Some(segments.into_iter().rev().fold(value, |node, key| {
         let span = key.span.clone();
-        Node {
-            span,
-            value: Value::Map(vec![(key, node)]),
-        }
+        Node { span, value: Value::Map(vec![(key, node)]) }
     }))
+}
+
+/// A dotted path as a JSON pointer.
+fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
 }
 
 /// Makes paths that were typed in a shell absolute, from the current directory as a shell's user
 /// expects; where nothing is there, from the pipeline's folder, as if it were written in the file.
 fn absolute_shell_paths(json: &mut Json, tree: &Node, base: &Path) {
     for path in path_keys() {
-        let Some((_, node)) = tree.find(path) else {
-            continue;
-        };
+        let Some((_, node)) = tree.find(path) else { continue };
         if !node.span.source.is_shell() {
             continue;
         }
-        let pointer = format!("/{}", path.replace('.', "/"));
-        let Some(Json::String(text)) = json.pointer_mut(&pointer) else {
-            continue;
-        };
+        let Some(Json::String(text)) = json.pointer_mut(&pointer(path)) else { continue };
         let beside = base.join(&*text);
         let here = Path::new(&*text);
-        let chosen = if !here.exists() && beside.exists() {
-            beside.as_path()
-        } else {
-            here
-        };
+        let chosen = if !here.exists() && beside.exists() { beside.as_path() } else { here };
         if let Ok(absolute) = std::path::absolute(chosen)
             && let Some(absolute) = absolute.to_str()
         {
@@ -479,44 +432,27 @@ mod tests {
     fn overrides(set: &[&str], environment: &[(&str, &str)]) -> Overrides {
         Overrides {
             set: set.iter().map(|&text| text.to_owned()).collect(),
-            environment: environment
-                .iter()
-                .map(|&(a, b)| (a.to_owned(), b.to_owned()))
-                .collect(),
+            environment: environment.iter().map(|&(a, b)| (a.to_owned(), b.to_owned())).collect(),
         }
     }
 
     fn faults(text: &str, overrides: &Overrides) -> String {
-        load_str("x.yaml", text, overrides)
-            .expect_err("a faulty pipeline")
-            .to_string()
+        load_str("x.yaml", text, overrides).expect_err("a faulty pipeline").to_string()
     }
 
     #[test]
     fn each_layer_covers_the_one_below() -> Result<(), Faults> {
         let file = format!("{LEAST}memory: {{amp: f16, accumulation_steps: 3}}\nseed: 1\n");
-        let environment = [
-            ("FSCT_MEMORY__AMP", "bf16"),
-            ("FSCT_SEED", "2"),
-            ("FSCT_DEVICE", ""),
-        ];
-        let loaded = load_str(
-            "x",
-            &file,
-            &overrides(&["seed=3", "episode.k_shot=1"], &environment),
-        )?;
+        let environment = [("FSCT_MEMORY__AMP", "bf16"), ("FSCT_SEED", "2"), ("FSCT_DEVICE", "")];
+        let loaded =
+            load_str("x", &file, &overrides(&["seed=3", "episode.k_shot=1"], &environment))?;
         let pipeline = &loaded.pipeline;
         assert_eq!(pipeline.memory.amp, Amp::Bf16, "environment over file");
         assert_eq!(pipeline.seed, 3, "--set over environment");
         assert_eq!(pipeline.memory.accumulation_steps, 3, "mappings merge");
-        assert_eq!(
-            pipeline.memory.clear_cache_every,
-            Memory::default().clear_cache_every
-        );
+        assert_eq!(pipeline.memory.clear_cache_every, Memory::default().clear_cache_every);
         assert_eq!(loaded.origin("episode.n_way"), Origin::Default);
-        let Origin::Written(span) = loaded.origin("seed") else {
-            panic!("seed is written")
-        };
+        let Origin::Written(span) = loaded.origin("seed") else { panic!("seed is written") };
         assert_eq!((span.source.kind, span.text()), (SourceKind::Set, "3"));
         Ok(())
     }
@@ -524,18 +460,9 @@ mod tests {
     #[test]
     fn every_fault_of_every_layer_is_reported_at_its_own_place() {
         let text = "data: {format: synthetic}\nbackbone: {kind: conv9}\nmethod: {kind: fsct}\nmemory: {amp: f61}\n";
-        let shell = overrides(
-            &["episode.n_wya=5", "oops"],
-            &[("FSCT_TRAIN__EPOCHS", "many")],
-        );
+        let shell = overrides(&["episode.n_wya=5", "oops"], &[("FSCT_TRAIN__EPOCHS", "many")]);
         let report = faults(text, &shell);
-        for place in [
-            "x.yaml:2:18",
-            "x.yaml:4:15",
-            "--set:1:9",
-            "--set:1:1",
-            "environment:1:20",
-        ] {
+        for place in ["x.yaml:2:18", "x.yaml:4:15", "--set:1:9", "--set:1:1", "environment:1:20"] {
             assert!(report.contains(place), "{place} in\n{report}");
         }
     }
@@ -555,11 +482,8 @@ mod tests {
 
     #[test]
     fn a_text_in_the_shell_needs_no_quotes() -> Result<(), Faults> {
-        let loaded = load_str(
-            "x",
-            LEAST,
-            &overrides(&["name=007", "optimizer.learning_rate=1"], &[]),
-        )?;
+        let loaded =
+            load_str("x", LEAST, &overrides(&["name=007", "optimizer.learning_rate=1"], &[]))?;
         assert_eq!(loaded.pipeline.name, "007");
         assert!(faults(&format!("{LEAST}name: 007\n"), &Overrides::default()).contains("quote it"));
         Ok(())
@@ -579,28 +503,12 @@ mod tests {
             assert_eq!(root, loaded.base_dir().join(written));
             Ok(root)
         };
-        assert_eq!(
-            root(&[])?,
-            folder.path().join("beside"),
-            "written in the file"
-        );
+        assert_eq!(root(&[])?, folder.path().join("beside"), "written in the file");
         // Tests run in the crate's folder.
         let here = std::env::current_dir()?;
-        assert_eq!(
-            root(&["data.root=src"])?,
-            here.join("src"),
-            "typed in a shell"
-        );
-        assert_eq!(
-            root(&["data.root=beside"])?,
-            folder.path().join("beside"),
-            "only there"
-        );
-        assert_eq!(
-            root(&["data.root=nowhere"])?,
-            here.join("nowhere"),
-            "nowhere"
-        );
+        assert_eq!(root(&["data.root=src"])?, here.join("src"), "typed in a shell");
+        assert_eq!(root(&["data.root=beside"])?, folder.path().join("beside"), "only there");
+        assert_eq!(root(&["data.root=nowhere"])?, here.join("nowhere"), "nowhere");
         Ok(())
     }
 
@@ -609,16 +517,9 @@ mod tests {
         let file = format!("{LEAST}episode: {{n_way: 7}}\n");
         let loaded = load_str("x", &file, &Overrides::default())?;
         let fault = loaded.fault("episode.n_way", "`episode.n_way: 7` of 5 classes", "use 5");
-        assert_eq!(
-            fault.to_string(),
-            "x:4:18: `episode.n_way: 7` of 5 classes; use 5"
-        );
+        assert_eq!(fault.to_string(), "x:4:18: `episode.n_way: 7` of 5 classes; use 5");
         let fault = loaded.fault("episode.k_shot", "k", "h");
-        assert_eq!(
-            fault.to_string(),
-            "x:4:1: k; h",
-            "at the mapping where the key is not written"
-        );
+        assert_eq!(fault.to_string(), "x:4:1: k; h", "at the mapping where the key is not written");
         Ok(())
     }
 

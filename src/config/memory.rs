@@ -79,5 +79,5 @@ pub enum LossScale {
     Dynamic,
     /// A constant.
     #[serde(untagged)]
-    Fixed(#[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e30))] f64),
+    Fixed(#[schemars(extend("exclusiveMinimum" = 0))] f64),
 }

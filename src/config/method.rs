@@ -7,7 +7,7 @@ use super::Vic;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// Which method.
+    /// Which method classifies the queries.
     pub kind: MethodKind,
     /// Attention between prototypes and queries.
     #[serde(default)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optimizer {
-    /// Algorithm.
+    /// Which algorithm updates the weights.
     pub kind: OptimizerKind,
     /// Learning rate, above 0.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
@@ -20,12 +20,7 @@ pub struct Optimizer {
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self {
-            kind: OptimizerKind::Adamw,
-            learning_rate: 1e-3,
-            weight_decay: 1e-5,
-            momentum: 0.9,
-        }
+        Self { kind: OptimizerKind::Adamw, learning_rate: 1e-3, weight_decay: 1e-5, momentum: 0.9 }
     }
 }
 

@@ -45,10 +45,10 @@ pub struct Pipeline {
     /// Memory optimisations.
     #[serde(default)]
     pub memory: Memory,
-    /// Optimizer.
+    /// How the weights follow the gradients.
     #[serde(default)]
     pub optimizer: Optimizer,
-    /// Training length.
+    /// How long to train.
     #[serde(default)]
     pub train: Train,
     /// Validation after each epoch.

@@ -12,7 +12,7 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::Pipeline;
+use super::{BackboneKind, Pipeline};
 
 /// Version of the file format that this program reads; `version` in a pipeline.
 pub const VERSION: u32 = 1;
@@ -24,6 +24,15 @@ const ID: &str = "https://fsct.dev/schemas/v1/pipeline.schema.json";
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
     &SCHEMA
+}
+
+/// The schema of one key.
+pub fn property(path: &str) -> Option<&'static Value> {
+    path.split('.').filter(|key| !key.is_empty()).try_fold(schema(), |schema, key| {
+        let alternatives = schema.get("anyOf").and_then(Value::as_array);
+        let mut schemas = std::iter::once(schema).chain(alternatives.into_iter().flatten());
+        schemas.find_map(|schema| schema.get("properties")?.get(key))
+    })
 }
 
 /// The schema as it is kept in `schemas/`.
@@ -38,18 +47,40 @@ fn generate() -> Value {
         return Value::Bool(true);
     };
     let mut schema = serde_json::Map::new();
-    schema.insert(
-        "$schema".into(),
-        json!("http://json-schema.org/draft-07/schema#"),
-    );
+    schema.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
     schema.insert("$id".into(), json!(ID));
     schema.insert("title".into(), json!("fsct pipeline"));
-    schema.extend(
-        generated
-            .into_iter()
-            .filter(|(key, _)| key != "$schema" && key != "title"),
-    );
+    schema.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
+    let conditions = conditions(&schema);
+    schema.insert("allOf".into(), conditions);
     Value::Object(schema)
+}
+
+/// Rules over several keys, as far as a schema can say them.
+fn conditions(schema: &serde_json::Map<String, Value>) -> Value {
+    let kinds = &schema["properties"]["backbone"]["properties"]["kind"]["enum"];
+    let kinds: Vec<BackboneKind> = serde_json::from_value(kinds.clone()).unwrap_or_default();
+    let mut rules: Vec<Value> = kinds
+        .into_iter()
+        .map(|kind| {
+            let least = kind.min_image_size();
+            let kind = within(
+                "backbone",
+                json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]}),
+            );
+            let size = json!({"properties": {"image_size": {"minimum": least}}});
+            json!({"if": kind, "then": {"properties": {"data": size}}})
+        })
+        .collect();
+    let vic = json!({"properties": {"vic": {"type": "object"}}, "required": ["vic"]});
+    let profoct = json!({"properties": {"kind": {"const": "profoct"}}});
+    rules.push(json!({"if": within("method", vic), "then": {"properties": {"method": profoct}}}));
+    Value::Array(rules)
+}
+
+/// A schema for a key that is there.
+fn within(key: &str, schema: Value) -> Value {
+    json!({"properties": {key: schema}, "required": [key]})
 }
 
 /// Says the same in the words that editors and checkers know best.
@@ -61,11 +92,7 @@ impl Transform for Plain {
         transform_subschemas(self, schema);
         merge_choices(schema);
         // Rust's number formats mean nothing to a YAML author.
-        if schema
-            .get("format")
-            .and_then(Value::as_str)
-            .is_some_and(is_rust_format)
-        {
+        if schema.get("format").and_then(Value::as_str).is_some_and(is_rust_format) {
             schema.remove("format");
         }
         if let Some(Value::String(text)) = schema.get_mut("description") {
@@ -99,31 +126,21 @@ fn unwrap_lines(text: &str) -> String {
 /// `oneOf: [{const, description}…]` → `enum`, with the descriptions in `enumDescriptions` for
 /// editors and in the description for everyone: checkers then print the choices.
 fn merge_choices(schema: &mut Schema) {
-    let Some(Value::Array(variants)) = schema.get("oneOf") else {
-        return;
-    };
+    let Some(Value::Array(variants)) = schema.get("oneOf") else { return };
     let choices: Option<Vec<(Value, String)>> = variants
         .iter()
         .map(|variant| {
             let value = variant.get("const")?.clone();
-            let description = variant
-                .get("description")
-                .and_then(Value::as_str)
-                .unwrap_or("");
+            let description = variant.get("description").and_then(Value::as_str).unwrap_or("");
             Some((value, description.to_owned()))
         })
         .collect();
     let Some(choices) = choices else { return };
     schema.remove("oneOf");
     schema.insert("type".into(), json!("string"));
-    schema.insert(
-        "enum".into(),
-        choices.iter().map(|(value, _)| value.clone()).collect(),
-    );
-    schema.insert(
-        "enumDescriptions".into(),
-        choices.iter().map(|(_, text)| text.clone()).collect(),
-    );
+    schema.insert("enum".into(), choices.iter().map(|(value, _)| value.clone()).collect());
+    schema
+        .insert("enumDescriptions".into(), choices.iter().map(|(_, text)| text.clone()).collect());
 }
 
 #[cfg(test)]

@@ -79,13 +79,7 @@ pub fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Json> {
 
 fn compile(schema: &Json) -> Shape {
     if let Some(Json::Array(choices)) = schema.get("enum") {
-        return Shape::Choice(
-            choices
-                .iter()
-                .filter_map(Json::as_str)
-                .map(Into::into)
-                .collect(),
-        );
+        return Shape::Choice(choices.iter().filter_map(Json::as_str).map(Into::into).collect());
     }
     if let Some(Json::String(only)) = schema.get("const") {
         return Shape::Choice(vec![only.clone()]);
@@ -94,11 +88,6 @@ fn compile(schema: &Json) -> Shape {
         if let Some(Json::Array(shapes)) = schema.get(of) {
             return Shape::Any(shapes.iter().map(compile).collect());
         }
-    }
-    if let Some(Json::Array(all)) = schema.get("allOf")
-        && let [only] = all.as_slice()
-    {
-        return compile(only);
     }
     if let Some(Json::Array(types)) = schema.get("type") {
         let alone = |kind: &Json| {
@@ -116,6 +105,7 @@ fn compile(schema: &Json) -> Shape {
         below: number("exclusiveMaximum"),
     };
     match schema.get("type").and_then(Json::as_str) {
+        // Conditions (`if`, `then`) are rules over several keys; `check` words them better.
         Some("object") => Shape::Map(compile_fields(schema)),
         Some("array") => Shape::List(Box::new(compile(&schema["items"]))),
         Some("integer") => Shape::Int(bounds),
@@ -127,9 +117,7 @@ fn compile(schema: &Json) -> Shape {
 }
 
 fn compile_fields(schema: &Json) -> Vec<Field> {
-    let Some(Json::Object(properties)) = schema.get("properties") else {
-        return Vec::new();
-    };
+    let Some(Json::Object(properties)) = schema.get("properties") else { return Vec::new() };
     let required = schema.get("required").and_then(Json::as_array);
     properties
         .iter()
@@ -144,9 +132,7 @@ fn compile_fields(schema: &Json) -> Vec<Field> {
 impl Shape {
     /// The shape under a dotted path.
     pub fn find(&self, path: &str) -> Option<&Shape> {
-        let (first, rest) = path
-            .split_once('.')
-            .map_or((path, None), |(a, b)| (a, Some(b)));
+        let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
         let field = self.fields()?.iter().find(|field| field.name == first)?;
         rest.map_or(Some(&field.shape), |rest| field.shape.find(rest))
     }
@@ -163,6 +149,7 @@ impl Shape {
     /// What is allowed, to follow "must be".
     pub fn describe(&self) -> String {
         match self {
+            Self::Map(fields) if fields.is_empty() => "a mapping".into(),
             Self::Map(fields) => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 match names.as_slice() {
@@ -174,6 +161,9 @@ impl Shape {
                 }
             }
             Self::List(_) => "a list".into(),
+            Self::Int(Bounds { min: Some(min), max: Some(max), .. }) if min == max => {
+                format!("`{}`", number(*min))
+            }
             Self::Int(bounds) => format!("a whole number{}", bounds.describe()),
             Self::Float(bounds) => format!("a number{}", bounds.describe()),
             Self::Bool => "`true` or `false`".into(),
@@ -217,17 +207,38 @@ impl Bounds {
             && self.below.is_none_or(|below| value < below)
     }
 
-    fn describe(&self) -> String {
-        let low = self.min.map(|min| format!("at least {min}"));
-        let low = low.or(self.above.map(|above| format!("above {above}")));
-        let high = self.max.map(|max| format!("at most {max}"));
-        let high = high.or(self.below.map(|below| format!("below {below}")));
-        match (low, high) {
-            (None, None) => String::new(),
-            (Some(one), None) | (None, Some(one)) => format!(", {one}"),
-            (Some(low), Some(high)) => format!(", {low} and {high}"),
+    /// The range, to follow "a number".
+    pub fn describe(&self) -> String {
+        let high = match (self.max, self.below) {
+            (Some(max), _) => Some(format!("up to {}", number(max))),
+            (None, Some(below)) => Some(format!("below {}", number(below))),
+            (None, None) => None,
+        };
+        match (self.min, self.above, self.max, high) {
+            (Some(min), _, Some(max), _) => format!(" from {} to {}", number(min), number(max)),
+            (Some(min), _, None, None) => format!(" of {} or more", number(min)),
+            (Some(min), _, None, Some(high)) => format!(" from {} to {high}", number(min)),
+            (None, Some(above), _, None) => format!(" above {}", number(above)),
+            (None, Some(above), _, Some(high)) => format!(" above {} and {high}", number(above)),
+            (None, None, _, Some(high)) => format!(" {high}"),
+            (None, None, _, None) => String::new(),
         }
     }
+
+    /// The bound that a number breaks.
+    fn broken(&self, value: f64) -> Option<String> {
+        let at_least = self.min.filter(|&min| value < min).map(|min| ("at least", min));
+        let above = self.above.filter(|&above| value <= above).map(|above| ("above", above));
+        let at_most = self.max.filter(|&max| value > max).map(|max| ("at most", max));
+        let below = self.below.filter(|&below| value >= below).map(|below| ("below", below));
+        let (words, bound) = at_least.or(above).or(at_most).or(below)?;
+        Some(format!("{words} {}", number(bound)))
+    }
+}
+
+/// A bound without a tail of zeros.
+fn number(value: f64) -> String {
+    if value.abs() < 1e9 { format!("{value}") } else { format!("{value:e}") }
 }
 
 struct Reader<'a> {
@@ -278,7 +289,7 @@ impl Reader<'_> {
                     Err(help) => {
                         self.push(
                             self.value_fault(shape, node, path, key)
-                                .help(help.or_else(|| value_help(shape, node))),
+                                .help(help.or_else(|| value_help(shape, node, path))),
                         );
                         return Json::Null;
                     }
@@ -292,16 +303,13 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        let fault = self.value_fault(shape, node, path, key);
-        let fault = fault.help(value_help(shape, node));
+        let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
         self.push(fault);
         Json::Null
     }
 
     fn read_map(&mut self, fields: &[Field], node: &Node, path: &str, at: &Span) -> Json {
-        let Value::Map(entries) = &node.value else {
-            return Json::Null;
-        };
+        let Value::Map(entries) = &node.value else { return Json::Null };
         let mut json = Map::new();
         for (key, value) in entries {
             let path = join(path, &key.name);
@@ -313,9 +321,8 @@ impl Reader<'_> {
                 None => self.unknown(fields, entries, key, &path),
             }
         }
-        let missing = fields
-            .iter()
-            .filter(|field| field.required && !json.contains_key(&field.name));
+        let missing =
+            fields.iter().filter(|field| field.required && !json.contains_key(&field.name));
         for field in missing {
             // A misspelt key is reported as such, not also as missing.
             let misspelt = entries.iter().any(|(key, _)| {
@@ -345,11 +352,7 @@ impl Reader<'_> {
                     .iter()
                     .filter(|field| field.required)
                     .map(|field| format!("{}: {}", field.name, example(&field.shape)));
-                format!(
-                    "add `{}: {{{}}}`",
-                    field.name,
-                    inner.collect::<Vec<_>>().join(", ")
-                )
+                format!("add `{}: {{{}}}`", field.name, inner.collect::<Vec<_>>().join(", "))
             }
             shape => format!("add `{}:` with {}", field.name, shape.describe()),
         };
@@ -368,11 +371,7 @@ impl Reader<'_> {
         path: &str,
     ) {
         let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-        let place = if parent.is_empty() {
-            "a pipeline".into()
-        } else {
-            format!("`{parent}`")
-        };
+        let place = if parent.is_empty() { "a pipeline".into() } else { format!("`{parent}`") };
         let free = fields
             .iter()
             .map(|field| field.name.as_str())
@@ -408,10 +407,7 @@ impl Reader<'_> {
         let mut attempts = Vec::new();
         for alternative in shapes {
             let mut faults = Vec::new();
-            let json = Reader {
-                faults: &mut faults,
-            }
-            .read(alternative, node, path, key);
+            let json = Reader { faults: &mut faults }.read(alternative, node, path, key);
             if faults.is_empty() {
                 return json;
             }
@@ -423,21 +419,33 @@ impl Reader<'_> {
         if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
             self.faults.extend(faults);
         } else {
-            let fault = self
-                .value_fault(shape, node, path, key)
-                .help(value_help(shape, node));
+            let fault =
+                self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
             self.push(fault);
         }
         Json::Null
     }
 
     fn value_fault(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Fault {
-        let allowed = shape.describe();
-        let name = if path.is_empty() {
-            "a pipeline".to_owned()
-        } else {
-            format!("`{path}`")
+        let mut allowed = shape.describe();
+        let number = match node.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
         };
+        // Of a number's whole range only the end that it misses is of interest.
+        match (shape, number) {
+            (Shape::Int(bounds), Some(value)) if value.fract() == 0.0 => {
+                allowed = bounds.broken(value).unwrap_or(allowed);
+            }
+            (Shape::Int(_), _) => allowed = "a whole number".into(),
+            (Shape::Float(bounds), Some(value)) => {
+                allowed = bounds.broken(value).unwrap_or_else(|| "a finite number".into());
+            }
+            (Shape::Float(_), _) => allowed = "a number".into(),
+            _ => {}
+        }
+        let name = if path.is_empty() { "a pipeline".to_owned() } else { format!("`{path}`") };
         if node.value == Value::Null {
             // Nothing is hard to point at: mark the key.
             return Fault::new(
@@ -474,8 +482,13 @@ impl Reader<'_> {
 fn kind_of(shape: &Shape, node: &Node) -> String {
     let numeric = shape.admits_kind_of(&Value::Int(0));
     match &node.value {
+        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => {
+            "not whole".into()
+        }
         Value::Int(_) | Value::Float(_) if numeric => "out of range".into(),
-        Value::String(_) if shape.admits_kind_of(&node.value) => "not one of these".into(),
+        Value::String(text) if text.is_empty() => "empty".into(),
+        Value::String(_) if !words(shape).is_empty() => "not one of these".into(),
+        Value::String(_) if shape.admits_kind_of(&node.value) => "not allowed".into(),
         Value::Null => "no value".into(),
         Value::Bool(_) => "a boolean".into(),
         Value::Int(_) | Value::Float(_) => "a number".into(),
@@ -486,14 +499,18 @@ fn kind_of(shape: &Shape, node: &Node) -> String {
 }
 
 /// The next action for a value that does not fit.
-fn value_help(shape: &Shape, node: &Node) -> Option<String> {
+fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
     let words = words(shape);
     match &node.value {
         Value::Null => {
             return Some(match shape {
+                Shape::Map(_) if path.is_empty() => START.into(),
                 Shape::Map(_) => "give it keys, or remove it to take the defaults".into(),
                 _ => format!("write {}, or remove the key", shape.describe()),
             });
+        }
+        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => {
+            return Some(format!("write {} or {}", value.floor(), value.ceil()));
         }
         Value::String(text) => {
             if let Some(meant) = suggest::closest(text, words.iter().copied()) {
@@ -506,20 +523,23 @@ fn value_help(shape: &Shape, node: &Node) -> Option<String> {
                     _ => "write `true` or `false`".into(),
                 });
             }
-            if shape.admits_kind_of(&Value::Int(0))
-                && let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>()
+            if shape.admits_kind_of(&Value::Int(0)) {
+                if let Ok(number) = text.trim().replace(['_', ','], "").parse::<f64>() {
+                    return Some(format!("write it without quotes and separators: `{number}`"));
+                }
+                let digits = text.trim().trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+                if digits != text.trim() && digits.parse::<f64>().is_ok() {
+                    return Some(format!("write the number without a unit: `{digits}`"));
+                }
+            }
+            if let (Shape::Map(fields), Some((key, value))) = (shape, text.split_once(':'))
+                && fields.iter().any(|field| field.name == key)
             {
-                return Some(format!(
-                    "write it without quotes and separators: `{number}`"
-                ));
+                return Some(format!("write a space after the colon: `{key}: {value}`"));
             }
         }
         Value::Bool(value) => {
-            let word = if *value {
-                ["on", "true"]
-            } else {
-                ["off", "none"]
-            };
+            let word = if *value { ["on", "true"] } else { ["off", "none"] };
             if let Some(word) = word.iter().find(|word| words.contains(word)) {
                 return Some(format!("write `{word}`"));
             }
@@ -534,57 +554,66 @@ fn value_help(shape: &Shape, node: &Node) -> Option<String> {
             if let [only] = items.as_slice()
                 && shape.admits_kind_of(&only.value)
             {
-                return Some("write the one value without brackets".into());
+                return Some("write the one value without a dash or brackets".into());
             }
         }
         _ => {}
     }
     match shape {
+        Shape::Map(_) if path.is_empty() => Some(START.into()),
         Shape::Map(_) => Some("write its keys below it, indented".into()),
-        shape => Some(format!("write {}", shape.describe())),
+        shape => {
+            let default = super::schema::property(path).and_then(|schema| schema.get("default"));
+            let default = default.filter(|default| !default.is_object() && !default.is_null());
+            let default = default.map(|default| format!("; the default is `{}`", plain(default)));
+            Some(format!("write {}{}", shape.describe(), default.unwrap_or_default()))
+        }
+    }
+}
+
+/// What to do with a file that is no mapping.
+const START: &str =
+    "write at least `data`, `backbone` and `method`; `fsct init` writes a starter pipeline";
+
+/// A default as it would be written.
+pub fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) if float != 0.0 && float.abs() < 1e-2 => format!("{float:e}"),
+            Some(float) => format!("{float}"),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 
 fn words(shape: &Shape) -> Vec<&str> {
     match shape {
         Shape::Choice(words) => words.iter().map(String::as_str).collect(),
-        Shape::Any(shapes) => shapes.iter().flat_map(words_of).collect(),
+        Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
         _ => Vec::new(),
     }
-}
-
-fn words_of(shape: &Shape) -> Vec<&str> {
-    words(shape)
 }
 
 fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
     match format {
         Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
-            let gpu = ["gpu", "nvidia", "cuda"]
-                .iter()
-                .any(|word| text.to_lowercase().contains(word));
-            Some(
-                if gpu {
-                    "write `cuda`, or `cuda:N` for GPU number N"
-                } else {
-                    "write `auto`"
-                }
-                .into(),
-            )
+            let gpu =
+                ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
+            if gpu {
+                return Some("write `cuda`, or `cuda:N` for GPU number N".into());
+            }
+            let meant = suggest::closest(text, ["auto", "cpu", "cuda"]);
+            meant.map(|meant| format!("did you mean `{meant}`?"))
         }),
         Some("name") => {
             let mut chars = text.chars();
-            let first = chars
-                .next()
-                .is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
+            let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
             let rest = chars.clone().count() < 100 && chars.all(|c| !"/\\:\r\n\t".contains(c));
             let help =
                 "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
-            if first && rest {
-                Ok(())
-            } else {
-                Err(Some(help.into()))
-            }
+            if first && rest { Ok(()) } else { Err(Some(help.into())) }
         }
         Some("path") if text.is_empty() => Err(Some("write a path, or remove the key".into())),
         _ => Ok(()),
@@ -599,11 +628,7 @@ fn example(shape: &Shape) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// The one mapping elsewhere that has a key of this name.

@@ -27,11 +27,7 @@ pub enum SourceKind {
 impl Source {
     /// A source of the given kind.
     pub fn new(kind: SourceKind, name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            text: text.into(),
-            kind,
-        }
+        Self { name: name.into(), text: text.into(), kind }
     }
 
     /// Line and column of a byte, both from 1; the column counts characters.
@@ -62,10 +58,7 @@ impl Span {
     pub fn new(source: &Arc<Source>, bytes: Range<usize>) -> Self {
         let end = floor_char_boundary(&source.text, bytes.end);
         let start = floor_char_boundary(&source.text, bytes.start.min(end));
-        Self {
-            source: Arc::clone(source),
-            bytes: start..end,
-        }
+        Self { source: Arc::clone(source), bytes: start..end }
     }
 
     /// The text under it.
@@ -95,10 +88,7 @@ mod tests {
     fn columns_count_characters_and_lines_count_newlines() {
         let source = Source::new(SourceKind::File, "x", "a: é\r\nbé: 1\n");
         assert_eq!(source.line_column(0), (1, 1));
-        assert_eq!(
-            source.line_column(source.text.find('1').unwrap_or(0)),
-            (2, 5)
-        );
+        assert_eq!(source.line_column(source.text.find('1').unwrap_or(0)), (2, 5));
         assert_eq!(source.line_column(10_000), (3, 1));
     }
 

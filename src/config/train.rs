@@ -21,11 +21,7 @@ pub struct Train {
 
 impl Default for Train {
     fn default() -> Self {
-        Self {
-            epochs: 50,
-            episodes_per_epoch: 200,
-            checkpoint_every: 0,
-        }
+        Self { epochs: 50, episodes_per_epoch: 200, checkpoint_every: 0 }
     }
 }
 
@@ -57,10 +53,7 @@ pub struct Test {
 
 impl Default for Test {
     fn default() -> Self {
-        Self {
-            episodes: 600,
-            checkpoint: Checkpoint::Best,
-        }
+        Self { episodes: 600, checkpoint: Checkpoint::Best }
     }
 }
 

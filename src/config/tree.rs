@@ -65,19 +65,16 @@ impl Node {
     /// The value under a key, with the key.
     pub fn get(&self, name: &str) -> Option<(&Key, &Node)> {
         match &self.value {
-            Value::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| key.name == name)
-                .map(|(key, node)| (key, node)),
+            Value::Map(entries) => {
+                entries.iter().find(|(key, _)| key.name == name).map(|(key, node)| (key, node))
+            }
             _ => None,
         }
     }
 
     /// The value under a dotted path, with its key.
     pub fn find(&self, path: &str) -> Option<(&Key, &Node)> {
-        let (first, rest) = path
-            .split_once('.')
-            .map_or((path, None), |(a, b)| (a, Some(b)));
+        let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
         let found = self.get(first)?;
         rest.map_or(Some(found), |rest| found.1.find(rest))
     }
@@ -98,12 +95,7 @@ impl Node {
                     }
                 }
             }
-            (_, value) => {
-                *self = Node {
-                    span: other.span,
-                    value,
-                }
-            }
+            (_, value) => *self = Node { span: other.span, value },
         }
     }
 
@@ -114,6 +106,8 @@ impl Node {
             Value::Null => "nothing".into(),
             Value::Bool(value) => format!("`{value}`"),
             Value::Int(_) | Value::Float(_) => format!("`{}`", text()),
+            // Quotes are what makes `"5"` a string; without them the sentence would be absurd.
+            Value::String(_) if text().starts_with(['"', '\'']) => format!("`{}`", text()),
             Value::String(value) => format!("`{}`", shorten(value)),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
@@ -124,16 +118,8 @@ impl Node {
 /// At most forty characters of one line.
 pub fn shorten(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let cut: String = line
-        .chars()
-        .take(40)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if cut.len() < text.trim_end().len() {
-        format!("{cut}…")
-    } else {
-        cut
-    }
+    let cut: String = line.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if cut.len() < text.trim_end().len() { format!("{cut}…") } else { cut }
 }
 
 /// Parses the bytes of `source` from `from` on; places count in the whole text.
@@ -151,10 +137,7 @@ pub fn parse(source: &Arc<Source>, from: usize, faults: &mut Vec<Fault>) -> Resu
             FaultKind::Encoding,
             "",
             Some(Span::new(source, from + at..from + at + found.len_utf8())),
-            format!(
-                "the text holds the control character U+{:04X}",
-                found as u32
-            ),
+            format!("the text holds the control character U+{:04X}", found as u32),
         )
         .label("here")
         .help("delete it; a pipeline is plain UTF-8 text".to_owned()));
@@ -205,10 +188,9 @@ impl Offsets {
     fn byte(&self, index: usize) -> usize {
         match self {
             Self::Ascii => index,
-            Self::Table(bytes) => bytes
-                .get(index)
-                .or(bytes.last())
-                .map_or(0, |&byte| byte as usize),
+            Self::Table(bytes) => {
+                bytes.get(index).or(bytes.last()).map_or(0, |&byte| byte as usize)
+            }
         }
     }
 }
@@ -240,10 +222,7 @@ impl<'a> Builder<'a> {
                 Event::DocumentStart(_) => {}
                 Event::StreamEnd => {
                     let end = Span::new(self.source, self.from..self.from);
-                    return Ok(root.unwrap_or(Node {
-                        span: end,
-                        value: Value::Null,
-                    }));
+                    return Ok(root.unwrap_or(Node { span: end, value: Value::Null }));
                 }
                 event => root = Some(self.node(event, span, 0)?),
             }
@@ -305,13 +284,7 @@ impl<'a> Builder<'a> {
                     }
                 };
                 let last = items.last().map(|item: &Node| item.span.bytes.end);
-                (
-                    anchor,
-                    Node {
-                        span: self.join(&span, &end, last),
-                        value: Value::List(items),
-                    },
-                )
+                (anchor, Node { span: self.join(&span, &end, last), value: Value::List(items) })
             }
             Event::MappingStart(anchor, tag) => {
                 self.no_tag(tag.as_deref(), "map", &span)?;
@@ -349,13 +322,7 @@ impl<'a> Builder<'a> {
                 } else {
                     start
                 };
-                (
-                    anchor,
-                    Node {
-                        span: self.join(&start, &end, last),
-                        value: Value::Map(entries),
-                    },
-                )
+                (anchor, Node { span: self.join(&start, &end, last), value: Value::Map(entries) })
             }
             _ => return Err(self.syntax(span, "a value is missing here")),
         };
@@ -423,10 +390,7 @@ impl<'a> Builder<'a> {
             });
         };
         let resolved = resolve(text);
-        match (
-            tag.is_yaml_core_schema().then_some(tag.suffix.as_str()),
-            resolved,
-        ) {
+        match (tag.is_yaml_core_schema().then_some(tag.suffix.as_str()), resolved) {
             (Some("str"), _) => Ok(Value::String(text.to_owned())),
             (Some("int"), value @ Value::Int(_))
             | (Some("float"), value @ Value::Float(_))
@@ -462,26 +426,24 @@ impl<'a> Builder<'a> {
     fn scan_error(&self, error: &ScanError) -> Fault {
         let at = self.byte(error.marker().index());
         let text = &self.source.text;
-        let end = at
-            + text[floor(text, at)..]
-                .chars()
-                .next()
-                .map_or(0, char::len_utf8);
+        let end = at + text[floor(text, at)..].chars().next().map_or(0, char::len_utf8);
         let span = Span::new(self.source, at..end);
-        let line_start = text[..floor(text, at)]
-            .rfind('\n')
-            .map_or(0, |newline| newline + 1);
+        let line_start = text[..floor(text, at)].rfind('\n').map_or(0, |newline| newline + 1);
         let line = text[line_start..].lines().next().unwrap_or_default();
         if let Some(tab) = indent_tab(line) {
             let tab = line_start + tab;
             return self
-                .syntax(
-                    Span::new(self.source, tab..tab + 1),
-                    "a tab indents this line",
-                )
+                .syntax(Span::new(self.source, tab..tab + 1), "a tab indents this line")
                 .label("a tab")
                 .help("indent with spaces; YAML forbids tabs there".to_owned());
         }
+        // The parser stops at a colon; what is wrong is the indentation of the key before it.
+        let span = if error.info().contains("mapping values") {
+            let indent = line.len() - line.trim_start().len();
+            Span::new(self.source, line_start + indent..end)
+        } else {
+            span
+        };
         self.syntax(span, format!("this is not YAML: {}", error.info()))
             .label("the parser stopped here")
             .help(syntax_help(error.info(), line))
@@ -549,17 +511,12 @@ fn resolve(text: &str) -> Value {
     let radix = |prefix: &str, radix| {
         let digits = text.strip_prefix(prefix)?;
         let valid = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        valid
-            .then(|| i128::from_str_radix(digits, radix).ok())
-            .flatten()
+        valid.then(|| i128::from_str_radix(digits, radix).ok()).flatten()
     };
     if let Some(value) = radix("0x", 16).or_else(|| radix("0o", 8)) {
         return Value::Int(value);
     }
-    let is_number = digits
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_digit() || byte == b'.')
+    let is_number = digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.')
         && digits.bytes().any(|byte| byte.is_ascii_digit())
         && digits
             .bytes()

@@ -39,11 +39,7 @@ pub fn open(data: &config::Data, shape: ImageShape, base: &Path) -> Result<Datas
         Format::Synthetic => synthetic::list(root.as_deref())?,
     };
     let set = |split| image_set(&listing, split, shape);
-    Ok(Dataset {
-        base: set(Split::Base)?,
-        val: set(Split::Val)?,
-        novel: set(Split::Novel)?,
-    })
+    Ok(Dataset { base: set(Split::Base)?, val: set(Split::Val)?, novel: set(Split::Novel)? })
 }
 
 fn existing(root: Option<PathBuf>) -> Result<PathBuf, DataError> {
@@ -69,18 +65,11 @@ fn existing(root: Option<PathBuf>) -> Result<PathBuf, DataError> {
 /// Decodes the images of a split, in the order of class and name.
 fn image_set(listing: &Listing, split: Split, shape: ImageShape) -> Result<ImageSet, DataError> {
     let mut classes: BTreeMap<&str, Class> = BTreeMap::new();
-    let items: Vec<_> = listing
-        .items
-        .iter()
-        .filter(|item| item.split == split)
-        .collect();
+    let items: Vec<_> = listing.items.iter().filter(|item| item.split == split).collect();
     for (image, item) in items.iter().enumerate() {
         classes
             .entry(&item.class)
-            .or_insert_with(|| Class {
-                name: item.class.clone(),
-                images: Vec::new(),
-            })
+            .or_insert_with(|| Class { name: item.class.clone(), images: Vec::new() })
             .images
             .push(image);
     }

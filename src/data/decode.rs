@@ -9,10 +9,7 @@ use super::{DataError, ImageShape, resize_bilinear};
 /// # Shapes
 /// - output: `[channels, height, width]`
 pub fn decode(name: &str, file: &[u8], shape: ImageShape) -> Result<Vec<u8>, DataError> {
-    let damaged = |reason: String| DataError::Image {
-        name: name.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| DataError::Image { name: name.to_owned(), reason };
     let image = ImageReader::new(std::io::Cursor::new(file))
         .with_guessed_format()
         .map_err(|error| damaged(error.to_string()))?
@@ -23,10 +20,7 @@ pub fn decode(name: &str, file: &[u8], shape: ImageShape) -> Result<Vec<u8>, Dat
     }
     let size = (image.height() as usize, image.width() as usize);
     let planes = planes(image, shape.channels);
-    Ok(planes
-        .into_iter()
-        .flat_map(|plane| fit(&plane, size, shape))
-        .collect())
+    Ok(planes.into_iter().flat_map(|plane| fit(&plane, size, shape)).collect())
 }
 
 fn planes(image: DynamicImage, channels: usize) -> Vec<Vec<u8>> {
@@ -35,14 +29,7 @@ fn planes(image: DynamicImage, channels: usize) -> Vec<Vec<u8>> {
         _ => {
             let pixels = image.to_rgb8().into_raw();
             (0..channels)
-                .map(|channel| {
-                    pixels
-                        .iter()
-                        .skip(channel)
-                        .step_by(channels)
-                        .copied()
-                        .collect()
-                })
+                .map(|channel| pixels.iter().skip(channel).step_by(channels).copied().collect())
                 .collect()
         }
     }
@@ -54,11 +41,7 @@ fn fit(plane: &[u8], (height, width): (usize, usize), shape: ImageShape) -> Vec<
     // The network's images are square; of others the larger side is what must be covered.
     let target = shape.height.max(shape.width);
     let scaled = |side: usize| {
-        if side == short {
-            target
-        } else {
-            target * side / short
-        }
+        if side == short { target } else { target * side / short }
     };
     let (tall, wide) = (scaled(height), scaled(width));
     let resized = resize_bilinear(plane, (height, width), (tall, wide));
@@ -75,9 +58,5 @@ fn fit(plane: &[u8], (height, width): (usize, usize), shape: ImageShape) -> Vec<
 /// Half of a margin, rounded as Python does: 0.5 to the even side.
 fn half(margin: usize) -> usize {
     let down = margin / 2;
-    if margin % 2 == 1 && down % 2 == 1 {
-        down + 1
-    } else {
-        down
-    }
+    if margin % 2 == 1 && down % 2 == 1 { down + 1 } else { down }
 }

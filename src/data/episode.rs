@@ -23,11 +23,7 @@ impl EpisodeIndices {
     /// Ways, shots and queries.
     pub fn shape(&self) -> Episode {
         let n_way = self.classes.len().max(1);
-        Episode {
-            n_way,
-            k_shot: self.support.len() / n_way,
-            n_query: self.query.len() / n_way,
-        }
+        Episode { n_way, k_shot: self.support.len() / n_way, n_query: self.query.len() / n_way }
     }
 }
 
@@ -54,12 +50,7 @@ pub fn read_episodes(
     let file = File::open(path).map_err(DataError::file("open", path))?;
     let known = Known {
         images: set.by_name(),
-        classes: set
-            .classes()
-            .iter()
-            .enumerate()
-            .map(|(at, it)| (it.name.as_str(), at))
-            .collect(),
+        classes: set.classes().iter().enumerate().map(|(at, it)| (it.name.as_str(), at)).collect(),
         class_of: set
             .classes()
             .iter()
@@ -69,11 +60,8 @@ pub fn read_episodes(
     };
     let mut episodes = Vec::new();
     for (index, line) in BufReader::new(file).lines().enumerate() {
-        let wrong = |reason: String| DataError::Episodes {
-            path: path.to_owned(),
-            line: index + 1,
-            reason,
-        };
+        let wrong =
+            |reason: String| DataError::Episodes { path: path.to_owned(), line: index + 1, reason };
         let line = line.map_err(|error| wrong(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
@@ -83,11 +71,7 @@ pub fn read_episodes(
     }
     if episodes.is_empty() {
         let reason = "the file holds no episode".to_owned();
-        return Err(DataError::Episodes {
-            path: path.to_owned(),
-            line: 1,
-            reason,
-        });
+        return Err(DataError::Episodes { path: path.to_owned(), line: 1, reason });
     }
     Ok(episodes)
 }
@@ -102,10 +86,7 @@ impl Known<'_> {
     fn episode(&self, line: Line, model: Episode) -> Result<EpisodeIndices, String> {
         let n_way = line.classes.len();
         if n_way != model.n_way {
-            return Err(format!(
-                "{n_way} classes, but the model was trained with {}",
-                model.n_way
-            ));
+            return Err(format!("{n_way} classes, but the model was trained with {}", model.n_way));
         }
         let classes = line
             .classes
@@ -114,19 +95,13 @@ impl Known<'_> {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|name| format!("the split has no class `{name}`"))?;
         if let Some(again) = repeated(&classes) {
-            return Err(format!(
-                "the class `{}` is named twice",
-                line.classes[again]
-            ));
+            return Err(format!("the class `{}` is named twice", line.classes[again]));
         }
         let support = self.images(&classes, &line.support, "support")?;
         let query = self.images(&classes, &line.query, "query")?;
         let k_shot = support.len() / n_way;
         if k_shot != model.k_shot {
-            return Err(format!(
-                "{k_shot} shots, but the model was trained with {}",
-                model.k_shot
-            ));
+            return Err(format!("{k_shot} shots, but the model was trained with {}", model.k_shot));
         }
         let all: Vec<usize> = support.iter().chain(&query).copied().collect();
         if let Some(again) = repeated(&all) {
@@ -134,11 +109,7 @@ impl Known<'_> {
             let name = names.clone().nth(again).map_or("", String::as_str);
             return Err(format!("the image `{name}` is listed twice"));
         }
-        Ok(EpisodeIndices {
-            classes,
-            support,
-            query,
-        })
+        Ok(EpisodeIndices { classes, support, query })
     }
 
     fn images(
@@ -149,9 +120,7 @@ impl Known<'_> {
     ) -> Result<Vec<usize>, String> {
         let count = lists.first().map_or(0, Vec::len);
         if lists.len() != classes.len() || count == 0 || lists.iter().any(|it| it.len() != count) {
-            return Err(format!(
-                "`{what}` is not a list for each class, all of one length"
-            ));
+            return Err(format!("`{what}` is not a list for each class, all of one length"));
         }
         let mut images = Vec::with_capacity(classes.len() * count);
         for (class, names) in classes.iter().zip(lists) {

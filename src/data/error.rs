@@ -30,10 +30,7 @@ pub enum DataError {
     },
     /// An image is damaged.
     #[error("{name} is not an image that can be read: {reason}")]
-    #[diagnostic(
-        code(fsct::data::image),
-        help("repair it or take it out of the data set")
-    )]
+    #[diagnostic(code(fsct::data::image), help("repair it or take it out of the data set"))]
     Image {
         /// Its path in the data set.
         name: String,
@@ -64,11 +61,7 @@ impl DataError {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self::Pipeline {
-            key,
-            message: message.into(),
-            help: help.into(),
-        }
+        Self::Pipeline { key, message: message.into(), help: help.into() }
     }
 
     /// Names what was being done to a file when it failed.

@@ -35,10 +35,7 @@ pub struct Normalization {
 
 impl Normalization {
     /// 0..255 → 0..1.
-    pub const UNIT: Self = Self {
-        scale: [1.0 / 255.0; 3],
-        shift: [0.0; 3],
-    };
+    pub const UNIT: Self = Self { scale: [1.0 / 255.0; 3], shift: [0.0; 3] };
 }
 
 impl ImageSet {
@@ -50,18 +47,8 @@ impl ImageSet {
         normalization: Normalization,
         bytes: Vec<u8>,
     ) -> Self {
-        assert_eq!(
-            bytes.len(),
-            names.len() * shape.values(),
-            "one image a name"
-        );
-        Self(Arc::new(Inner {
-            classes,
-            names,
-            shape,
-            normalization,
-            bytes,
-        }))
+        assert_eq!(bytes.len(), names.len() * shape.values(), "one image a name");
+        Self(Arc::new(Inner { classes, names, shape, normalization, bytes }))
     }
 
     /// Classes by name.
@@ -91,12 +78,7 @@ impl ImageSet {
 
     /// Numbers of the images by path.
     pub fn by_name(&self) -> HashMap<&str, usize> {
-        self.0
-            .names
-            .iter()
-            .enumerate()
-            .map(|(image, name)| (name.as_str(), image))
-            .collect()
+        self.0.names.iter().enumerate().map(|(image, name)| (name.as_str(), image)).collect()
     }
 
     /// Bytes of an image, `[channels, height, width]`.

@@ -40,10 +40,7 @@ impl Loader {
                 }
             }
         });
-        Self {
-            prepared,
-            waited: Duration::ZERO,
-        }
+        Self { prepared, waited: Duration::ZERO }
     }
 
     /// Time that training has waited for episodes.
@@ -65,24 +62,12 @@ impl Iterator for Loader {
 
 fn prepare(set: &ImageSet, sampler: &Sampler, number: u64) -> EpisodeBatch {
     let indices = sampler.episode(number);
-    let Episode {
-        k_shot, n_query, ..
-    } = sampler.shape();
+    let Episode { k_shot, n_query, .. } = sampler.shape();
     let count = indices.support.len() + indices.query.len();
     let mut images = Vec::with_capacity(count * set.shape().values());
-    let classes = indices
-        .support
-        .chunks_exact(k_shot)
-        .zip(indices.query.chunks_exact(n_query));
+    let classes = indices.support.chunks_exact(k_shot).zip(indices.query.chunks_exact(n_query));
     for (support, query) in classes {
-        support
-            .iter()
-            .chain(query)
-            .for_each(|image| set.read_into(*image, &mut images));
+        support.iter().chain(query).for_each(|image| set.read_into(*image, &mut images));
     }
-    EpisodeBatch {
-        number,
-        indices,
-        images,
-    }
+    EpisodeBatch { number, indices, images }
 }

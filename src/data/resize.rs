@@ -21,11 +21,7 @@ pub fn resize_bilinear(
         let windows = windows(width, to_width);
         let mut rows = Vec::with_capacity(height * to_width);
         for row in plane.chunks_exact(width) {
-            rows.extend(
-                windows
-                    .iter()
-                    .map(|window| weigh(window, window.first, |at| row[at])),
-            );
+            rows.extend(windows.iter().map(|window| weigh(window, window.first, |at| row[at])));
         }
         rows
     };
@@ -34,11 +30,11 @@ pub fn resize_bilinear(
     }
     let mut output = Vec::with_capacity(to_height * to_width);
     for window in windows(height, to_height) {
-        output.extend((0..to_width).map(|column| {
-            weigh(&window, window.first, |at| {
-                horizontal[at * to_width + column]
-            })
-        }));
+        output.extend(
+            (0..to_width).map(|column| {
+                weigh(&window, window.first, |at| horizontal[at * to_width + column])
+            }),
+        );
     }
     output
 }
@@ -66,10 +62,7 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
                 .collect();
             let sum: f64 = weights.iter().sum();
             let fixed = |weight: f64| (0.5 + weight / sum * f64::from(1 << PRECISION)) as i32;
-            Window {
-                first,
-                weights: weights.into_iter().map(fixed).collect(),
-            }
+            Window { first, weights: weights.into_iter().map(fixed).collect() }
         })
         .collect()
 }
@@ -80,9 +73,7 @@ fn weigh(window: &Window, first: usize, pixel: impl Fn(usize) -> u8) -> u8 {
         .weights
         .iter()
         .enumerate()
-        .fold(half, |sum, (offset, weight)| {
-            sum + i32::from(pixel(first + offset)) * weight
-        });
+        .fold(half, |sum, (offset, weight)| sum + i32::from(pixel(first + offset)) * weight);
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 

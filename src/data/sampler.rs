@@ -46,22 +46,14 @@ impl Sampler {
             Stream::Validate => 2,
             Stream::Test => 3,
         };
-        Ok(Self {
-            set: set.clone(),
-            shape,
-            seed: key,
-        })
+        Ok(Self { set: set.clone(), shape, seed: key })
     }
 
     /// The episode with this number.
     pub fn episode(&self, number: u64) -> EpisodeIndices {
         let mut rng = ChaCha8Rng::from_seed(self.seed);
         rng.set_stream(number);
-        let Episode {
-            n_way,
-            k_shot,
-            n_query,
-        } = self.shape;
+        let Episode { n_way, k_shot, n_query } = self.shape;
         let classes = sample(&mut rng, self.set.classes().len(), n_way).into_vec();
         let mut episode = EpisodeIndices {
             support: Vec::with_capacity(n_way * k_shot),
@@ -107,11 +99,7 @@ fn check(set: &ImageSet, shape: Episode, stream: Stream) -> Result<(), DataError
         ));
     }
     let wanted = shape.k_shot + shape.n_query;
-    let small: Vec<_> = set
-        .classes()
-        .iter()
-        .filter(|it| it.images.len() < wanted)
-        .collect();
+    let small: Vec<_> = set.classes().iter().filter(|it| it.images.len() < wanted).collect();
     let Some(smallest) = small.iter().map(|class| class.images.len()).min() else {
         return Ok(());
     };
@@ -120,11 +108,8 @@ fn check(set: &ImageSet, shape: Episode, stream: Stream) -> Result<(), DataError
         .take(3)
         .map(|class| format!("`{}` ({})", class.name, class.images.len()))
         .collect();
-    let more = if small.len() > 3 {
-        format!(" and {} more", small.len() - 3)
-    } else {
-        String::new()
-    };
+    let more =
+        if small.len() > 3 { format!(" and {} more", small.len() - 3) } else { String::new() };
     let room = smallest.saturating_sub(shape.k_shot);
     Err(DataError::pipeline(
         "episode.n_query",

@@ -30,9 +30,7 @@ impl FromStr for Split {
             "base" | "train" => Ok(Self::Base),
             "val" => Ok(Self::Val),
             "novel" | "test" => Ok(Self::Novel),
-            _ => Err(format!(
-                "there is no split `{text}`: use base, val or novel"
-            )),
+            _ => Err(format!("there is no split `{text}`: use base, val or novel")),
         }
     }
 }

@@ -16,21 +16,16 @@ pub fn device_count() -> Result<usize, String> {
             .map_err(|_| "the NVIDIA driver (libcuda) is not installed".to_string())?;
         let init: libloading::Symbol<unsafe extern "C" fn(u32) -> c_int> =
             driver.get(b"cuInit").map_err(|error| error.to_string())?;
-        let count: libloading::Symbol<unsafe extern "C" fn(*mut c_int) -> c_int> = driver
-            .get(b"cuDeviceGetCount")
-            .map_err(|error| error.to_string())?;
+        let count: libloading::Symbol<unsafe extern "C" fn(*mut c_int) -> c_int> =
+            driver.get(b"cuDeviceGetCount").map_err(|error| error.to_string())?;
         let status = init(0);
         if status != 0 {
-            return Err(format!(
-                "the NVIDIA driver does not start (CUDA error {status})"
-            ));
+            return Err(format!("the NVIDIA driver does not start (CUDA error {status})"));
         }
         let mut devices: c_int = 0;
         let status = count(&mut devices);
         if status != 0 {
-            return Err(format!(
-                "the NVIDIA driver lists no GPU (CUDA error {status})"
-            ));
+            return Err(format!("the NVIDIA driver lists no GPU (CUDA error {status})"));
         }
         Ok(usize::try_from(devices).unwrap_or(0))
     }

@@ -24,10 +24,7 @@ impl MemoryMeter {
     /// Starts to measure; `peak_bytes` is a peak to go on from.
     pub fn new(device: &Device, peak_bytes: u64) -> Self {
         allocator::reset_peak();
-        Self {
-            device: device.clone(),
-            peak_bytes,
-        }
+        Self { device: device.clone(), peak_bytes }
     }
 
     /// What is in use now, and the peak since the start.
@@ -37,15 +34,9 @@ impl MemoryMeter {
     pub fn read(&mut self) -> MemoryUse {
         let (current, peak) = match self.device.memory_pool_usage() {
             Some(pools) => (pools.bytes_in_use, pools.bytes_reserved),
-            None => (
-                allocator::current_bytes() as u64,
-                allocator::peak_bytes() as u64,
-            ),
+            None => (allocator::current_bytes() as u64, allocator::peak_bytes() as u64),
         };
         self.peak_bytes = self.peak_bytes.max(peak);
-        MemoryUse {
-            current_bytes: current,
-            peak_bytes: self.peak_bytes,
-        }
+        MemoryUse { current_bytes: current, peak_bytes: self.peak_bytes }
     }
 }

@@ -49,22 +49,13 @@ pub fn select(asked: DeviceSpec) -> Result<Selected, DeviceError> {
 
 fn cpu() -> Selected {
     super::allocator::keep_freed_pages();
-    Selected {
-        device: Device::flex(),
-        name: "cpu".into(),
-    }
+    Selected { device: Device::flex(), name: "cpu".into() }
 }
 
-#[cfg_attr(
-    feature = "cuda",
-    expect(dead_code, reason = "only one of the two builds can say each")
-)]
+#[cfg_attr(feature = "cuda", expect(dead_code, reason = "only one of the two builds can say each"))]
 enum Absence {
     NotCompiled,
-    #[cfg_attr(
-        not(feature = "cuda"),
-        expect(dead_code, reason = "needs the cuda feature")
-    )]
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "needs the cuda feature"))]
     NotFound(String),
 }
 
@@ -78,14 +69,9 @@ fn cuda(index: usize) -> Result<Selected, Absence> {
     // Without a driver `Device::cuda` panics on a worker thread, so the driver is asked first.
     let count = super::driver::device_count().map_err(Absence::NotFound)?;
     if index >= count {
-        return Err(Absence::NotFound(format!(
-            "there are {count} of them, counted from 0"
-        )));
+        return Err(Absence::NotFound(format!("there are {count} of them, counted from 0")));
     }
-    Ok(Selected {
-        device: Device::cuda(index),
-        name: format!("cuda:{index}"),
-    })
+    Ok(Selected { device: Device::cuda(index), name: format!("cuda:{index}") })
 }
 
 #[cfg(test)]

@@ -16,16 +16,8 @@ pub fn net_spec(pipeline: &Pipeline) -> NetSpec {
 
 impl From<crate::config::Episode> for EpisodeShape {
     fn from(episode: crate::config::Episode) -> Self {
-        let crate::config::Episode {
-            n_way,
-            k_shot,
-            n_query,
-        } = episode;
-        Self {
-            n_way,
-            k_shot,
-            n_query,
-        }
+        let crate::config::Episode { n_way, k_shot, n_query } = episode;
+        Self { n_way, k_shot, n_query }
     }
 }
 

@@ -27,11 +27,7 @@ impl Defaults {
     fn of(preset: VicPreset) -> Self {
         match preset {
             VicPreset::Profonet => Self {
-                weights: VicWeights {
-                    alpha: 0.1,
-                    beta: 0.1,
-                    gamma: 0.1,
-                },
+                weights: VicWeights { alpha: 0.1, beta: 0.1, gamma: 0.1 },
                 dynamic: false,
                 ema_decay: 0.9,
                 variance_target: 1.0,
@@ -42,11 +38,7 @@ impl Defaults {
                 attention_detach: false,
             },
             VicPreset::Reference => Self {
-                weights: VicWeights {
-                    alpha: 0.5,
-                    beta: 9.0,
-                    gamma: 0.5,
-                },
+                weights: VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 },
                 dynamic: true,
                 ema_decay: 0.9,
                 variance_target: 1e-4,
@@ -67,18 +59,14 @@ fn vic(vic: &config::Vic) -> Vic {
         beta: vic.invariance.weight.unwrap_or(defaults.weights.beta),
         gamma: vic.covariance.weight.unwrap_or(defaults.weights.gamma),
     };
-    let dynamic = vic
-        .dynamic
-        .enabled
-        .unwrap_or(defaults.dynamic)
-        .then(|| Dynamic {
-            ema_decay: vic.dynamic.ema_decay.unwrap_or(defaults.ema_decay),
-            driver: match vic.dynamic.driven_by {
-                DynamicDriver::Loss => Driver::Loss,
-                DynamicDriver::Gradient => Driver::Gradient,
-            },
-            base: initial,
-        });
+    let dynamic = vic.dynamic.enabled.unwrap_or(defaults.dynamic).then(|| Dynamic {
+        ema_decay: vic.dynamic.ema_decay.unwrap_or(defaults.ema_decay),
+        driver: match vic.dynamic.driven_by {
+            DynamicDriver::Loss => Driver::Loss,
+            DynamicDriver::Gradient => Driver::Gradient,
+        },
+        base: initial,
+    });
     Vic {
         initial,
         dynamic,

@@ -12,24 +12,17 @@ pub fn optimizer(optimizer: &Optimizer) -> ModuleOptimizer {
     let decay = optimizer.weight_decay as f32;
     let weight_decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay));
     match optimizer.kind {
-        OptimizerKind::Adamw => AdamWConfig::new()
-            .with_epsilon(EPSILON)
-            .with_weight_decay(decay)
-            .init(),
-        OptimizerKind::Adam => AdamConfig::new()
-            .with_epsilon(EPSILON)
-            .with_weight_decay(weight_decay)
-            .init(),
+        OptimizerKind::Adamw => {
+            AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).init()
+        }
+        OptimizerKind::Adam => {
+            AdamConfig::new().with_epsilon(EPSILON).with_weight_decay(weight_decay).init()
+        }
         OptimizerKind::Sgd => {
             let momentum = (optimizer.momentum > 0.0).then(|| {
-                MomentumConfig::new()
-                    .with_momentum(optimizer.momentum)
-                    .with_dampening(0.0)
+                MomentumConfig::new().with_momentum(optimizer.momentum).with_dampening(0.0)
             });
-            SgdConfig::new()
-                .with_weight_decay(weight_decay)
-                .with_momentum(momentum)
-                .init()
+            SgdConfig::new().with_weight_decay(weight_decay).with_momentum(momentum).init()
         }
     }
 }

@@ -33,64 +33,44 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
         .copied()
         .filter(|stage| supported(stage, device, &mut warnings))
         .collect();
-    let lowered = stages
-        .iter()
-        .any(|stage| matches!(stage, StageSpec::Autocast(_)));
+    let lowered = stages.iter().any(|stage| matches!(stage, StageSpec::Autocast(_)));
 
     let embedding: Rc<dyn Embed> =
-        stages
-            .iter()
-            .rev()
-            .fold(Rc::new(Plain), |inner, stage| match *stage {
-                StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner }),
-                _ => inner,
-            });
+        stages.iter().rev().fold(Rc::new(Plain), |inner, stage| match *stage {
+            StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner }),
+            _ => inner,
+        });
     let episode: BoxStep<Episode> = stages.iter().rev().fold(
-        Box::new(Backward {
-            objective: objective(&plan.pipeline),
-            embedding,
-        }),
+        Box::new(Backward { objective: objective(&plan.pipeline), embedding }),
         |inner, stage| match *stage {
-            StageSpec::Autocast(precision) => Box::new(Autocast {
-                dtype: float_dtype(precision),
-                inner,
-            }),
+            StageSpec::Autocast(precision) => {
+                Box::new(Autocast { dtype: float_dtype(precision), inner })
+            }
             _ => inner,
         },
     );
     let mut episodes_a_step = 1;
     let step: BoxStep<Window> =
-        stages
-            .iter()
-            .rev()
-            .fold(
-                Box::new(Accumulate { inner: episode }),
-                |inner, stage| match *stage {
-                    StageSpec::Accumulate { steps } => {
-                        episodes_a_step = steps;
-                        inner
-                    }
-                    StageSpec::LossScale(scale) if lowered => {
-                        let initial = match scale {
-                            Scale::Dynamic => ScalerState::dynamic(),
-                            Scale::Fixed(scale) => ScalerState::fixed(scale),
-                        };
-                        Box::new(LossScale { initial, inner })
-                    }
-                    StageSpec::ClearCache { every } => Box::new(ClearCache {
-                        every,
-                        device: device.clone(),
-                        steps: 0,
-                        inner,
-                    }),
-                    _ => inner,
-                },
-            );
-    Built {
-        step,
-        episodes_a_step,
-        warnings,
-    }
+        stages.iter().rev().fold(Box::new(Accumulate { inner: episode }), |inner, stage| {
+            match *stage {
+                StageSpec::Accumulate { steps } => {
+                    episodes_a_step = steps;
+                    inner
+                }
+                StageSpec::LossScale(scale) if lowered => {
+                    let initial = match scale {
+                        Scale::Dynamic => ScalerState::dynamic(),
+                        Scale::Fixed(scale) => ScalerState::fixed(scale),
+                    };
+                    Box::new(LossScale { initial, inner })
+                }
+                StageSpec::ClearCache { every } => {
+                    Box::new(ClearCache { every, device: device.clone(), steps: 0, inner })
+                }
+                _ => inner,
+            }
+        });
+    Built { step, episodes_a_step, warnings }
 }
 
 /// Whether the device can carry a stage out; where it cannot, training goes on in f32.

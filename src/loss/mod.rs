@@ -58,26 +58,18 @@ impl Terms {
         let count = episodes.len().max(1) as f64;
         let mean = |value: fn(&Self) -> f64| episodes.iter().map(value).sum::<f64>() / count;
         let mean_vic = |value: fn(&VicValues) -> f64| {
-            episodes
-                .iter()
-                .filter_map(|terms| terms.vic.as_ref())
-                .map(value)
-                .sum::<f64>()
-                / count
+            episodes.iter().filter_map(|terms| terms.vic.as_ref()).map(value).sum::<f64>() / count
         };
         Self {
             loss: mean(|terms| terms.loss),
             cross_entropy: mean(|terms| terms.cross_entropy),
             accuracy: mean(|terms| terms.accuracy),
-            vic: episodes
-                .last()
-                .and_then(|terms| terms.vic)
-                .map(|last| VicValues {
-                    variance: mean_vic(|vic| vic.variance),
-                    invariance: mean_vic(|vic| vic.invariance),
-                    covariance: mean_vic(|vic| vic.covariance),
-                    weights: last.weights,
-                }),
+            vic: episodes.last().and_then(|terms| terms.vic).map(|last| VicValues {
+                variance: mean_vic(|vic| vic.variance),
+                invariance: mean_vic(|vic| vic.invariance),
+                covariance: mean_vic(|vic| vic.covariance),
+                weights: last.weights,
+            }),
         }
     }
 }
@@ -111,25 +103,15 @@ impl Objective {
         weights: &mut Option<VicWeights>,
     ) -> Loss {
         let targets = shape.targets(&output.logits.device());
-        let correct = (output
-            .logits
-            .clone()
-            .detach()
-            .argmax(1)
-            .reshape([shape.queries()]))
-        .equal(targets.clone())
-        .float()
-        .mean();
+        let correct = (output.logits.clone().detach().argmax(1).reshape([shape.queries()]))
+            .equal(targets.clone())
+            .float()
+            .mean();
         let ce = cross_entropy(output.logits, targets);
 
         let Some(vic) = &self.vic else {
             let [cross_entropy, accuracy] = read([ce.clone(), correct]);
-            let terms = Terms {
-                loss: cross_entropy,
-                cross_entropy,
-                accuracy,
-                vic: None,
-            };
+            let terms = Terms { loss: cross_entropy, cross_entropy, accuracy, vic: None };
             return Loss { total: ce, terms };
         };
 
@@ -138,18 +120,9 @@ impl Objective {
         if let (Some(attention), Some(attended)) = (&vic.on_attention, output.attended) {
             on_support = on_support.plus(vic.terms_on_attention(attended, attention));
         }
-        let VicTerms {
-            variance,
-            invariance,
-            covariance,
-        } = on_support;
-        let [cross_entropy, accuracy, v, i, c] = read([
-            ce.clone(),
-            correct,
-            variance.clone(),
-            invariance.clone(),
-            covariance.clone(),
-        ]);
+        let VicTerms { variance, invariance, covariance } = on_support;
+        let [cross_entropy, accuracy, v, i, c] =
+            read([ce.clone(), correct, variance.clone(), invariance.clone(), covariance.clone()]);
         if let Some(dynamic) = &vic.dynamic {
             dynamic.follow_loss(weights, cross_entropy, v, c);
         }
@@ -173,10 +146,7 @@ impl Objective {
 
 /// Reads scalars from the device, all at once: each read waits for it.
 fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
-    let scalars = scalars
-        .into_iter()
-        .map(|scalar| to_f32(scalar.detach()))
-        .collect();
+    let scalars = scalars.into_iter().map(|scalar| to_f32(scalar.detach())).collect();
     let values = to_host(Tensor::cat(scalars, 0));
     std::array::from_fn(|index| f64::from(values[index]))
 }

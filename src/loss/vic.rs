@@ -96,11 +96,7 @@ impl Vic {
         let invariance = if self.invariance {
             let weight = prototype_weight
                 .unwrap_or_else(|| Tensor::zeros([1, shape.k_shot, 1], &support.device()));
-            invariance(
-                support.clone(),
-                prototypes(support.clone(), weight),
-                shape.k_shot,
-            )
+            invariance(support.clone(), prototypes(support.clone(), weight), shape.k_shot)
         } else {
             Tensor::zeros([1], &support.device())
         };
@@ -117,11 +113,7 @@ impl Vic {
     /// # Shapes
     /// - `attended`: `[Q, n_way, dim]`
     pub fn terms_on_attention(&self, attended: Tensor<3>, attention: &OnAttention) -> VicTerms {
-        let attended = if attention.detach {
-            attended.detach()
-        } else {
-            attended
-        };
+        let attended = if attention.detach { attended.detach() } else { attended };
         let [queries, n_way, dim] = attended.dims();
         let rows = attended.reshape([queries * n_way, dim]);
         let scale = attention.scale;
@@ -217,9 +209,7 @@ mod tests {
 
     fn features(samples: usize, dim: usize, seed: u64) -> TensorData {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let values: Vec<f32> = (0..samples * dim)
-            .map(|_| rng.random_range(-1.0..1.0))
-            .collect();
+        let values: Vec<f32> = (0..samples * dim).map(|_| rng.random_range(-1.0..1.0)).collect();
         TensorData::new(values, [samples, dim])
     }
 

@@ -78,21 +78,14 @@ impl Dynamic {
     pub fn follow_gradients(&self, weights: &mut VicWeights, norms: GradientNorms) {
         let balanced = |share: f64, norm: f64, old: f64| {
             // A term without gradient keeps its weight: it does nothing at any.
-            if norm > 0.0 {
-                (share * norms.cross_entropy / norm).min(MAX_BALANCED)
-            } else {
-                old
-            }
+            if norm > 0.0 { (share * norms.cross_entropy / norm).min(MAX_BALANCED) } else { old }
         };
         let target = VicWeights {
             alpha: balanced(self.base.alpha, norms.variance, weights.alpha),
             beta: balanced(self.base.beta, norms.invariance, weights.beta),
             gamma: balanced(self.base.gamma, norms.covariance, weights.gamma),
         };
-        if [target.alpha, target.beta, target.gamma]
-            .iter()
-            .all(|weight| weight.is_finite())
-        {
+        if [target.alpha, target.beta, target.gamma].iter().all(|weight| weight.is_finite()) {
             self.approach(weights, target);
         }
     }
@@ -111,18 +104,10 @@ impl Dynamic {
 mod tests {
     use super::*;
 
-    const REFERENCE: VicWeights = VicWeights {
-        alpha: 0.5,
-        beta: 9.0,
-        gamma: 0.5,
-    };
+    const REFERENCE: VicWeights = VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 };
 
     fn dynamic(driver: Driver) -> Dynamic {
-        Dynamic {
-            ema_decay: 0.9,
-            driver,
-            base: REFERENCE,
-        }
+        Dynamic { ema_decay: 0.9, driver, base: REFERENCE }
     }
 
     /// The first two steps of the reference, from its own loss values.
@@ -150,10 +135,7 @@ mod tests {
         }
         assert!((weights.alpha * norms.variance - 0.5 * norms.cross_entropy).abs() < 1e-6);
         assert!((weights.gamma * norms.covariance - 0.5 * norms.cross_entropy).abs() < 1e-6);
-        assert_eq!(
-            weights.beta, REFERENCE.beta,
-            "a term without gradient keeps its weight"
-        );
+        assert_eq!(weights.beta, REFERENCE.beta, "a term without gradient keeps its weight");
     }
 
     #[test]

@@ -71,9 +71,7 @@ impl SharedAttention {
             // One key: the softmax is 1 whatever the prototypes say. Published so.
             softmax(dots / (width as f64).sqrt(), 3)
         };
-        let mixed = (weights * key)
-            .swap_dims(1, 2)
-            .reshape([count, n_way, heads * width]);
+        let mixed = (weights * key).swap_dims(1, 2).reshape([count, n_way, heads * width]);
         linear(&self.output, mixed)
     }
 
@@ -81,9 +79,7 @@ impl SharedAttention {
     fn split_heads(&self, input: Tensor<3>) -> Tensor<4> {
         let projected = linear(&self.project, self.norm.forward(input));
         let [batch, rows, width] = projected.dims();
-        projected
-            .reshape([batch, rows, self.heads, width / self.heads])
-            .swap_dims(1, 2)
+        projected.reshape([batch, rows, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 }
 

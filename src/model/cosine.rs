@@ -28,18 +28,8 @@ impl CosineLinear {
     /// A layer that reads `dim` features.
     pub fn new(dim: usize, over_features: bool, init: &mut Init) -> Self {
         let direction = init.uniform([1, dim], 1.0 / (dim as f64).sqrt());
-        let norm = direction
-            .val()
-            .square()
-            .sum()
-            .sqrt()
-            .inner()
-            .into_scalar::<f32>();
-        Self {
-            direction,
-            magnitude: init.constant([1, 1], norm),
-            over_features,
-        }
+        let norm = direction.val().square().sum().sqrt().inner().into_scalar::<f32>();
+        Self { direction, magnitude: init.constant([1, 1], norm), over_features }
     }
 
     /// # Shapes
@@ -52,9 +42,6 @@ impl CosineLinear {
         let direction = self.direction.val();
         let unit = direction.clone() / direction.square().sum_dim(1).sqrt();
         let weight = (unit * self.magnitude.val()).reshape([1, 1, dim]);
-        ((input / norm) * weight)
-            .sum_dim(2)
-            .reshape([queries, n_way])
-            * SCALE
+        ((input / norm) * weight).sum_dim(2).reshape([queries, n_way]) * SCALE
     }
 }

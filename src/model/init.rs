@@ -19,10 +19,7 @@ pub struct Init<'a> {
 impl<'a> Init<'a> {
     /// Values for `device` from `seed`.
     pub fn new(seed: u64, device: &'a Device) -> Self {
-        Self {
-            rng: ChaCha8Rng::seed_from_u64(seed),
-            device,
-        }
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), device }
     }
 
     /// A constant parameter.
@@ -51,18 +48,14 @@ impl<'a> Init<'a> {
         value: impl Fn(&mut ChaCha8Rng) -> f64,
     ) -> Param<Tensor<D>> {
         let rng = &mut self.rng;
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| value(rng) as f32)
-            .collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(rng) as f32).collect();
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
     /// A linear layer with PyTorch's default values: `U(−1/√in, 1/√in)`.
     pub fn linear(&mut self, input: usize, output: usize, bias: bool) -> Linear {
         let bound = 1.0 / (input as f64).sqrt();
-        let mut linear = LinearConfig::new(input, output)
-            .with_bias(bias)
-            .init(self.device);
+        let mut linear = LinearConfig::new(input, output).with_bias(bias).init(self.device);
         linear.weight = self.uniform([input, output], bound);
         linear.bias = bias.then(|| self.uniform([output], bound));
         linear
@@ -86,19 +79,10 @@ impl<'a> Init<'a> {
     /// A square convolution whose weights are `N(0, std²)`; its bias, if any, is PyTorch's
     /// default `U(−1/√fan_in, 1/√fan_in)`.
     pub fn conv(&mut self, shape: ConvShape, std: f64) -> Conv2d {
-        let ConvShape {
-            input,
-            output,
-            kernel,
-            stride,
-            padding,
-            bias,
-        } = shape;
+        let ConvShape { input, output, kernel, stride, padding, bias } = shape;
         let mut conv = Conv2dConfig::new([input, output], [kernel, kernel])
             .with_stride([stride, stride])
-            .with_padding(PaddingConfig2d::Explicit(
-                padding, padding, padding, padding,
-            ))
+            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
             .with_bias(bias)
             .init(self.device);
         conv.weight = self.normal([output, input, kernel, kernel], std);

@@ -23,11 +23,7 @@ pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
 
 /// Casts, leaving no trace on the tape where there is nothing to do.
 pub fn to_dtype<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
-    if tensor.dtype() == dtype {
-        tensor
-    } else {
-        tensor.cast(dtype)
-    }
+    if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
 }
 
 /// The f32 island: norms, softmax, similarities and losses are computed here.
@@ -37,8 +33,5 @@ pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 
 /// Waits for the device and reads a tensor's values as f32, row-major.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    to_f32(tensor)
-        .into_data()
-        .try_into_vec()
-        .expect("the tensor was cast to f32")
+    to_f32(tensor).into_data().try_into_vec().expect("the tensor was cast to f32")
 }

@@ -58,9 +58,7 @@ impl EpisodeShape {
         let rows = rows.reshape([self.n_way, per_class, channels * height * width]);
         let part = |range: std::ops::Range<usize>| {
             let count = self.n_way * range.len();
-            rows.clone()
-                .slice([0..self.n_way, range])
-                .reshape([count, channels, height, width])
+            rows.clone().slice([0..self.n_way, range]).reshape([count, channels, height, width])
         };
         (part(0..self.k_shot), part(self.k_shot..per_class))
     }
@@ -135,11 +133,7 @@ impl FewShotNet {
     /// Applies the batch statistics of one forward pass to the running statistics.
     pub fn update_running(&mut self, moments: &[Moments]) {
         let norms = self.backbone.norms_mut();
-        assert_eq!(
-            norms.len(),
-            moments.len(),
-            "one pair of moments for each batch norm"
-        );
+        assert_eq!(norms.len(), moments.len(), "one pair of moments for each batch norm");
         for (norm, moments) in norms.into_iter().zip(moments) {
             norm.update_running(moments);
         }

@@ -4,10 +4,7 @@
 ///
 /// `None` for a tensor that the reference has no name for.
 pub fn reference_name(path: &str) -> Option<String> {
-    let parts: Vec<&str> = path
-        .split('.')
-        .filter(|part| !VARIANTS.contains(part))
-        .collect();
+    let parts: Vec<&str> = path.split('.').filter(|part| !VARIANTS.contains(part)).collect();
     let name = match parts.as_slice() {
         ["backbone", "blocks", block, "conv", leaf] => format!("feature.trunk.{block}.C.{leaf}"),
         ["backbone", "blocks", block, "norm", leaf] => {

@@ -39,10 +39,7 @@ impl Moments {
     /// Moments of the union of two batches.
     pub fn pool(self, other: Self) -> Self {
         let count = self.count + other.count;
-        let (a, b) = (
-            self.count as f64 / count as f64,
-            other.count as f64 / count as f64,
-        );
+        let (a, b) = (self.count as f64 / count as f64, other.count as f64 / count as f64);
         let shift = self.mean.clone() - other.mean.clone();
         Self {
             mean: self.mean * a + other.mean * b,
@@ -84,11 +81,7 @@ impl BatchNorm {
             _ => {
                 let output = self.normalise(input, norm);
                 let output = if after.relu { relu(output) } else { output };
-                if after.pool {
-                    max_pool2d(output, MaxPoolOptions::new([2, 2]))
-                } else {
-                    output
-                }
+                if after.pool { max_pool2d(output, MaxPoolOptions::new([2, 2])) } else { output }
             }
         }
     }
@@ -126,11 +119,7 @@ impl BatchNorm {
         let unbiased = moments.variance.clone() * (count / (count - 1.0).max(1.0));
         let toward = |running: Param<Tensor<1>>, batch: Tensor<1>| {
             running.map(|old| {
-                let batch = if old.is_autodiff() {
-                    Tensor::from_inner(batch)
-                } else {
-                    batch
-                };
+                let batch = if old.is_autodiff() { Tensor::from_inner(batch) } else { batch };
                 old * (1.0 - MOMENTUM) + batch * MOMENTUM
             })
         };

@@ -14,7 +14,5 @@ pub fn prototypes(support: Tensor<2>, weight: Tensor<3>) -> Tensor<2> {
     let [_, k_shot, _] = weight.dims();
     let [rows, dim] = support.dims();
     let n_way = rows / k_shot;
-    (support.reshape([n_way, k_shot, dim]) * softmax(weight, 1))
-        .sum_dim(1)
-        .reshape([n_way, dim])
+    (support.reshape([n_way, k_shot, dim]) * softmax(weight, 1)).sum_dim(1).reshape([n_way, dim])
 }

@@ -28,10 +28,7 @@ pub fn write<M: Module>(
     module: M,
     lookup: &mut dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>,
 ) -> M {
-    module.map(&mut Writer {
-        path: Path::default(),
-        lookup,
-    })
+    module.map(&mut Writer { path: Path::default(), lookup })
 }
 
 /// Where a traversal stands.
@@ -53,11 +50,7 @@ impl Path {
 
     /// Dotted path of the tensor at hand.
     pub fn dotted(&self) -> String {
-        self.parts
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>()
-            .join(".")
+        self.parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
     }
 
     /// Whether the tensor at hand is stored transposed by PyTorch.

@@ -67,9 +67,7 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
     let memory = &pipeline.memory;
     let mut stages = Vec::new();
     if memory.clear_cache_every > 0 {
-        stages.push(StageSpec::ClearCache {
-            every: memory.clear_cache_every,
-        });
+        stages.push(StageSpec::ClearCache { every: memory.clear_cache_every });
     }
     // bf16 has f32's range: nothing to keep above underflow.
     if memory.amp == Amp::F16 {
@@ -78,24 +76,16 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
             LossScale::Fixed(scale) => Scale::Fixed(scale),
         }));
     }
-    stages.push(StageSpec::Accumulate {
-        steps: episodes_a_step(memory),
-    });
+    stages.push(StageSpec::Accumulate { steps: episodes_a_step(memory) });
     match memory.amp {
         Amp::Off => {}
         Amp::F16 => stages.push(StageSpec::Autocast(Precision::F16)),
         Amp::Bf16 => stages.push(StageSpec::Autocast(Precision::Bf16)),
     }
     if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
-        stages.push(StageSpec::MicroBatch {
-            steps: memory.accumulation_steps,
-        });
+        stages.push(StageSpec::MicroBatch { steps: memory.accumulation_steps });
     }
-    Plan {
-        pipeline: pipeline.clone(),
-        notes: notes(memory),
-        stages,
-    }
+    Plan { pipeline: pipeline.clone(), notes: notes(memory), stages }
 }
 
 fn episodes_a_step(memory: &Memory) -> usize {

@@ -121,10 +121,7 @@ impl Console {
         }
         if self.verbosity == Verbosity::Verbose {
             let vic = step.terms.vic.map_or_else(String::new, |vic| {
-                format!(
-                    ", V {:.4} I {:.4} C {:.4}",
-                    vic.variance, vic.invariance, vic.covariance
-                )
+                format!(", V {:.4} I {:.4} C {:.4}", vic.variance, vic.invariance, vic.covariance)
             });
             self.line(&format!(
                 "step {}: loss {:.4}{vic}, accuracy {:.1} %, gradient norm {:.3}, {:.0} images/s, \
@@ -135,22 +132,14 @@ impl Console {
                 step.gradient_norm,
                 step.images_per_second,
                 bytes(step.memory.peak_bytes),
-                if step.skipped {
-                    ", skipped: gradients overflowed"
-                } else {
-                    ""
-                },
+                if step.skipped { ", skipped: gradients overflowed" } else { "" },
             ));
         }
     }
 
     fn validated(&self, validated: &Validated) {
         if self.verbosity > Verbosity::Quiet {
-            let best = if validated.best {
-                ", the best so far"
-            } else {
-                ""
-            };
+            let best = if validated.best { ", the best so far" } else { "" };
             self.line(&format!(
                 "epoch {}/{}: validation {}{best}",
                 validated.epoch, self.epochs, validated.accuracy

@@ -14,9 +14,7 @@ pub struct Jsonl {
 impl Jsonl {
     /// Starts a new file.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: BufWriter::new(File::create(path)?),
-        })
+        Ok(Self { file: BufWriter::new(File::create(path)?) })
     }
 
     /// Goes on with a file after `step` optimizer steps and `epoch` completed epochs.
@@ -34,11 +32,7 @@ impl Jsonl {
             .take_while(|line| line.ends_with('\n') && happened_by(line, step, epoch))
             .map(str::len)
             .sum();
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         file.set_len(kept as u64)?;
         let mut file = BufWriter::new(file);
         io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
@@ -89,15 +83,10 @@ mod tests {
         let lost = "{\"event\":\"step\",\"step\":3,\"epoch\":1}\n{\"event\":\"st";
         fs::write(&path, format!("{known}{lost}")).unwrap();
         let mut log = Jsonl::resume(&path, 2, 0).unwrap();
-        log.report(&Event::Warning {
-            message: "again".into(),
-        });
+        log.report(&Event::Warning { message: "again".into() });
         drop(log);
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text,
-            format!("{known}{{\"event\":\"warning\",\"message\":\"again\"}}\n")
-        );
+        assert_eq!(text, format!("{known}{{\"event\":\"warning\",\"message\":\"again\"}}\n"));
     }
 
     #[test]

@@ -6,16 +6,10 @@ pub fn finished(finished: &Finished) -> String {
     let cost = &finished.metrics.cost;
     let mut rows = vec![("training episodes", result.train_episodes.to_string())];
     if let (Some(loss), Some(accuracy)) = (result.train_loss, result.train_accuracy) {
-        rows.push((
-            "last epoch",
-            format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy),
-        ));
+        rows.push(("last epoch", format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy)));
     }
     if let Some(best) = &result.best_validation {
-        rows.push((
-            "best validation",
-            format!("{} (epoch {})", best.accuracy, best.epoch),
-        ));
+        rows.push(("best validation", format!("{} (epoch {})", best.accuracy, best.epoch)));
     }
     if let (Some(novel), Some(tested)) = (&result.novel, &result.tested) {
         rows.push((
@@ -27,17 +21,12 @@ pub fn finished(finished: &Finished) -> String {
         rows.push(("skipped steps", result.skipped_steps.to_string()));
     }
     rows.push(("time", duration(cost.seconds)));
-    rows.push((
-        "speed",
-        format!("{:.0} images/s in training", cost.train_images_per_second),
-    ));
+    rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
     rows.push(("peak memory", bytes(cost.peak_bytes)));
     rows.push(("run", finished.folder.display().to_string()));
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter()
-        .map(|(name, value)| format!("  {name:<width$}  {value}\n"))
-        .collect()
+    rows.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
 }
 
 /// `512 B`, `3.42 MiB`.

@@ -93,11 +93,7 @@ pub fn write(
     net: &FewShotNet,
     optimizer: &ModuleOptimizer,
 ) -> Result<(), RunError> {
-    let state = State {
-        format: FORMAT,
-        pipeline: pipeline.to_owned(),
-        progress: progress.clone(),
-    };
+    let state = State { format: FORMAT, pipeline: pipeline.to_owned(), progress: progress.clone() };
     let bytes = pack(&state, net, optimizer).map_err(|reason| RunError::Checkpoint {
         path: path.to_owned(),
         reason,
@@ -108,29 +104,18 @@ pub fn write(
 
 fn pack(state: &State, net: &FewShotNet, optimizer: &ModuleOptimizer) -> Result<Vec<u8>, String> {
     let state = serde_json::to_vec_pretty(state).map_err(|error| error.to_string())?;
-    let model = net
-        .clone()
-        .into_record()
-        .into_bytes()
-        .map_err(|error| error.to_string())?;
+    let model = net.clone().into_record().into_bytes().map_err(|error| error.to_string())?;
     let optimizer = optimizer.into_bytes().map_err(|error| error.to_string())?;
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .large_file(true);
+    let options =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in [
-        ("state.json", &state[..]),
-        ("model.bpk", &model[..]),
-        ("optimizer.bpk", &optimizer[..]),
-    ] {
-        zip.start_file(name, options)
-            .map_err(|error| error.to_string())?;
+    for (name, bytes) in
+        [("state.json", &state[..]), ("model.bpk", &model[..]), ("optimizer.bpk", &optimizer[..])]
+    {
+        zip.start_file(name, options).map_err(|error| error.to_string())?;
         zip.write_all(bytes).map_err(|error| error.to_string())?;
     }
-    Ok(zip
-        .finish()
-        .map_err(|error| error.to_string())?
-        .into_inner())
+    Ok(zip.finish().map_err(|error| error.to_string())?.into_inner())
 }
 
 impl Checkpoint {
@@ -147,27 +132,19 @@ impl Checkpoint {
     fn unpack(bytes: Vec<u8>) -> Result<Self, String> {
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
         let mut part = |name: &str| -> Result<Vec<u8>, String> {
-            let mut file = zip
-                .by_name(name)
-                .map_err(|error| format!("{name}: {error}"))?;
+            let mut file = zip.by_name(name).map_err(|error| format!("{name}: {error}"))?;
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)
-                .map_err(|error| format!("{name}: {error}"))?;
+            file.read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
             Ok(bytes)
         };
         let state: serde_json::Value = serde_json::from_slice(&part("state.json")?)
             .map_err(|error| format!("state.json: {error}"))?;
-        let format = state["format"]
-            .as_u64()
-            .ok_or("state.json names no format")?;
+        let format = state["format"].as_u64().ok_or("state.json names no format")?;
         if format > u64::from(FORMAT) {
-            return Err(format!(
-                "format {format} is newer than this fsct, which reads {FORMAT}"
-            ));
+            return Err(format!("format {format} is newer than this fsct, which reads {FORMAT}"));
         }
-        let State {
-            pipeline, progress, ..
-        } = serde_json::from_value(state).map_err(|error| format!("state.json: {error}"))?;
+        let State { pipeline, progress, .. } =
+            serde_json::from_value(state).map_err(|error| format!("state.json: {error}"))?;
         Ok(Self {
             pipeline,
             progress,
@@ -186,8 +163,7 @@ impl Checkpoint {
         };
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(self.model.clone()))
             .map_err(|error| fits(error.to_string()))?;
-        net.try_load_record(record)
-            .map_err(|error| fits(error.to_string()))
+        net.try_load_record(record).map_err(|error| fits(error.to_string()))
     }
 
     /// Puts the state into `optimizer`.

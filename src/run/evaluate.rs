@@ -50,9 +50,8 @@ pub fn evaluate_split(
 ) -> Result<Accuracy, RunError> {
     let set = data.split(evaluation.split);
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
-    let episodes: Vec<EpisodeIndices> = (0..evaluation.episodes as u64)
-        .map(|index| sampler.episode(index))
-        .collect();
+    let episodes: Vec<EpisodeIndices> =
+        (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
     evaluate_episodes(net, set, device, &episodes, on_answer)
 }
 
@@ -64,10 +63,7 @@ pub fn evaluate_episodes(
     episodes: &[EpisodeIndices],
     on_answer: &mut dyn FnMut(usize, Answer),
 ) -> Result<Accuracy, RunError> {
-    let images = episodes
-        .iter()
-        .map(|it| it.support.len() + it.query.len())
-        .sum();
+    let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
     let features = Features::new(net, set, device, images);
     let mut accuracies = Vec::with_capacity(episodes.len());
     for (number, episode) in episodes.iter().enumerate() {
@@ -77,14 +73,7 @@ pub fn evaluate_episodes(
         let logits = to_host(net.head.forward(support, query, shape).logits);
         let accuracy = accuracy(&logits, shape);
         accuracies.push(accuracy);
-        on_answer(
-            number,
-            Answer {
-                episode,
-                logits: &logits,
-                accuracy,
-            },
-        );
+        on_answer(number, Answer { episode, logits: &logits, accuracy });
     }
     Ok(Accuracy::of(&accuracies))
 }
@@ -101,12 +90,7 @@ struct Features<'a> {
 impl<'a> Features<'a> {
     /// Prepares for episodes that need `images` images in all.
     fn new(net: &'a FewShotNet, set: &'a ImageSet, device: &'a Device, images: usize) -> Self {
-        let mut features = Self {
-            net,
-            set,
-            device,
-            bank: None,
-        };
+        let mut features = Self { net, set, device, bank: None };
         if set.len() > images || set.is_empty() {
             return features;
         }
@@ -128,21 +112,13 @@ impl<'a> Features<'a> {
     }
 
     fn embed_all(&self, images: &[usize]) -> Tensor<4> {
-        Tensor::cat(
-            images
-                .chunks(CHUNK)
-                .map(|chunk| self.embed(chunk))
-                .collect(),
-            0,
-        )
+        Tensor::cat(images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect(), 0)
     }
 
     fn embed(&self, images: &[usize]) -> Tensor<4> {
         let shape = self.set.shape();
         let mut pixels = Vec::with_capacity(images.len() * shape.values());
-        images
-            .iter()
-            .for_each(|image| self.set.read_into(*image, &mut pixels));
+        images.iter().for_each(|image| self.set.read_into(*image, &mut pixels));
         let dims = [images.len(), shape.channels, shape.height, shape.width];
         let images = Tensor::from_data(TensorData::new(pixels, dims), self.device);
         self.net.backbone.forward(images, &mut Norm::Running)
@@ -152,9 +128,7 @@ impl<'a> Features<'a> {
 /// Share of the queries whose largest logit is their class; the first of equals counts.
 fn accuracy(logits: &[f32], shape: EpisodeShape) -> f64 {
     let rows = logits.chunks_exact(shape.n_way);
-    let right = rows
-        .enumerate()
-        .filter(|(row, logits)| argmax(logits) == row / shape.n_query);
+    let right = rows.enumerate().filter(|(row, logits)| argmax(logits) == row / shape.n_query);
     right.count() as f64 / shape.queries() as f64
 }
 
@@ -175,11 +149,7 @@ mod tests {
 
     #[test]
     fn accuracy_counts_largest_logits() {
-        let shape = EpisodeShape {
-            n_way: 2,
-            k_shot: 1,
-            n_query: 2,
-        };
+        let shape = EpisodeShape { n_way: 2, k_shot: 1, n_query: 2 };
         let logits = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.5];
         assert_eq!(accuracy(&logits, shape), 0.5);
     }

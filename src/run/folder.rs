@@ -19,11 +19,7 @@ impl RunFolder {
         fs::create_dir_all(runs).map_err(RunError::file("create", runs))?;
         let stem = format!("{}-{}", file_name(name), timestamp(SystemTime::now()));
         for attempt in 1.. {
-            let suffix = if attempt == 1 {
-                String::new()
-            } else {
-                format!("-{attempt}")
-            };
+            let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
             let path = runs.join(format!("{stem}{suffix}"));
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
@@ -55,20 +51,15 @@ impl RunFolder {
             })
             .filter_map(|path| {
                 let checkpoint = Self::open(&path).last();
-                let time = fs::metadata(checkpoint)
-                    .and_then(|meta| meta.modified())
-                    .ok()?;
+                let time = fs::metadata(checkpoint).and_then(|meta| meta.modified()).ok()?;
                 Some((time, path))
             })
             .collect();
         found.sort();
-        found
-            .pop()
-            .map(|(_, path)| Self { path })
-            .ok_or_else(|| RunError::Missing {
-                reason: format!("no run of `{name}` in {} has a checkpoint", runs.display()),
-                help: "start it without --resume, or name the run's folder after --resume".into(),
-            })
+        found.pop().map(|(_, path)| Self { path }).ok_or_else(|| RunError::Missing {
+            reason: format!("no run of `{name}` in {} has a checkpoint", runs.display()),
+            help: "start it without --resume, or name the run's folder after --resume".into(),
+        })
     }
 
     /// The folder itself.
@@ -125,20 +116,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
 /// A name that every file system takes.
 fn file_name(name: &str) -> String {
     let safe = |c: char| {
-        if c.is_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '_'
-        }
+        if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }
     };
     name.chars().map(safe).collect()
 }
 
 /// `20261124-093015`, UTC.
 fn timestamp(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |it| it.as_secs());
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_date(days as i64);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
@@ -156,11 +141,7 @@ fn civil_date(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 

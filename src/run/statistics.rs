@@ -19,23 +19,12 @@ impl Accuracy {
     pub fn of(accuracies: &[f64]) -> Self {
         let episodes = accuracies.len();
         if episodes == 0 {
-            return Self {
-                mean: 0.0,
-                ci95: 0.0,
-                episodes,
-            };
+            return Self { mean: 0.0, ci95: 0.0, episodes };
         }
         let mean = accuracies.iter().sum::<f64>() / episodes as f64;
-        let squares: f64 = accuracies
-            .iter()
-            .map(|accuracy| (accuracy - mean).powi(2))
-            .sum();
+        let squares: f64 = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum();
         let variance = squares / (episodes.max(2) - 1) as f64;
-        Self {
-            mean,
-            ci95: 1.96 * (variance / episodes as f64).sqrt(),
-            episodes,
-        }
+        Self { mean, ci95: 1.96 * (variance / episodes as f64).sqrt(), episodes }
     }
 }
 

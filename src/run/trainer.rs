@@ -56,11 +56,7 @@ impl<'a> Trainer<'a> {
         let pipeline = &plan.pipeline;
         let device = device.device.clone();
         let training = device.clone().autodiff();
-        let Built {
-            step,
-            episodes_a_step,
-            warnings,
-        } = graph::build(plan, &device);
+        let Built { step, episodes_a_step, warnings } = graph::build(plan, &device);
         for message in warnings {
             reporter.report(&Event::Warning { message });
         }
@@ -106,11 +102,7 @@ impl<'a> Trainer<'a> {
 
     /// Optimizer steps an epoch.
     pub fn steps_per_epoch(&self) -> usize {
-        self.plan
-            .pipeline
-            .train
-            .episodes_per_epoch
-            .div_ceil(self.episodes_a_step)
+        self.plan.pipeline.train.episodes_per_epoch.div_ceil(self.episodes_a_step)
     }
 
     /// Trains to the last epoch.
@@ -133,10 +125,7 @@ impl<'a> Trainer<'a> {
                 let window = self.next_window(&mut loader, epoch_end)?;
                 let images = window.iter().map(|episode| episode.shape.images()).sum();
                 let mut state = std::mem::take(&mut self.progress.stages);
-                let mut cx = StepContext {
-                    scale: 1.0,
-                    state: &mut state,
-                };
+                let mut cx = StepContext { scale: 1.0, state: &mut state };
                 let grads = self.step.grads(&self.net, window, &mut cx);
                 self.progress.stages = state;
                 let taken = self.apply(grads?)?;
@@ -162,12 +151,7 @@ impl<'a> Trainer<'a> {
         let shape = EpisodeShape::from(self.plan.pipeline.episode);
         let mut window = Vec::with_capacity(size);
         for batch in loader.by_ref().take(size) {
-            window.push(to_device(
-                batch,
-                shape,
-                self.data.split(Split::Base),
-                &self.device,
-            ));
+            window.push(to_device(batch, shape, self.data.split(Split::Base), &self.device));
         }
         self.progress.episodes += window.len();
         Ok(window)
@@ -194,12 +178,7 @@ impl<'a> Trainer<'a> {
                 return Err(RunError::Diverged { steps, step });
             }
         }
-        Ok(Taken {
-            terms: grads.terms,
-            learning_rate,
-            gradient_norm,
-            skipped: !finite,
-        })
+        Ok(Taken { terms: grads.terms, learning_rate, gradient_norm, skipped: !finite })
     }
 
     /// Adds a step to the epoch's sums and tells of it.
@@ -239,21 +218,13 @@ impl<'a> Trainer<'a> {
 
     /// Validates, keeps the best, and writes the checkpoint that the next epoch starts from.
     fn end_epoch(&mut self, reporter: &mut dyn Reporter) -> Result<(), RunError> {
-        let EpochSums {
-            episodes,
-            loss,
-            accuracy,
-        } = std::mem::take(&mut self.progress.epoch_sums);
+        let EpochSums { episodes, loss, accuracy } = std::mem::take(&mut self.progress.epoch_sums);
         let mean = |sum: f64| sum / episodes.max(1) as f64;
         let (loss, accuracy) = (mean(loss), mean(accuracy));
         self.progress.epoch += 1;
         let epoch = self.progress.epoch;
         self.progress.last_epoch = Some((loss, accuracy));
-        reporter.report(&Event::Epoch(Epoch {
-            epoch,
-            loss,
-            accuracy,
-        }));
+        reporter.report(&Event::Epoch(Epoch { epoch, loss, accuracy }));
 
         let mut is_best = false;
         if self.plan.pipeline.validate.episodes > 0 {
@@ -270,16 +241,9 @@ impl<'a> Trainer<'a> {
                 evaluation,
                 &mut |_, _| {},
             )?;
-            is_best = self
-                .progress
-                .best
-                .as_ref()
-                .is_none_or(|best| accuracy.mean > best.accuracy.mean);
-            let validated = Validated {
-                epoch,
-                accuracy,
-                best: is_best,
-            };
+            is_best =
+                self.progress.best.as_ref().is_none_or(|best| accuracy.mean > best.accuracy.mean);
+            let validated = Validated { epoch, accuracy, best: is_best };
             if is_best {
                 self.progress.best = Some(validated.clone());
             }
@@ -299,18 +263,12 @@ impl<'a> Trainer<'a> {
         self.progress.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let pipeline = self.plan.pipeline.to_yaml();
         checkpoint::write(path, &pipeline, &self.progress, &self.net, &self.optimizer)?;
-        reporter.report(&Event::Checkpoint {
-            step: self.progress.step,
-            path: path.to_owned(),
-        });
+        reporter.report(&Event::Checkpoint { step: self.progress.step, path: path.to_owned() });
         Ok(())
     }
 
     fn interrupted(&self) -> RunError {
-        RunError::Interrupted {
-            step: self.progress.step,
-            folder: self.folder.path().to_owned(),
-        }
+        RunError::Interrupted { step: self.progress.step, folder: self.folder.path().to_owned() }
     }
 
     /// Peak memory and seconds, up to now.
@@ -340,10 +298,7 @@ struct StepTime {
 
 impl StepClock {
     fn start(loader: &Loader) -> Self {
-        Self {
-            start: Instant::now(),
-            waited: loader.waited().as_secs_f64(),
-        }
+        Self { start: Instant::now(), waited: loader.waited().as_secs_f64() }
     }
 
     fn stop(self, loader: &Loader) -> StepTime {
@@ -363,8 +318,5 @@ pub(super) fn to_device(
 ) -> Episode {
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
-    Episode {
-        images: Tensor::from_data(TensorData::new(batch.images, dims), device),
-        shape,
-    }
+    Episode { images: Tensor::from_data(TensorData::new(batch.images, dims), device), shape }
 }

@@ -48,14 +48,10 @@ pub fn run(
     let pipeline = &plan.pipeline;
     check_episodes(data, pipeline)?;
     for note in &plan.notes {
-        reporter.report(&Event::Warning {
-            message: format!("`{}`: {}", note.key, note.text),
-        });
+        reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) });
     }
     let last = folder.last();
-    let resume = checkpoint
-        .as_ref()
-        .map(|checkpoint| (last.as_path(), checkpoint));
+    let resume = checkpoint.as_ref().map(|checkpoint| (last.as_path(), checkpoint));
     let mut trainer = Trainer::new(plan, data, device, folder, interrupt, resume, reporter)?;
     reporter.report(&Event::Started(Started {
         name: pipeline.name.clone(),
@@ -123,32 +119,19 @@ fn test(
     let (net, name) = match plan.pipeline.test.checkpoint {
         config::Checkpoint::Best if has_best => {
             let path = folder.best();
-            (
-                Checkpoint::read(&path)?.load_model(&path, trainer.net())?,
-                "best",
-            )
+            (Checkpoint::read(&path)?.load_model(&path, trainer.net())?, "best")
         }
         _ => (trainer.net(), "last"),
     };
-    reporter.report(&Event::Tested {
-        episodes: 0,
-        of: episodes,
-    });
+    reporter.report(&Event::Tested { episodes: 0, of: episodes });
     let accuracy = evaluate_split(
         &net,
         &plan.pipeline,
         data,
         &device.device,
-        Evaluation {
-            split: Split::Novel,
-            stream: Stream::Test,
-            episodes,
-        },
+        Evaluation { split: Split::Novel, stream: Stream::Test, episodes },
         &mut |number, _| {
-            reporter.report(&Event::Tested {
-                episodes: number + 1,
-                of: episodes,
-            });
+            reporter.report(&Event::Tested { episodes: number + 1, of: episodes });
         },
     )?;
     Ok((Some(accuracy), Some(name.into())))

@@ -32,10 +32,7 @@ impl<B> Step<B> for Autocast<B> {
         batch: B,
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
-        let low = net.clone().map(&mut Lower {
-            dtype: self.dtype,
-            depth: 0,
-        });
+        let low = net.clone().map(&mut Lower { dtype: self.dtype, depth: 0 });
         let mut grads = self.inner.grads(&low, batch, cx)?;
         // The copy's parameters have the originals' ids, so its gradients are the originals'.
         grads.gradients.to_f32(net);

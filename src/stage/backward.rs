@@ -39,22 +39,14 @@ impl Step<Episode> for Backward {
         let (support, query) = shape.split(features.clone());
         let output = net.head.forward(support.clone(), query, shape);
         let Loss { total, terms } =
-            self.objective
-                .loss(net, output, support.flatten(1, 3), shape, &mut cx.state.vic);
+            self.objective.loss(net, output, support.flatten(1, 3), shape, &mut cx.state.vic);
         let mut tape = (total * cx.scale).backward();
-        let d_features = features
-            .grad_remove(&mut tape)
-            .expect("the loss depends on the features");
+        let d_features = features.grad_remove(&mut tape).expect("the loss depends on the features");
         let mut gradients = Gradients::take(&mut tape, &net.head);
 
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
         gradients.add(net, embedded.tape.backward(&net.backbone, d_features));
-        Ok(Grads {
-            gradients,
-            terms: vec![terms],
-            moments: vec![embedded.moments],
-            finite: None,
-        })
+        Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
     }
 }
 
@@ -74,11 +66,7 @@ impl Backward {
         let (Some(vic), Some(weights)) = (&self.objective.vic, &mut cx.state.vic) else {
             return;
         };
-        let Some(dynamic) = vic
-            .dynamic
-            .as_ref()
-            .filter(|it| it.driver == Driver::Gradient)
-        else {
+        let Some(dynamic) = vic.dynamic.as_ref().filter(|it| it.driver == Driver::Gradient) else {
             return;
         };
         let d_support = shape.split(d_features).0.flatten::<2>(1, 3) / cx.scale;

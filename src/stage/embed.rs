@@ -43,11 +43,7 @@ impl Embed for Plain {
         let mut moments = Vec::new();
         let output = backbone.forward(on_tape(images), &mut Norm::Batch(&mut moments));
         let features = output.clone().inner();
-        Embedded {
-            features,
-            moments,
-            tape: Box::new(PlainTape { output }),
-        }
+        Embedded { features, moments, tape: Box::new(PlainTape { output }) }
     }
 }
 

@@ -18,19 +18,13 @@ impl Gradients {
 
     /// Adds `other`. A parameter that only one of the two knows keeps that gradient.
     pub fn add<M: Module>(&mut self, module: &M, other: Self) {
-        module.visit(&mut Add {
-            sum: &mut self.0,
-            other: other.0,
-        });
+        module.visit(&mut Add { sum: &mut self.0, other: other.0 });
     }
 
     /// Multiplies every gradient.
     pub fn scale<M: Module>(&mut self, module: &M, factor: f64) {
         if factor != 1.0 {
-            module.visit(&mut Scale {
-                grads: &mut self.0,
-                factor,
-            });
+            module.visit(&mut Scale { grads: &mut self.0, factor });
         }
     }
 
@@ -41,10 +35,7 @@ impl Gradients {
 
     /// Euclidean norm over all gradients together; not finite as soon as one value is not.
     pub fn global_norm<M: Module>(&self, module: &M) -> f64 {
-        let mut squares = Squares {
-            grads: &self.0,
-            sums: Vec::new(),
-        };
+        let mut squares = Squares { grads: &self.0, sums: Vec::new() };
         module.visit(&mut squares);
         if squares.sums.is_empty() {
             return 0.0;
@@ -62,10 +53,7 @@ struct Add<'a> {
 
 impl ModuleVisitor for Add<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let sum = match (
-            self.sum.remove::<D>(param.id),
-            self.other.remove::<D>(param.id),
-        ) {
+        let sum = match (self.sum.remove::<D>(param.id), self.other.remove::<D>(param.id)) {
             (Some(a), Some(b)) => a + b,
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => return,

@@ -34,20 +34,12 @@ pub struct ScalerState {
 impl ScalerState {
     /// Starts at 2^16, doubles after 2000 good steps, halves on overflow.
     pub fn dynamic() -> Self {
-        Self {
-            scale: INITIAL,
-            good_steps: 0,
-            dynamic: true,
-        }
+        Self { scale: INITIAL, good_steps: 0, dynamic: true }
     }
 
     /// A constant.
     pub fn fixed(scale: f64) -> Self {
-        Self {
-            scale,
-            good_steps: 0,
-            dynamic: false,
-        }
+        Self { scale, good_steps: 0, dynamic: false }
     }
 
     fn update(&mut self, finite: bool) {
@@ -83,10 +75,7 @@ impl<B> Step<B> for LossScale<B> {
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
         let scale = cx.state.loss_scale.get_or_insert(self.initial).scale;
-        let mut inside = StepContext {
-            scale: cx.scale * scale,
-            state: cx.state,
-        };
+        let mut inside = StepContext { scale: cx.scale * scale, state: cx.state };
         let mut grads = self.inner.grads(net, batch, &mut inside)?;
         grads.gradients.scale(net, 1.0 / scale);
         let finite = grads.gradients.global_norm(net).is_finite();

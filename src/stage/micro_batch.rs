@@ -32,31 +32,17 @@ impl Embed for MicroBatch {
         let mut moments: Option<Vec<Moments>> = None;
         let outputs = (0..parts.count).map(|part| {
             let mut used = Vec::new();
-            let output = plain.forward(
-                parts.take(images.clone(), part),
-                &mut Norm::Batch(&mut used),
-            );
+            let output =
+                plain.forward(parts.take(images.clone(), part), &mut Norm::Batch(&mut used));
             moments = Some(match moments.take() {
-                Some(pooled) => pooled
-                    .into_iter()
-                    .zip(used)
-                    .map(|(a, b)| a.pool(b))
-                    .collect(),
+                Some(pooled) => pooled.into_iter().zip(used).map(|(a, b)| a.pool(b)).collect(),
                 None => used,
             });
             output
         });
         let features = parts.join(outputs.collect());
-        let tape = MicroBatchTape {
-            parts,
-            images,
-            inner: self.inner.clone(),
-        };
-        Embedded {
-            features,
-            moments: moments.unwrap_or_default(),
-            tape: Box::new(tape),
-        }
+        let tape = MicroBatchTape { parts, images, inner: self.inner.clone() };
+        Embedded { features, moments: moments.unwrap_or_default(), tape: Box::new(tape) }
     }
 }
 
@@ -70,9 +56,7 @@ impl Tape for MicroBatchTape {
     fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
         let mut gradients = Gradients::default();
         for part in 0..self.parts.count {
-            let again = self
-                .inner
-                .embed(backbone, self.parts.take(self.images.clone(), part));
+            let again = self.inner.embed(backbone, self.parts.take(self.images.clone(), part));
             let d_part = self.parts.take(d_features.clone(), part);
             gradients.add(backbone, again.tape.backward(backbone, d_part));
         }
@@ -90,23 +74,15 @@ struct Parts {
 
 impl Parts {
     fn new(rows: usize, count: usize) -> Self {
-        Self {
-            rows,
-            count: count.clamp(1, rows.max(1)),
-        }
+        Self { rows, count: count.clamp(1, rows.max(1)) }
     }
 
     fn take(&self, rows: Tensor<4>, part: usize) -> Tensor<4> {
-        let picked: Vec<i64> = (part..self.rows)
-            .step_by(self.count)
-            .map(|row| row as i64)
-            .collect();
+        let picked: Vec<i64> =
+            (part..self.rows).step_by(self.count).map(|row| row as i64).collect();
         let device = rows.device();
         let length = picked.len();
-        rows.select(
-            0,
-            Tensor::from_data(TensorData::new(picked, [length]), &device),
-        )
+        rows.select(0, Tensor::from_data(TensorData::new(picked, [length]), &device))
     }
 
     fn join(&self, parts: Vec<Tensor<4>>) -> Tensor<4> {
@@ -119,10 +95,7 @@ impl Parts {
         let back: Vec<i64> = order.into_iter().map(|(_, at)| at).collect();
         let joined = Tensor::cat(parts, 0);
         let device = joined.device();
-        joined.select(
-            0,
-            Tensor::from_data(TensorData::new(back, [self.rows]), &device),
-        )
+        joined.select(0, Tensor::from_data(TensorData::new(back, [self.rows]), &device))
     }
 }
 
@@ -137,9 +110,7 @@ mod tests {
             let values: Vec<f32> = (0..rows).map(|row| row as f32).collect();
             let whole = Tensor::<4>::from_data(TensorData::new(values, [rows, 1, 1, 1]), &device);
             let parts = Parts::new(rows, count);
-            let taken = (0..parts.count)
-                .map(|part| parts.take(whole.clone(), part))
-                .collect();
+            let taken = (0..parts.count).map(|part| parts.take(whole.clone(), part)).collect();
             assert_eq!(
                 parts.join(taken).into_data(),
                 whole.into_data(),

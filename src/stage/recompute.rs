@@ -26,11 +26,7 @@ impl Embed for Recompute {
             inputs.push(input.clone());
             plain.forward_block(block, input, &mut Norm::Batch(&mut moments))
         });
-        Embedded {
-            features,
-            moments,
-            tape: Box::new(RecomputeTape { inputs }),
-        }
+        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs }) }
     }
 }
 
@@ -45,11 +41,7 @@ impl Tape for RecomputeTape {
         while let Some(input) = self.inputs.pop() {
             let block = self.inputs.len();
             // The images need no gradient.
-            let input = if block == 0 {
-                on_tape(input)
-            } else {
-                on_tape(input).require_grad()
-            };
+            let input = if block == 0 { on_tape(input) } else { on_tape(input).require_grad() };
             let output =
                 backbone.forward_block(block, input.clone(), &mut Norm::Batch(&mut Vec::new()));
             let mut tape = pull_back(output, d_output);
@@ -57,9 +49,7 @@ impl Tape for RecomputeTape {
             if block == 0 {
                 break;
             }
-            d_output = input
-                .grad_remove(&mut tape)
-                .expect("a block depends on its input");
+            d_output = input.grad_remove(&mut tape).expect("a block depends on its input");
         }
         gradients
     }

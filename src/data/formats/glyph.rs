@@ -70,11 +70,7 @@ impl Alphabet {
         let mut strokes: Vec<[Point; 3]> = Vec::new();
         let mut end = self.place(&mut rng);
         for _ in 0..count {
-            let start = if rng.random::<f32>() < self.joined {
-                end
-            } else {
-                self.place(&mut rng)
-            };
+            let start = if rng.random::<f32>() < self.joined { end } else { self.place(&mut rng) };
             end = self.far_from(start, &mut rng);
             let bow = self.bow * rng.random_range(-1.0..1.0f32);
             let middle = [
@@ -93,12 +89,7 @@ impl Alphabet {
             strokes.push([at, at, [at[0] + 0.01, at[1]]]);
         }
         let seed = rng.random();
-        Glyph {
-            seed,
-            strokes,
-            pen: self.pen,
-            slant: self.slant,
-        }
+        Glyph { seed, strokes, pen: self.pen, slant: self.slant }
     }
 
     fn place(&self, rng: &mut ChaCha8Rng) -> Point {
@@ -136,20 +127,14 @@ impl Glyph {
                 let x = x + 0.022 * normal(&mut rng) - 0.5;
                 let y = y + 0.022 * normal(&mut rng) - 0.5;
                 let (x, y) = ((x + slant * y) * size * stretch, y * size / stretch);
-                [
-                    0.5 + cos * x - sin * y + shift[0],
-                    0.5 + sin * x + cos * y + shift[1],
-                ]
+                [0.5 + cos * x - sin * y + shift[0], 0.5 + sin * x + cos * y + shift[1]]
             }));
         }
         let mut nearest = vec![f32::INFINITY; SIDE * SIDE];
         for (a, b) in strokes.iter().flat_map(pieces) {
             approach(&mut nearest, a, b, pen);
         }
-        nearest
-            .into_iter()
-            .map(|squared| ink(squared, pen))
-            .collect()
+        nearest.into_iter().map(|squared| ink(squared, pen)).collect()
     }
 }
 
@@ -185,17 +170,12 @@ fn pieces([start, middle, end]: &[Point; 3]) -> Vec<(Point, Point)> {
         let (a, b, c) = ((1.0 - t) * (1.0 - t), 2.0 * t * (1.0 - t), t * t);
         [0, 1].map(|axis| a * start[axis] + b * control(axis) + c * end[axis])
     };
-    (0..PIECES)
-        .map(|piece| (at(piece), at(piece + 1)))
-        .collect()
+    (0..PIECES).map(|piece| (at(piece), at(piece + 1))).collect()
 }
 
 /// Squared distance of a point to a segment.
 fn to_segment(point: Point, a: Point, b: Point) -> f32 {
-    let (along, to) = (
-        [b[0] - a[0], b[1] - a[1]],
-        [point[0] - a[0], point[1] - a[1]],
-    );
+    let (along, to) = ([b[0] - a[0], b[1] - a[1]], [point[0] - a[0], point[1] - a[1]]);
     let length = along[0] * along[0] + along[1] * along[1];
     let t = if length > 0.0 {
         ((to[0] * along[0] + to[1] * along[1]) / length).clamp(0.0, 1.0)
@@ -219,10 +199,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
 /// Randomness for one thing, named by numbers, that depends on nothing drawn before.
 fn rng(seed: u64, path: &[u64]) -> ChaCha8Rng {
     let mut key = [0; 32];
-    for (slot, value) in key
-        .chunks_exact_mut(8)
-        .zip(std::iter::once(&seed).chain(path))
-    {
+    for (slot, value) in key.chunks_exact_mut(8).zip(std::iter::once(&seed).chain(path)) {
         slot.copy_from_slice(&value.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)

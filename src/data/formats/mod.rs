@@ -46,9 +46,7 @@ impl ItemFile {
     pub fn read(&self) -> Result<Arc<[u8]>, DataError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.clone()),
-            Self::Path(path) => Ok(fs::read(path)
-                .map_err(DataError::file("read", path))?
-                .into()),
+            Self::Path(path) => Ok(fs::read(path).map_err(DataError::file("read", path))?.into()),
         }
     }
 }
@@ -56,11 +54,7 @@ impl ItemFile {
 /// Entries of a folder, by name.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = fs::read_dir(folder)
-        .and_then(|entries| {
-            entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<Result<Vec<_>, _>>()
-        })
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
         .map_err(DataError::file("list", folder))?;
     paths.sort();
     Ok(paths)

@@ -28,26 +28,18 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
     if drawings.is_empty() {
         return Err(DataError::pipeline(
             "data.root",
-            format!(
-                "there is no drawing of Omniglot in `data.root: {}`",
-                root.display()
-            ),
+            format!("there is no drawing of Omniglot in `data.root: {}`", root.display()),
             "name the folder that holds images_background*.zip or the folders in them: \
              images_background*/ALPHABET/characterNN/NNNN_DD.png",
         ));
     }
-    let items = drawings
-        .into_iter()
-        .map(|((alphabet, character, file), source)| Item {
-            split: split(&alphabet),
-            class: format!("{alphabet}/{character}"),
-            name: format!("{alphabet}/{character}/{file}"),
-            file: source,
-        });
-    Ok(Listing {
-        items: items.collect(),
-        ink_is_dark: true,
-    })
+    let items = drawings.into_iter().map(|((alphabet, character, file), source)| Item {
+        split: split(&alphabet),
+        class: format!("{alphabet}/{character}"),
+        name: format!("{alphabet}/{character}/{file}"),
+        file: source,
+    });
+    Ok(Listing { items: items.collect(), ink_is_dark: true })
 }
 
 fn split(alphabet: &str) -> Split {
@@ -64,11 +56,7 @@ fn walk(folder: &Path, depth: usize, drawings: &mut Drawings) -> Result<(), Data
             if depth < MAX_DEPTH {
                 walk(&path, depth + 1, drawings)?;
             }
-        } else if depth == 0
-            && path
-                .extension()
-                .is_some_and(|it| it.eq_ignore_ascii_case("zip"))
-        {
+        } else if depth == 0 && path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) {
             unzip(&path, drawings)?;
         } else if let Some(key) = drawing(&path.to_string_lossy().replace('\\', "/")) {
             drawings.entry(key).or_insert(ItemFile::Path(path));
@@ -78,20 +66,12 @@ fn walk(folder: &Path, depth: usize, drawings: &mut Drawings) -> Result<(), Data
 }
 
 fn unzip(path: &Path, drawings: &mut Drawings) -> Result<(), DataError> {
-    let damaged = |reason: String| DataError::Image {
-        name: path.display().to_string(),
-        reason,
-    };
+    let damaged = |reason: String| DataError::Image { name: path.display().to_string(), reason };
     let file = File::open(path).map_err(DataError::file("open", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
     for index in 0..archive.len() {
-        let mut entry = archive
-            .by_index(index)
-            .map_err(|error| damaged(error.to_string()))?;
-        let name = entry
-            .name()
-            .map_err(|error| damaged(error.to_string()))?
-            .into_owned();
+        let mut entry = archive.by_index(index).map_err(|error| damaged(error.to_string()))?;
+        let name = entry.name().map_err(|error| damaged(error.to_string()))?.into_owned();
         let Some(key) = drawing(&name) else { continue };
         if entry.size() > MAX_DRAWING_BYTES {
             return Err(damaged(format!("{name} claims {} bytes", entry.size())));
@@ -126,15 +106,8 @@ mod tests {
     #[test]
     fn a_drawing_is_known_by_its_last_three_names() {
         let key = drawing("images_background_small1/Latin/character01/0685_01.png").unwrap();
-        assert_eq!(
-            key,
-            ("Latin".into(), "character01".into(), "0685_01.png".into())
-        );
-        for other in [
-            "Latin/0685_01.png",
-            "x/Latin/character01/._0685_01.png",
-            "a/b/c.png",
-        ] {
+        assert_eq!(key, ("Latin".into(), "character01".into(), "0685_01.png".into()));
+        for other in ["Latin/0685_01.png", "x/Latin/character01/._0685_01.png", "a/b/c.png"] {
             assert!(drawing(other).is_none(), "{other}");
         }
     }

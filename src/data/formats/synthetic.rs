@@ -48,10 +48,7 @@ pub fn list(root: Option<&Path>) -> Result<Listing, DataError> {
             }
         }
     }
-    let expected = ALPHABETS
-        .iter()
-        .map(|(_, count)| count * CHARACTERS * DRAWINGS)
-        .sum::<usize>();
+    let expected = ALPHABETS.iter().map(|(_, count)| count * CHARACTERS * DRAWINGS).sum::<usize>();
     if items.len() != expected {
         return Err(DataError::pipeline(
             "data.format",
@@ -63,26 +60,16 @@ pub fn list(root: Option<&Path>) -> Result<Listing, DataError> {
             "delete that folder; it will be drawn again",
         ));
     }
-    Ok(Listing {
-        items,
-        ink_is_dark: true,
-    })
+    Ok(Listing { items, ink_is_dark: true })
 }
 
 fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// `$XDG_CACHE_HOME/fsct`, `~/.cache/fsct`, or a folder beside other temporary files.
 fn cache() -> PathBuf {
-    let variable = |name| {
-        std::env::var_os(name)
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
     variable("XDG_CACHE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".cache")))
         .or_else(|| variable("LOCALAPPDATA"))
@@ -108,11 +95,7 @@ fn draw_into(folder: &Path) -> Result<(), DataError> {
     let moved = drawn.and_then(|()| {
         fs::rename(&part, folder).or_else(|error| {
             // Somebody else was faster.
-            if folder.is_dir() {
-                Ok(())
-            } else {
-                Err(DataError::file("rename", &part)(error))
-            }
+            if folder.is_dir() { Ok(()) } else { Err(DataError::file("rename", &part)(error)) }
         })
     });
     if part.exists() {
@@ -133,12 +116,10 @@ fn draw_alphabet(split: &Path, index: usize) -> Result<(), DataError> {
             let image = GrayImage::from_raw(SIDE as u32, SIDE as u32, pixels)
                 .expect("a drawing is a square of SIDE pixels");
             let mut png = Cursor::new(Vec::new());
-            image
-                .write_to(&mut png, ImageFormat::Png)
-                .map_err(|error| DataError::Image {
-                    name: path.display().to_string(),
-                    reason: error.to_string(),
-                })?;
+            image.write_to(&mut png, ImageFormat::Png).map_err(|error| DataError::Image {
+                name: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
             fs::write(&path, png.into_inner()).map_err(DataError::file("write", &path))?;
         }
     }
@@ -153,26 +134,12 @@ mod tests {
     fn glyphs_are_drawn_once_and_are_the_same_again() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let read = |listing: &Listing| -> Vec<_> {
-            listing
-                .items
-                .iter()
-                .step_by(97)
-                .map(|it| it.file.read().unwrap())
-                .collect()
+            listing.items.iter().step_by(97).map(|it| it.file.read().unwrap()).collect()
         };
         let first = list(Some(a.path())).unwrap();
-        let written = fs::metadata(a.path().join(VERSION))
-            .unwrap()
-            .modified()
-            .unwrap();
+        let written = fs::metadata(a.path().join(VERSION)).unwrap().modified().unwrap();
         let again = list(Some(a.path())).unwrap();
-        assert_eq!(
-            fs::metadata(a.path().join(VERSION))
-                .unwrap()
-                .modified()
-                .unwrap(),
-            written
-        );
+        assert_eq!(fs::metadata(a.path().join(VERSION)).unwrap().modified().unwrap(), written);
         assert_eq!(read(&first), read(&again));
         assert_eq!(read(&first), read(&list(Some(b.path())).unwrap()));
     }
@@ -181,9 +148,7 @@ mod tests {
     fn a_folder_that_lost_glyphs_is_an_error_that_says_so() {
         let root = tempfile::tempdir().unwrap();
         let listing = list(Some(root.path())).unwrap();
-        let ItemFile::Path(one) = &listing.items[0].file else {
-            panic!("glyphs are files")
-        };
+        let ItemFile::Path(one) = &listing.items[0].file else { panic!("glyphs are files") };
         fs::remove_file(one).unwrap();
         let error = list(Some(root.path())).unwrap_err();
         assert!(error.to_string().contains("of the"), "{error}");

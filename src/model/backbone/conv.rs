@@ -33,41 +33,29 @@ pub struct ConvBlockSpec {
 impl ConvNetSpec {
     /// `depth` blocks with padding 1, of which the first four pool.
     pub fn conv(depth: usize, channels: usize) -> Self {
-        let blocks = (0..depth).map(|block| ConvBlockSpec {
-            padding: 1,
-            pool: block < 4,
-        });
-        Self {
-            channels,
-            blocks: blocks.collect(),
-        }
+        let blocks = (0..depth).map(|block| ConvBlockSpec { padding: 1, pool: block < 4 });
+        Self { channels, blocks: blocks.collect() }
     }
 
     /// A new network.
     pub fn init(&self, init: &mut Init) -> ConvNet {
         let std = (2.0 / (9 * CHANNELS) as f64).sqrt();
-        let blocks = self
-            .blocks
-            .iter()
-            .enumerate()
-            .map(|(index, block)| ConvBlock {
-                conv: init.conv(
-                    ConvShape {
-                        input: if index == 0 { self.channels } else { CHANNELS },
-                        output: CHANNELS,
-                        kernel: 3,
-                        stride: 1,
-                        padding: block.padding,
-                        bias: true,
-                    },
-                    std,
-                ),
-                norm: init.batch_norm(CHANNELS),
-                pool: block.pool,
-            });
-        ConvNet {
-            blocks: blocks.collect(),
-        }
+        let blocks = self.blocks.iter().enumerate().map(|(index, block)| ConvBlock {
+            conv: init.conv(
+                ConvShape {
+                    input: if index == 0 { self.channels } else { CHANNELS },
+                    output: CHANNELS,
+                    kernel: 3,
+                    stride: 1,
+                    padding: block.padding,
+                    bias: true,
+                },
+                std,
+            ),
+            norm: init.batch_norm(CHANNELS),
+            pool: block.pool,
+        });
+        ConvNet { blocks: blocks.collect() }
     }
 
     /// `[channels, height, width]` of the features of a square image.
@@ -103,10 +91,7 @@ impl ConvBlock {
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, 64, H', W']`
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After {
-            relu: true,
-            pool: self.pool,
-        };
+        let after = After { relu: true, pool: self.pool };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }

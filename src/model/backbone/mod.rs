@@ -35,10 +35,7 @@ impl BackboneSpec {
 
 /// Images → feature maps.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one backbone lives for a whole run"
-)]
+#[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
 pub enum Backbone {
     /// Conv4 and its kin.
     Conv(ConvNet),
@@ -49,9 +46,7 @@ impl Backbone {
     /// - `images`: `[N, channels, height, width]`
     /// - output: `[N, feature channels, feature height, feature width]`
     pub fn forward(&self, images: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        (0..self.blocks()).fold(images, |input, block| {
-            self.forward_block(block, input, norm)
-        })
+        (0..self.blocks()).fold(images, |input, block| self.forward_block(block, input, norm))
     }
 
     /// Blocks in the chain.

@@ -72,27 +72,12 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             OpsKind::UnTracked(_) => None,
         };
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
-        let (output, mean, variance) = B::norm_act(
-            input.into_primitive(),
-            gamma.clone(),
-            beta.clone(),
-            epsilon,
-            relu,
-            pool,
-        );
+        let (output, mean, variance) =
+            B::norm_act(input.into_primitive(), gamma.clone(), beta.clone(), epsilon, relu, pool);
         let output = match (prepared, kept) {
             (OpsKind::Tracked(prep), Some(input)) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                let state = State {
-                    input,
-                    gamma,
-                    beta,
-                    mean,
-                    variance,
-                    epsilon,
-                    relu,
-                    pool,
-                };
+                let state = State { input, gamma, beta, mean, variance, epsilon, relu, pool };
                 prep.finish(state, output)
             }
             (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),

@@ -63,13 +63,7 @@ struct Planes {
 impl Planes {
     fn of(shape: &Shape, after: After) -> Self {
         let [images, channels, height, width] = shape.dims();
-        Self {
-            images,
-            channels,
-            height,
-            width,
-            after,
-        }
+        Self { images, channels, height, width, after }
     }
 
     fn input(&self) -> usize {
@@ -78,12 +72,7 @@ impl Planes {
 
     fn output_shape(&self) -> [usize; 4] {
         let half = |side: usize| if self.after.pool { side / 2 } else { side };
-        [
-            self.images,
-            self.channels,
-            half(self.height),
-            half(self.width),
-        ]
+        [self.images, self.channels, half(self.height), half(self.width)]
     }
 
     fn output(&self) -> usize {
@@ -128,11 +117,8 @@ impl Affine {
             .iter()
             .map(|variance| (1.0 / (f64::from(*variance) + epsilon).sqrt()) as f32)
             .collect();
-        let scale: Vec<f32> = slice::<f32>(&gamma)
-            .iter()
-            .zip(&inv_std)
-            .map(|(gamma, inv)| gamma * inv)
-            .collect();
+        let scale: Vec<f32> =
+            slice::<f32>(&gamma).iter().zip(&inv_std).map(|(gamma, inv)| gamma * inv).collect();
         let mean = slice::<f32>(&mean).to_vec();
         let shift = slice::<f32>(&beta)
             .iter()
@@ -140,12 +126,7 @@ impl Affine {
             .zip(&scale)
             .map(|((beta, mean), scale)| beta - mean * scale)
             .collect();
-        Self {
-            mean,
-            inv_std,
-            scale,
-            shift,
-        }
+        Self { mean, inv_std, scale, shift }
     }
 }
 
@@ -159,10 +140,8 @@ fn forward<T: Element + burn::tensor::Element>(
     let input = values::<T>(&input);
     let x = slice::<T>(&input);
     let planes = Planes::of(&input.shape(), after);
-    let (mean, variance): (Vec<f32>, Vec<f32>) = (0..planes.channels)
-        .into_par_iter()
-        .map(|channel| moments(x, planes, channel))
-        .unzip();
+    let (mean, variance): (Vec<f32>, Vec<f32>) =
+        (0..planes.channels).into_par_iter().map(|channel| moments(x, planes, channel)).unzip();
     let (mean, variance) = (vector(mean), vector(variance));
     let affine = Affine::of(&gamma, &beta, &mean, &variance, epsilon);
 
@@ -192,10 +171,7 @@ fn forward<T: Element + burn::tensor::Element>(
 
 /// Mean and biased variance of a channel, in two passes: one pass of squares would cancel.
 fn moments<T: Element>(x: &[T], planes: Planes, channel: usize) -> (f32, f32) {
-    let sum: f64 = planes
-        .channel(x, channel)
-        .map(|plane| sum(plane, |x| x))
-        .sum();
+    let sum: f64 = planes.channel(x, channel).map(|plane| sum(plane, |x| x)).sum();
     let mean = sum / planes.count();
     let centre = mean as f32;
     let squares: f64 = planes
@@ -213,11 +189,7 @@ fn sum<T: Element>(plane: &[T], value: impl Fn(f32) -> f32) -> f64 {
 fn sum_of<T: Element>(plane: &[T], value: impl Fn(f32) -> f32) -> f64 {
     const LANES: usize = 16;
     let chunks = plane.chunks_exact(LANES);
-    let rest: f64 = chunks
-        .remainder()
-        .iter()
-        .map(|x| f64::from(value(x.to_f32())))
-        .sum();
+    let rest: f64 = chunks.remainder().iter().map(|x| f64::from(value(x.to_f32()))).sum();
     let mut lanes = [0.0f32; LANES];
     for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
@@ -245,11 +217,7 @@ fn pooled<T: Element>(x: &[T], y: &mut [T], planes: Planes, scale: f32, shift: f
             let window = [top[0], top[1], bottom[0], bottom[1]];
             let window = window.map(|x| x.to_f32() * scale + shift);
             let largest = window[winner(window)];
-            *y = T::from_f32(if planes.after.relu {
-                relu(largest)
-            } else {
-                largest
-            });
+            *y = T::from_f32(if planes.after.relu { relu(largest) } else { largest });
         }
     }
 }
@@ -297,37 +265,33 @@ fn backward<T: Element + burn::tensor::Element>(
 
     let count = planes.count();
     let mut d_input = vec![T::ZERO; x.len()];
-    d_input
-        .par_chunks_mut(planes.input())
-        .enumerate()
-        .for_each(|(plane, d_x)| {
-            let channel = plane % planes.channels;
-            let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
-            let scale = affine.scale[channel];
-            let shared = (d_beta[channel] / count) as f32;
-            let slope = (d_gamma[channel] / count) as f32;
-            let at = plane * planes.input();
-            let through_statistics =
-                |x: T| -scale * (shared + (x.to_f32() - mean) * inv_std * slope);
-            if planes.after.pool {
-                let x_plane = &x[at..at + planes.input()];
-                for (d_x, x) in d_x.iter_mut().zip(x_plane) {
-                    *d_x = T::from_f32(through_statistics(*x));
-                }
-                each_winner(x, d_y, plane, planes, affine, |position, _, d_z| {
-                    let here = through_statistics(x_plane[position]);
-                    d_x[position] = T::from_f32(here + scale * d_z);
-                });
-            } else {
-                let shift = affine.shift[channel];
-                let terms = d_x.iter_mut().zip(&x[at..]).zip(&d_y[at..]);
-                for ((d_x, x), d_y) in terms {
-                    let passes = !planes.after.relu || x.to_f32() * scale + shift > 0.0;
-                    let d_z = if passes { d_y.to_f32() } else { 0.0 };
-                    *d_x = T::from_f32(through_statistics(*x) + scale * d_z);
-                }
+    d_input.par_chunks_mut(planes.input()).enumerate().for_each(|(plane, d_x)| {
+        let channel = plane % planes.channels;
+        let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
+        let scale = affine.scale[channel];
+        let shared = (d_beta[channel] / count) as f32;
+        let slope = (d_gamma[channel] / count) as f32;
+        let at = plane * planes.input();
+        let through_statistics = |x: T| -scale * (shared + (x.to_f32() - mean) * inv_std * slope);
+        if planes.after.pool {
+            let x_plane = &x[at..at + planes.input()];
+            for (d_x, x) in d_x.iter_mut().zip(x_plane) {
+                *d_x = T::from_f32(through_statistics(*x));
             }
-        });
+            each_winner(x, d_y, plane, planes, affine, |position, _, d_z| {
+                let here = through_statistics(x_plane[position]);
+                d_x[position] = T::from_f32(here + scale * d_z);
+            });
+        } else {
+            let shift = affine.shift[channel];
+            let terms = d_x.iter_mut().zip(&x[at..]).zip(&d_y[at..]);
+            for ((d_x, x), d_y) in terms {
+                let passes = !planes.after.relu || x.to_f32() * scale + shift > 0.0;
+                let d_z = if passes { d_y.to_f32() } else { 0.0 };
+                *d_x = T::from_f32(through_statistics(*x) + scale * d_z);
+            }
+        }
+    });
     let narrow = |sums: Vec<f64>| vector(sums.into_iter().map(|sum| sum as f32).collect());
     let shape = [planes.images, planes.channels, planes.height, planes.width];
     (tensor(d_input, shape), narrow(d_gamma), narrow(d_beta))
@@ -395,12 +359,7 @@ fn each_winner<T: Element>(
     for row in 0..height {
         for column in 0..width {
             let corner = 2 * row * planes.width + 2 * column;
-            let at = [
-                corner,
-                corner + 1,
-                corner + planes.width,
-                corner + planes.width + 1,
-            ];
+            let at = [corner, corner + 1, corner + planes.width, corner + planes.width + 1];
             let window = at.map(|at| x[at].to_f32() * scale + shift);
             let best = winner(window);
             if !planes.after.relu || window[best] > 0.0 {
@@ -414,17 +373,11 @@ fn each_winner<T: Element>(
 /// The tensor with its values in row-major order.
 fn values<T: burn::tensor::Element>(tensor: &FlexTensor) -> FlexTensor {
     debug_assert_eq!(tensor.dtype(), T::dtype());
-    if tensor.is_contiguous() {
-        tensor.clone()
-    } else {
-        tensor.to_contiguous()
-    }
+    if tensor.is_contiguous() { tensor.clone() } else { tensor.to_contiguous() }
 }
 
 fn slice<T: burn::tensor::Element + bytemuck::Pod>(tensor: &FlexTensor) -> &[T] {
-    tensor
-        .as_slice::<T>()
-        .expect("the tensor was made contiguous")
+    tensor.as_slice::<T>().expect("the tensor was made contiguous")
 }
 
 fn tensor<T: burn::tensor::Element, const D: usize>(

@@ -55,10 +55,7 @@ pub fn is_supported(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
-        #[cfg_attr(
-            not(feature = "cuda"),
-            expect(unreachable_patterns, reason = "CPU only")
-        )]
+        #[cfg_attr(not(feature = "cuda"), expect(unreachable_patterns, reason = "CPU only"))]
         _ => false,
     }
 }
@@ -85,9 +82,5 @@ pub fn norm_act(
         after.relu,
         after.pool,
     );
-    (
-        Tensor::from_dispatch(output),
-        Tensor::from_dispatch(mean),
-        Tensor::from_dispatch(variance),
-    )
+    (Tensor::from_dispatch(output), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
 }

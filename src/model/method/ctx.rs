@@ -36,10 +36,7 @@ impl CtxSpec {
         let bound = 1.0 / (channels as f64).sqrt();
         let mut project = init.conv(shape, 1.0);
         project.weight = init.uniform([self.dim_attn, channels, 1, 1], bound);
-        Ctx {
-            project,
-            cosine: self.similarity == Similarity::Cosine,
-        }
+        Ctx { project, cosine: self.similarity == Similarity::Cosine }
     }
 }
 
@@ -65,25 +62,16 @@ impl Ctx {
         let support = support.reshape([n_way, k_shot, dim]);
         let query = query.reshape([1, queries, dim]);
 
-        let dots = query
-            .clone()
-            .repeat_dim(0, n_way)
-            .matmul(support.clone().swap_dims(1, 2));
+        let dots = query.clone().repeat_dim(0, n_way).matmul(support.clone().swap_dims(1, 2));
         let weights = if self.cosine {
             dots / (norm(query.clone()) * norm(support.clone()).swap_dims(1, 2))
         } else {
             softmax(dots / (channels as f64).sqrt(), 2)
         };
         let aligned = weights.matmul(support);
-        let distance = (query - aligned)
-            .square()
-            .sum_dim(2)
-            .reshape([n_way, queries]);
+        let distance = (query - aligned).square().sum_dim(2).reshape([n_way, queries]);
         let logits = distance.swap_dims(0, 1) / -((height * width) as f64);
-        HeadOutput {
-            logits,
-            attended: None,
-        }
+        HeadOutput { logits, attended: None }
     }
 }
 

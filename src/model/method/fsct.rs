@@ -36,11 +36,7 @@ pub struct FsctSpec {
 impl FsctSpec {
     /// A new head for `dim` features.
     pub fn init(&self, dim: usize, episode: EpisodeShape, init: &mut Init) -> Fsct {
-        let rows = if self.shared_prototypes {
-            1
-        } else {
-            episode.n_way
-        };
+        let rows = if self.shared_prototypes { 1 } else { episode.n_way };
         Fsct {
             prototype_weight: init.constant([rows, episode.k_shot, 1], 1.0),
             attention: SharedAttention::new(dim, self.heads, self.dim_head, self.similarity, init),
@@ -92,10 +88,7 @@ impl Fsct {
             let classes = self.attention.forward(classes.clone(), query.clone()) + classes;
             self.feed_forward.forward(classes.clone()) + classes
         });
-        HeadOutput {
-            logits: self.classifier.forward(attended.clone()),
-            attended: Some(attended),
-        }
+        HeadOutput { logits: self.classifier.forward(attended.clone()), attended: Some(attended) }
     }
 }
 
@@ -112,10 +105,7 @@ pub struct FeedForward {
 
 impl FeedForward {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        linear(
-            &self.contract,
-            gelu(linear(&self.expand, self.norm.forward(input))),
-        )
+        linear(&self.contract, gelu(linear(&self.expand, self.norm.forward(input))))
     }
 }
 

@@ -1,0 +1,26 @@
+//! `fsct completions`
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::Error;
+
+/// Print the completions of a shell
+#[derive(Debug, clap::Args)]
+pub struct Completions {
+    /// Which shell
+    shell: Shell,
+}
+
+impl Completions {
+    /// Prints the script that the shell reads at its start.
+    pub fn run(self) -> Result<(), Error> {
+        clap_complete::generate(
+            self.shell,
+            &mut super::Cli::command(),
+            "fsct",
+            &mut std::io::stdout(),
+        );
+        Ok(())
+    }
+}

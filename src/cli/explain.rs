@@ -1,0 +1,26 @@
+//! `fsct explain`
+
+use crate::{Error, config};
+
+/// Explain a key of a pipeline, or the code of a diagnostic
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// Key (`memory.amp`) or code (`fsct::memory::amp`); all of them when left out
+    #[arg(value_name = "KEY|CODE")]
+    topic: Option<String>,
+}
+
+impl Explain {
+    /// Prints the explanation.
+    pub fn run(self) -> Result<(), Error> {
+        let Some(topic) = self.topic else {
+            print!("{}", config::overview());
+            return Ok(());
+        };
+        let text = config::explain(&topic).map_err(|help| {
+            Error::failed_with_help(format!("there is no key or code `{topic}`"), help)
+        })?;
+        print!("{text}");
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! `fsct init`
+
+use std::path::{Path, PathBuf};
+
+use super::migrate::write_new;
+use crate::{
+    Error,
+    config::{self, Format},
+};
+
+/// Write a commented starter pipeline for a data folder
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// Folder of the data set; glyphs that `fsct` draws itself when left out
+    #[arg(value_name = "DATA")]
+    root: Option<PathBuf>,
+    /// File to write; an existing one is kept
+    #[arg(long, short, value_name = "FILE", default_value = "pipeline.yaml")]
+    output: PathBuf,
+    /// Name of the pipeline; the file's by default
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Init {
+    /// Writes the file and says what to do with it.
+    pub fn run(self) -> Result<(), Error> {
+        let format = match &self.root {
+            None => Format::Synthetic,
+            Some(root) => config::guess_format(root).ok_or_else(|| {
+                let problem = if root.is_dir() { "holds no data set that fsct knows" } else { "is not a folder" };
+                Error::failed_with_help(
+                    format!("`{}` {problem}", root.display()),
+                    "name a folder with one of the layouts that `fsct explain data.format` lists, or none at all",
+                )
+            })?,
+        };
+        let root = self.root.as_deref().map(|root| relative(root, &self.output)).transpose()?;
+        let stem = self.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let name = self.name.or(stem).unwrap_or_else(|| "pipeline".into());
+        write_new(&self.output, &config::init(root.as_deref(), format, &name))?;
+        println!("wrote {0}; next: fsct run {0}", self.output.display());
+        Ok(())
+    }
+}
+
+/// The folder as it is seen from the file: a path in a pipeline is relative to its file.
+fn relative(root: &Path, file: &Path) -> Result<String, Error> {
+    let root = std::path::absolute(root)?;
+    let folder = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
+    let shared = root.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let path: PathBuf = if shared > 1 {
+        let up = folder.components().skip(shared).map(|_| Path::new("..").to_owned());
+        let down =
+            root.components().skip(shared).map(|part| Path::new(part.as_os_str()).to_owned());
+        up.chain(down).collect()
+    } else {
+        root
+    };
+    let text =
+        path.to_str().ok_or_else(|| Error::failed(format!("`{}` is not UTF-8", path.display())))?;
+    Ok(if text.is_empty() { ".".into() } else { text.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_seen_from_the_file() -> Result<(), Error> {
+        assert_eq!(
+            relative(Path::new("/a/data/x"), Path::new("/a/pipelines/p.yaml"))?,
+            "../data/x"
+        );
+        assert_eq!(relative(Path::new("/a/b"), Path::new("/a/b/p.yaml"))?, ".");
+        assert_eq!(relative(Path::new("/data"), Path::new("/home/p.yaml"))?, "/data");
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! `fsct migrate`
+
+use std::path::PathBuf;
+
+use super::print_faults;
+use crate::{
+    Error, Failure,
+    config::{self, Faults},
+};
+
+/// Turn a `train_test.py` command line into a pipeline
+///
+/// The pipeline goes to standard output, what it does differently to standard error. Exit code 1
+/// when this version cannot run it yet.
+#[derive(Debug, clap::Args)]
+pub struct Migrate {
+    /// Folder of the data set
+    #[arg(long, value_name = "DIR")]
+    root: Option<String>,
+    /// Write the pipeline to a file instead; an existing one is kept
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The command line: `fsct migrate -- --method FSCT_cosine --n_way 5`
+    #[arg(last = true, value_name = "ARGS")]
+    words: Vec<String>,
+}
+
+impl Migrate {
+    /// Prints or writes the pipeline.
+    pub fn run(self) -> Result<(), Error> {
+        let migrated = config::migrate(&self.words, self.root.as_deref());
+        match &self.output {
+            None => print!("{}", migrated.yaml),
+            Some(path) => write_new(path, &migrated.yaml)?,
+        }
+        for note in &migrated.notes {
+            eprintln!("note: {note}");
+        }
+        if migrated.faults.is_empty() {
+            return Ok(());
+        }
+        print_faults(&Faults::new(migrated.faults));
+        Err(Error::Rejected)
+    }
+}
+
+/// Writes a file that is not there yet.
+pub(super) fn write_new(path: &std::path::Path, text: &str) -> Result<(), Error> {
+    use std::io::Write;
+    std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(
+        |error| {
+            let failure = Failure::new(format!("`{}` cannot be written: {error}", path.display()));
+            let help = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "choose another name, or remove the file first"
+                }
+                _ => "name a file in a folder that you may write to",
+            };
+            failure.help(help).into()
+        },
+    )
+}

@@ -1,0 +1,36 @@
+//! `fsct render`
+
+use super::PipelineArgs;
+use crate::{Error, config};
+
+/// Print the resolved pipeline with where each value came from
+#[derive(Debug, clap::Args)]
+pub struct Render {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How a resolved pipeline is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Format {
+    /// A pipeline file with a comment behind each value
+    #[default]
+    Yaml,
+    /// An array with one object a value
+    Json,
+}
+
+impl Render {
+    /// Prints it.
+    pub fn run(self) -> Result<(), Error> {
+        let loaded = self.pipeline.load()?;
+        match self.format {
+            Format::Yaml => print!("{}", config::render(&loaded)),
+            Format::Json => print!("{}", config::render_json(&loaded)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! Every diagnostic that is not plainly about one value: what it means and why it is one.
+//!
+//! A fault of a value needs no entry: its code is its key, and the key's own documentation says
+//! what is allowed.
+
+/// A diagnostic's explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Stable name.
+    pub name: &'static str,
+    /// One line.
+    pub title: &'static str,
+    /// Why, and what to do.
+    pub text: &'static str,
+}
+
+/// All of them, in alphabetical order within their group: the text, then rules by key.
+pub const CODES: &[Code] = &[
+    Code {
+        name: "fsct::duplicate_key",
+        title: "a key is written twice in one mapping",
+        text: "YAML forbids it, and readers disagree on which one counts. Keep one.",
+    },
+    Code {
+        name: "fsct::encoding",
+        title: "the file is not plain UTF-8 text",
+        text: "Invalid UTF-8, UTF-16 and control characters such as NUL are refused at the first one. \
+               Save the file as UTF-8; a byte order mark and Windows line ends are fine.",
+    },
+    Code {
+        name: "fsct::file",
+        title: "the pipeline file cannot be read",
+        text: "It does not exist, is a folder, or may not be read. The exit code is 2: nothing is said \
+               about the pipeline itself.",
+    },
+    Code {
+        name: "fsct::limit",
+        title: "the text is larger, deeper or more expanded than any pipeline",
+        text: "A pipeline file has at most 1 MiB, 32 levels and 20,000 values, aliases expanded. The \
+               limits keep a broken or hostile file from filling the memory.",
+    },
+    Code {
+        name: "fsct::missing_key",
+        title: "a key that has no default is not written",
+        text: "`data.format`, `backbone.kind` and `method.kind` are what a pipeline is about; nothing \
+               sensible can be assumed. Everything else has a default.",
+    },
+    Code {
+        name: "fsct::override",
+        title: "a `--set` is not of the form `key=value`",
+        text: "Write the key with dots and the value as in YAML: `--set memory.amp=f16`.",
+    },
+    Code {
+        name: "fsct::syntax",
+        title: "the text is not YAML, or YAML that a pipeline has no use for",
+        text: "Most often a tab, an unclosed bracket or quote, a missing space after a colon or uneven \
+               indentation. Merge keys, custom tags, keys that are not plain words and several \
+               documents in one file are refused too.",
+    },
+    Code {
+        name: "fsct::unknown_key",
+        title: "a key does not exist",
+        text: "Unknown keys are errors, as a misspelt key would otherwise be silently ignored. \
+               `fsct explain` lists all keys.",
+    },
+    Code {
+        name: "fsct::data::image_size::too_small",
+        title: "the backbone shrinks the image to nothing",
+        text: "Each pooling layer halves height and width; a Conv4 has four. Use larger images or a \
+               backbone with less pooling.",
+    },
+    Code {
+        name: "fsct::data::root::does_not_exist",
+        title: "the folder of the data set is not there",
+        text: "A path in the file is relative to the file; one in `--set` or the environment is \
+               relative to the current directory. `fsct validate --offline` does not look.",
+    },
+    Code {
+        name: "fsct::data::root::missing",
+        title: "the format reads files, and nothing says where they are",
+        text: "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`.",
+    },
+    Code {
+        name: "fsct::data::root::unused",
+        title: "a synthetic data set has no folder",
+        text: "Its glyphs are drawn from the seed. Remove `data.root`, or name the format of the \
+               folder.",
+    },
+    Code {
+        name: "fsct::memory::accumulation_steps::one_step",
+        title: "a window is longer than an epoch",
+        text: "An epoch ends the last window early, so there is one optimizer step an epoch whatever \
+               the number says.",
+    },
+    Code {
+        name: "fsct::memory::accumulation_steps::same_peak",
+        title: "accumulating whole episodes does not lower the peak",
+        text: "Each episode is as large as before; only the effective batch grows. \
+               `accumulation_unit: queries` splits one episode and lowers the peak. Writing \
+               `accumulation_unit: episodes` says that the larger batch is meant, and silences this.",
+    },
+    Code {
+        name: "fsct::memory::accumulation_steps::too_many",
+        title: "an episode has fewer images than micro-batches",
+        text: "With `accumulation_unit: queries` a micro-batch is a part of one episode and holds at \
+               least one of its `n_way × (k_shot + n_query)` images.",
+    },
+    Code {
+        name: "fsct::memory::clear_cache_every::on_cpu",
+        title: "the CPU keeps no cache to clear",
+        text: "Freed memory goes back to the allocator at once. The key acts on a GPU only.",
+    },
+    Code {
+        name: "fsct::memory::loss_scale::unused",
+        title: "only f16 needs a loss scale",
+        text: "f32 and bf16 reach down to 1e-38, where no gradient underflows; f16 ends at 6e-8. \
+               Remove `loss_scale`, or choose `amp: f16`.",
+    },
+    Code {
+        name: "fsct::method::vic::covariance::form::dense",
+        title: "the covariance matrix of all features is large",
+        text: "It is features × features: 2.35 GiB at 25088 features, and three are alive at once. \
+               `gram` computes the same number from a samples × samples matrix.",
+    },
+    Code {
+        name: "fsct::method::vic::invariance::weight::one_shot",
+        title: "with one shot the invariance term is zero",
+        text: "It is the distance of support features to their prototype, and a single shot is its own \
+               prototype.",
+    },
+    Code {
+        name: "fsct::method::vic::without_profoct",
+        title: "VIC terms belong to `profoct`",
+        text: "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \
+               another method the block would do nothing.",
+    },
+    Code {
+        name: "fsct::optimizer::momentum::unused",
+        title: "only `sgd` has momentum",
+        text: "Adam and AdamW keep their own running means. Remove `momentum`, or choose \
+               `kind: sgd`.",
+    },
+    Code {
+        name: "fsct::test::checkpoint::no_validation",
+        title: "without validation no checkpoint is the best",
+        text: "The best checkpoint is the one with the highest validation accuracy. Write \
+               `checkpoint: last`, or validate.",
+    },
+];
+
+/// Looks a code up by name.
+pub fn code(name: &str) -> Option<&'static Code> {
+    CODES.iter().find(|code| code.name == name)
+}

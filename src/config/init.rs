@@ -1,0 +1,78 @@
+//! A commented starter pipeline for a data folder.
+
+use std::path::Path;
+
+use super::{Format, draft::Draft};
+
+/// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none.
+pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
+    let mut draft = Draft::new(
+        "https://fsct.dev/schemas/v1/pipeline.schema.json",
+        &[
+            "",
+            "fsct validate FILE     is it right?",
+            "fsct explain KEY       what does a key do?",
+            "fsct run FILE          train and test",
+        ],
+    );
+    let word = match format {
+        Format::Synthetic => "synthetic",
+        Format::Omniglot => "omniglot",
+    };
+    let mut set =
+        |path: &str, value: serde_json::Value, comment: &str| draft.set(path, value, comment, "");
+    set("version", 1.into(), "");
+    set("name", name.into(), "run folders start with it");
+    set("device", "auto".into(), "the GPU when there is one; else the CPU");
+    set("data.format", word.into(), "");
+    if let Some(root) = root {
+        set("data.root", root.into(), "relative to this file");
+    }
+    set("data.image_size", 28.into(), "pixels; activation memory grows with its square");
+    set("episode.n_way", 5.into(), "classes in an episode");
+    set("episode.k_shot", 1.into(), "images of each to learn from");
+    set("episode.n_query", 10.into(), "images of each to be asked about");
+    set("backbone.kind", "conv4s".into(), "one channel; `conv4` reads RGB");
+    set("method.kind", "fsct".into(), "`profoct` adds VIC terms to the loss");
+    set("method.attention", "cosine".into(), "or `softmax`");
+    set("memory.accumulation_steps", 1.into(), "micro-batches before one optimizer step");
+    set(
+        "memory.accumulation_unit",
+        "queries".into(),
+        "parts of an episode: more steps, a lower peak",
+    );
+    set("memory.amp", "off".into(), "`f16` or `bf16` halve the activations");
+    set("optimizer.kind", "adamw".into(), "");
+    set("optimizer.learning_rate", 1e-3.into(), "");
+    set("train.epochs", 10.into(), "");
+    set("train.episodes_per_epoch", 200.into(), "");
+    set("validate.episodes", 200.into(), "after each epoch; the best checkpoint is kept");
+    set("test.episodes", 600.into(), "on classes that training never saw");
+    draft.to_yaml()
+}
+
+/// The format of a data folder, from what is in it.
+pub fn guess_format(root: &Path) -> Option<Format> {
+    let entries = std::fs::read_dir(root).ok()?;
+    let omniglot = entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        name.starts_with("images_background") || name.starts_with("images_evaluation")
+    });
+    omniglot.then_some(Format::Omniglot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, load_str};
+
+    #[test]
+    fn every_starter_is_valid_without_a_warning() -> Result<(), super::super::Faults> {
+        for (root, format) in [(None, Format::Synthetic), (Some("../data"), Format::Omniglot)] {
+            let text = init(root, format, "start");
+            let loaded = load_str("x", &text, &Overrides::default())?;
+            assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        }
+        Ok(())
+    }
+}
