@@ -10,6 +10,18 @@
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
 mod error;
+pub mod graph;
+pub mod loss;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod stage;
 
 pub use error::{Error, Failure};
+
+#[cfg(feature = "counting-allocator")]
+#[global_allocator]
+static ALLOCATOR: device::allocator::CountingAllocator = device::allocator::CountingAllocator;

@@ -23,8 +23,9 @@ struct Case {
 }
 
 fn cases() -> Result<Vec<Case>, Box<dyn Error>> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir("tests/errors")?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    let mut paths: Vec<PathBuf> = fs::read_dir("tests/errors")?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, std::io::Error>>()?;
     paths.sort();
     paths
         .into_iter()
@@ -107,7 +108,11 @@ fn every_fault_has_a_next_action_and_its_own_words() -> Outcome {
             assert!(fault.help.as_ref().is_some_and(|help| !help.is_empty()), "{file}: no help");
             assert!(!fault.label.is_empty(), "{file}: no label");
             let first = fault.message.chars().next().unwrap_or_default();
-            assert!(!first.is_uppercase() && !fault.message.ends_with('.'), "{file}: {}", fault.message);
+            assert!(
+                !first.is_uppercase() && !fault.message.ends_with('.'),
+                "{file}: {}",
+                fault.message
+            );
         }
     }
     Ok(())

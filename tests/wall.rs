@@ -21,7 +21,9 @@ fn config_and_plan_never_name_burn() -> Result<(), Box<dyn Error>> {
                 for (number, line) in fs::read_to_string(&path)?.lines().enumerate() {
                     let code = line.split("//").next().unwrap_or_default();
                     assert!(
-                        !code.contains("burn::") && !code.contains("burn_") && !code.contains("use burn"),
+                        !code.contains("burn::")
+                            && !code.contains("burn_")
+                            && !code.contains("use burn"),
                         "{}:{} names burn: {line}",
                         path.display(),
                         number + 1,

@@ -15,7 +15,12 @@ pub struct Completions {
 impl Completions {
     /// Prints the script that the shell reads at its start.
     pub fn run(self) -> Result<(), Error> {
-        clap_complete::generate(self.shell, &mut super::Cli::command(), "fsct", &mut std::io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut super::Cli::command(),
+            "fsct",
+            &mut std::io::stdout(),
+        );
         Ok(())
     }
 }

@@ -61,7 +61,8 @@ fn text(findings: &[Finding]) -> String {
     }
     let _ = write!(text, "{}: {valid} valid", count(findings.len(), "file"));
     if errors > 0 {
-        let _ = write!(text, ", {} invalid with {}", findings.len() - valid, count(errors, "error"));
+        let _ =
+            write!(text, ", {} invalid with {}", findings.len() - valid, count(errors, "error"));
     }
     if warnings > 0 {
         let _ = write!(text, ", {}", count(warnings, "warning"));

@@ -51,12 +51,14 @@ fn relative(root: &Path, file: &Path) -> Result<String, Error> {
     let shared = root.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
     let path: PathBuf = if shared > 1 {
         let up = folder.components().skip(shared).map(|_| Path::new("..").to_owned());
-        let down = root.components().skip(shared).map(|part| Path::new(part.as_os_str()).to_owned());
+        let down =
+            root.components().skip(shared).map(|part| Path::new(part.as_os_str()).to_owned());
         up.chain(down).collect()
     } else {
         root
     };
-    let text = path.to_str().ok_or_else(|| Error::failed(format!("`{}` is not UTF-8", path.display())))?;
+    let text =
+        path.to_str().ok_or_else(|| Error::failed(format!("`{}` is not UTF-8", path.display())))?;
     Ok(if text.is_empty() { ".".into() } else { text.into() })
 }
 
@@ -66,7 +68,10 @@ mod tests {
 
     #[test]
     fn the_root_is_seen_from_the_file() -> Result<(), Error> {
-        assert_eq!(relative(Path::new("/a/data/x"), Path::new("/a/pipelines/p.yaml"))?, "../data/x");
+        assert_eq!(
+            relative(Path::new("/a/data/x"), Path::new("/a/pipelines/p.yaml"))?,
+            "../data/x"
+        );
         assert_eq!(relative(Path::new("/a/b"), Path::new("/a/b/p.yaml"))?, ".");
         assert_eq!(relative(Path::new("/data"), Path::new("/home/p.yaml"))?, "/data");
         Ok(())

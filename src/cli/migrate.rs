@@ -56,12 +56,16 @@ pub(super) fn write_with_schema(path: &Path, text: &str) -> Result<(), Error> {
 /// Writes a file that is not there yet.
 fn write_new(path: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write;
-    std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let failure = Failure::new(format!("`{}` cannot be written: {error}", path.display()));
-        let help = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "choose another name, or remove the file first",
-            _ => "name a file in a folder that you may write to",
-        };
-        failure.help(help).into()
-    })
+    std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(
+        |error| {
+            let failure = Failure::new(format!("`{}` cannot be written: {error}", path.display()));
+            let help = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "choose another name, or remove the file first"
+                }
+                _ => "name a file in a folder that you may write to",
+            };
+            failure.help(help).into()
+        },
+    )
 }

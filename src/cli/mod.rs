@@ -1,12 +1,14 @@
 //! The `fsct` command line: one file a subcommand.
 
 mod completions;
+mod eval;
 mod explain;
 mod findings;
 mod init;
 mod migrate;
 mod render;
 mod render_faults;
+mod run;
 mod schema;
 mod validate;
 
@@ -18,6 +20,7 @@ pub use render_faults::{plain, print_error, print_faults};
 use crate::{
     Error,
     config::{Loaded, Overrides, load},
+    report::Verbosity,
 };
 
 /// Declarative few-shot training that fits the GPU you have.
@@ -27,11 +30,39 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How much is said.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How much a command says; the same for all of them.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Say only warnings and the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: a line a step
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+impl Output {
+    fn verbosity(self) -> Verbosity {
+        match self {
+            Self { quiet: true, .. } => Verbosity::Quiet,
+            Self { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
 }
 
 /// Subcommands, in the order in which a user meets them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Train and test a pipeline
+    Run(run::Run),
+    /// Test a trained model again
+    Eval(eval::Eval),
     /// Check pipeline files without running them
     Validate(validate::Validate),
     /// Print the resolved pipeline with where each value came from
@@ -71,6 +102,8 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Result<(), Error> {
         match self.command {
+            Command::Run(command) => command.run(self.output),
+            Command::Eval(command) => command.run(self.output),
             Command::Validate(command) => command.run(),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),

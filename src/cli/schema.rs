@@ -20,8 +20,9 @@ impl Schema {
     pub fn run(self) -> Result<(), Error> {
         let text = config::schema_text();
         if let Some(path) = self.output {
-            return std::fs::write(&path, text)
-                .map_err(|error| Error::failed(format!("`{}` cannot be written: {error}", path.display())));
+            return std::fs::write(&path, text).map_err(|error| {
+                Error::failed(format!("`{}` cannot be written: {error}", path.display()))
+            });
         }
         let Some(path) = self.check else {
             print!("{text}");
@@ -37,10 +38,7 @@ impl Schema {
         if found.replace("\r\n", "\n") == text {
             return Ok(());
         }
-        eprintln!(
-            "`{0}` is stale: run `fsct schema --output {0}`",
-            path.display()
-        );
+        eprintln!("`{0}` is stale: run `fsct schema --output {0}`", path.display());
         Err(Error::Rejected)
     }
 }

@@ -131,7 +131,8 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let paths = glob::glob(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+    let paths =
+        glob::glob(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
     let mut found = Vec::new();
     for path in paths {
         let path = path.map_err(|error| format!("`{}` cannot be read", error.path().display()))?;
@@ -165,10 +166,14 @@ mod tests {
                 })
                 .collect()
         };
-        let some = |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+        let some =
+            |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         assert_eq!(names(&[at("")]), some(&["a.yml", "b.yaml", "deep/d.yaml"]));
-        assert_eq!(names(&[at("**/*.yaml"), at("b.yaml")]), some(&[".hidden/e.yaml", "b.yaml", "deep/d.yaml"]));
+        assert_eq!(
+            names(&[at("**/*.yaml"), at("b.yaml")]),
+            some(&[".hidden/e.yaml", "b.yaml", "deep/d.yaml"])
+        );
         assert_eq!(names(&[at("c.txt")]), some(&["c.txt"]), "a named file is taken at its word");
         assert_eq!(names(&[at("*.json")]), [None], "a pattern without a match is said");
         Ok(())

@@ -3,7 +3,10 @@
 use super::{
     AccumulationUnit, Amp, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale, MethodKind,
     OptimizerKind,
-    fault::{Fault, FaultKind::{Rule, Unwise}},
+    fault::{
+        Fault,
+        FaultKind::{Rule, Unwise},
+    },
     load::{Loaded, Origin, path_keys},
 };
 
@@ -33,7 +36,8 @@ pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
                 format!("`{key}: {}` does not exist", value.display()),
             );
             fault.label = format!("looked at {}", full.display());
-            let from = if span.source.is_shell() { "the current directory" } else { "the pipeline file" };
+            let from =
+                if span.source.is_shell() { "the current directory" } else { "the pipeline file" };
             Some(fault.help(format!("correct the path; it is relative to {from}")))
         })
         .collect()
@@ -44,7 +48,11 @@ fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
     match (data.format, &data.root) {
         (Format::Synthetic, Some(_)) => faults.push(
             loaded
-                .fault_of(Unwise("unused"), "data.root", "`data.root` does nothing for `data.format: synthetic`")
+                .fault_of(
+                    Unwise("unused"),
+                    "data.root",
+                    "`data.root` does nothing for `data.format: synthetic`",
+                )
                 .label("not read")
                 .help("remove it; the glyphs are drawn, not read".to_owned()),
         ),
@@ -74,7 +82,10 @@ fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Rule("too_small"),
                     "data.image_size",
-                    format!("`data.image_size: {size}` leaves `backbone.kind: {}` no pixel", word(&kind)),
+                    format!(
+                        "`data.image_size: {size}` leaves `backbone.kind: {}` no pixel",
+                        word(&kind)
+                    ),
                 )
                 .help(format!("use {least} px or more")),
         );
@@ -134,11 +145,15 @@ fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Rule("too_many"),
                     "memory.accumulation_steps",
-                    format!("`memory.accumulation_steps: {steps}` splits an episode of {images} images"),
+                    format!(
+                        "`memory.accumulation_steps: {steps}` splits an episode of {images} images"
+                    ),
                 )
                 .help(format!("use at most {images}, one image a micro-batch")),
         ),
-        AccumulationUnit::Episodes if steps > 1 && !loaded.is_written("memory.accumulation_unit") => {
+        AccumulationUnit::Episodes
+            if steps > 1 && !loaded.is_written("memory.accumulation_unit") =>
+        {
             faults.push(
                 loaded
                     .fault_of(
@@ -180,7 +195,10 @@ fn precision(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Unwise("unused"),
                     "memory.loss_scale",
-                    format!("`memory.loss_scale: {scale}` does nothing with `memory.amp: {}`", word(&memory.amp)),
+                    format!(
+                        "`memory.loss_scale: {scale}` does nothing with `memory.amp: {}`",
+                        word(&memory.amp)
+                    ),
                 )
                 .label("for f16 gradients only")
                 .help("remove it, or write `amp: f16`".to_owned()),
@@ -215,7 +233,10 @@ fn optimizer(loaded: &Loaded, faults: &mut Vec<Fault>) {
                 .fault_of(
                     Unwise("unused"),
                     "optimizer.momentum",
-                    format!("`optimizer.momentum` does nothing with `optimizer.kind: {}`", word(&optimizer.kind)),
+                    format!(
+                        "`optimizer.momentum` does nothing with `optimizer.kind: {}`",
+                        word(&optimizer.kind)
+                    ),
                 )
                 .label("for `sgd` only")
                 .help("remove it, or write `kind: sgd`".to_owned()),

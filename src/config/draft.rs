@@ -43,7 +43,9 @@ impl Draft {
     /// A draft that starts with these comment lines, the first of which is the modeline.
     pub fn new(schema: &str, header: &[&str]) -> Self {
         let modeline = format!("{MODELINE}{schema}");
-        let rest = header.iter().map(|line| if line.is_empty() { "#".into() } else { format!("# {line}") });
+        let rest = header
+            .iter()
+            .map(|line| if line.is_empty() { "#".into() } else { format!("# {line}") });
         Self { header: std::iter::once(modeline).chain(rest).collect(), entries: Vec::new() }
     }
 
@@ -86,7 +88,8 @@ impl Draft {
                         dropped.push(Dropped { from: entry.from.clone(), fault: fault.clone() });
                     }
                 }
-                self.entries.retain(|entry| !within(entry) || needed.contains(&entry.path.as_str()));
+                self.entries
+                    .retain(|entry| !within(entry) || needed.contains(&entry.path.as_str()));
             }
             if dropped.len() == before {
                 let errors = faults.into_iter().filter(|fault| !fault.is_warning());
@@ -113,7 +116,12 @@ impl Draft {
                 let _ = writeln!(text, "{:indent$}{parent}:", "", indent = 2 * depth);
             }
             open = parents.to_vec();
-            let line = format!("{:indent$}{name}: {}", "", scalar(&entry.value), indent = 2 * parents.len());
+            let line = format!(
+                "{:indent$}{name}: {}",
+                "",
+                scalar(&entry.value),
+                indent = 2 * parents.len()
+            );
             if entry.comment.is_empty() {
                 let _ = writeln!(text, "{line}");
             } else {

@@ -222,7 +222,10 @@ mod tests {
         for key in keys() {
             let schema = property(&key).ok_or(&*key)?;
             let text = description(schema);
-            assert!(text.len() > 10 && text.lines().next().is_some_and(|line| line.ends_with('.')), "{key}: {text:?}");
+            assert!(
+                text.len() > 10 && text.lines().next().is_some_and(|line| line.ends_with('.')),
+                "{key}: {text:?}"
+            );
             assert!(explain(&key)?.starts_with(&key));
             let code = format!("fsct::{}", key.replace('.', "::"));
             assert!(explain(&code)?.starts_with(&key), "{code}");
@@ -254,7 +257,11 @@ mod tests {
     #[test]
     fn rules_are_named_after_keys_that_exist() {
         for code in CODES {
-            assert!(code.name.matches("::").count() == 1 || key_of(code.name).is_some(), "{}", code.name);
+            assert!(
+                code.name.matches("::").count() == 1 || key_of(code.name).is_some(),
+                "{}",
+                code.name
+            );
         }
     }
 }

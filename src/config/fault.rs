@@ -160,7 +160,8 @@ impl FaultReport {
     pub fn new(fault: Fault) -> Self {
         let source = fault.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.
-            let text = if span.source.text.is_empty() { " ".into() } else { printable(&span.source.text) };
+            let text =
+                if span.source.text.is_empty() { " ".into() } else { printable(&span.source.text) };
             NamedSource::new(&span.source.name, text)
         });
         Self { fault, source }

@@ -19,7 +19,8 @@ pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
         Format::Synthetic => "synthetic",
         Format::Omniglot => "omniglot",
     };
-    let mut set = |path: &str, value: serde_json::Value, comment: &str| draft.set(path, value, comment, "");
+    let mut set =
+        |path: &str, value: serde_json::Value, comment: &str| draft.set(path, value, comment, "");
     set("version", 1.into(), "");
     set("name", name.into(), "run folders start with it");
     set("device", "auto".into(), "the GPU when there is one; else the CPU");
@@ -35,7 +36,11 @@ pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
     set("method.kind", "fsct".into(), "`profoct` adds VIC terms to the loss");
     set("method.attention", "cosine".into(), "or `softmax`");
     set("memory.accumulation_steps", 1.into(), "micro-batches before one optimizer step");
-    set("memory.accumulation_unit", "queries".into(), "parts of an episode: more steps, a lower peak");
+    set(
+        "memory.accumulation_unit",
+        "queries".into(),
+        "parts of an episode: more steps, a lower peak",
+    );
     set("memory.amp", "off".into(), "`f16` or `bf16` halve the activations");
     set("optimizer.kind", "adamw".into(), "");
     set("optimizer.learning_rate", 1e-3.into(), "");

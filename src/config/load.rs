@@ -232,9 +232,7 @@ impl Loaded {
 
     /// Where the value of a key came from.
     pub fn origin(&self, path: &str) -> Origin {
-        self.tree
-            .find(path)
-            .map_or(Origin::Default, |(_, node)| Origin::Written(node.span.clone()))
+        self.tree.find(path).map_or(Origin::Default, |(_, node)| Origin::Written(node.span.clone()))
     }
 
     /// Whether a key is written in the file, the environment or a `--set`.
@@ -243,12 +241,7 @@ impl Loaded {
     }
 
     /// A fault of a value, marked where it is written: for rules that need the data or the device.
-    pub fn fault(
-        &self,
-        path: &str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Faults {
+    pub fn fault(&self, path: &str, message: impl Into<String>, help: impl Into<String>) -> Faults {
         self.fault_of(FaultKind::Value, path, message).help(help.into()).into()
     }
 
@@ -320,14 +313,16 @@ fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         };
         let Some(equals) = text.find('=') else {
             faults.push(
-                malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text))).label("no `=` here"),
+                malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text)))
+                    .label("no `=` here"),
             );
             continue;
         };
         let segments = split(&source, 0..equals, ".", str::to_owned);
         if segments.iter().any(|key| key.name.is_empty()) {
             faults.push(
-                malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text))).label("the key"),
+                malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text)))
+                    .label("the key"),
             );
             continue;
         }
@@ -407,7 +402,11 @@ pub(super) fn path_keys() -> &'static [String] {
             Shape::Any(shapes) => shapes.iter().for_each(|shape| visit(shape, path, found)),
             Shape::Map(fields) => {
                 for field in fields {
-                    let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+                    let path = if path.is_empty() {
+                        field.name.clone()
+                    } else {
+                        format!("{path}.{}", field.name)
+                    };
                     visit(&field.shape, &path, found);
                 }
             }
@@ -427,7 +426,8 @@ mod tests {
     use super::*;
     use crate::config::{Amp, Memory};
 
-    const LEAST: &str = "data: {format: synthetic}\nbackbone: {kind: conv4s}\nmethod: {kind: fsct}\n";
+    const LEAST: &str =
+        "data: {format: synthetic}\nbackbone: {kind: conv4s}\nmethod: {kind: fsct}\n";
 
     fn overrides(set: &[&str], environment: &[(&str, &str)]) -> Overrides {
         Overrides {
@@ -462,16 +462,15 @@ mod tests {
         let text = "data: {format: synthetic}\nbackbone: {kind: conv9}\nmethod: {kind: fsct}\nmemory: {amp: f61}\n";
         let shell = overrides(&["episode.n_wya=5", "oops"], &[("FSCT_TRAIN__EPOCHS", "many")]);
         let report = faults(text, &shell);
-        for place in
-            ["x.yaml:2:18", "x.yaml:4:15", "--set:1:9", "--set:1:1", "environment:1:20"]
-        {
+        for place in ["x.yaml:2:18", "x.yaml:4:15", "--set:1:9", "--set:1:1", "environment:1:20"] {
             assert!(report.contains(place), "{place} in\n{report}");
         }
     }
 
     #[test]
     fn the_resolved_pipeline_round_trips() -> Result<(), Faults> {
-        let file = format!("{LEAST}memory: {{amp: f16, loss_scale: 128}}\nname: 'on'\ndevice: cuda:1\n");
+        let file =
+            format!("{LEAST}memory: {{amp: f16, loss_scale: 128}}\nname: 'on'\ndevice: cuda:1\n");
         let first = load_str("x", &file, &Overrides::default())?.pipeline;
         let again = load_str("y", &first.to_yaml(), &Overrides::default())?.pipeline;
         assert_eq!(first, again);
@@ -483,7 +482,8 @@ mod tests {
 
     #[test]
     fn a_text_in_the_shell_needs_no_quotes() -> Result<(), Faults> {
-        let loaded = load_str("x", LEAST, &overrides(&["name=007", "optimizer.learning_rate=1"], &[]))?;
+        let loaded =
+            load_str("x", LEAST, &overrides(&["name=007", "optimizer.learning_rate=1"], &[]))?;
         assert_eq!(loaded.pipeline.name, "007");
         assert!(faults(&format!("{LEAST}name: 007\n"), &Overrides::default()).contains("quote it"));
         Ok(())
@@ -527,7 +527,9 @@ mod tests {
     fn foreign_variables_are_left_alone_and_slips_are_not() {
         let foreign = overrides(&[], &[("FSCT_LOG", "debug"), ("FSCT_HOME", "/x")]);
         assert!(load_str("x", LEAST, &foreign).is_ok());
-        assert!(faults(LEAST, &overrides(&[], &[("FSCT_SEDE", "1")])).contains("did you mean `seed`?"));
+        assert!(
+            faults(LEAST, &overrides(&[], &[("FSCT_SEDE", "1")])).contains("did you mean `seed`?")
+        );
     }
 
     #[test]

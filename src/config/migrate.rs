@@ -135,7 +135,8 @@ fn read(words: &[String]) -> Line {
     while let Some(word) = pending {
         pending = words.next();
         let Some(flag) = word.strip_prefix("--") else {
-            let program = word.ends_with("python") || word.ends_with("python3") || word.ends_with(".py");
+            let program =
+                word.ends_with("python") || word.ends_with("python3") || word.ends_with(".py");
             if !program {
                 line.note(format!("`{word}` is left out: it belongs to no flag"));
             }
@@ -153,8 +154,12 @@ fn read(words: &[String]) -> Line {
             Some(known) => line.given.push((known, value.unwrap_or("1").to_owned())),
             None => {
                 let names = FLAGS.iter().map(|flag| flag.name);
-                let meant = suggest::closest(name, names).map(|meant| format!("; did you mean `--{meant}`?"));
-                line.note(format!("`--{name}` is left out: it is no flag of train_test.py{}", meant.unwrap_or_default()));
+                let meant = suggest::closest(name, names)
+                    .map(|meant| format!("; did you mean `--{meant}`?"));
+                line.note(format!(
+                    "`--{name}` is left out: it is no flag of train_test.py{}",
+                    meant.unwrap_or_default()
+                ));
             }
         }
     }
@@ -257,7 +262,8 @@ fn backbone(line: &mut Line, draft: &mut Draft) {
     let (backbone, from) = line.get("backbone");
     let mut kind = backbone.unwrap_or_default().to_lowercase();
     // The reference swaps these in behind the user's back.
-    let character = matches!(line.value("dataset").to_lowercase().as_str(), "omniglot" | "cross_char");
+    let character =
+        matches!(line.value("dataset").to_lowercase().as_str(), "omniglot" | "cross_char");
     if character && matches!(kind.as_str(), "conv4" | "conv6" | "conv4s" | "conv6s") {
         kind = match kind.strip_suffix('s') {
             Some(kind) => format!("{kind}snp"),
@@ -266,10 +272,20 @@ fn backbone(line: &mut Line, draft: &mut Draft) {
     }
     draft.set("backbone.kind", kind.as_str(), "", &from);
     if kind.starts_with("resnet") {
-        let (source, file) = if line.is_on("FETI") { ("feti", "feti.pt.tar") } else { ("torchvision", "pth") };
-        let from = if line.is_on("FETI") { line.get("FETI").1 } else { format!("the ImageNet weights of {kind}") };
+        let (source, file) =
+            if line.is_on("FETI") { ("feti", "feti.pt.tar") } else { ("torchvision", "pth") };
+        let from = if line.is_on("FETI") {
+            line.get("FETI").1
+        } else {
+            format!("the ImageNet weights of {kind}")
+        };
         draft.set("backbone.weights.from", source, "", &from);
-        draft.set("backbone.weights.path", format!("weights/{kind}.{file}"), "the downloaded weights", &from);
+        draft.set(
+            "backbone.weights.path",
+            format!("weights/{kind}.{file}"),
+            "the downloaded weights",
+            &from,
+        );
     } else if line.is_on("FETI") {
         line.note("--FETI 1 is left out: only ResNets have FETI weights, and train_test.py ignores it too");
     }
@@ -279,7 +295,8 @@ fn method(line: &mut Line, draft: &mut Draft) {
     let (method, from) = line.get("method");
     let method = method.unwrap_or_default().to_lowercase();
     let (kind, attention) = method.rsplit_once('_').unwrap_or((&method, "cosine"));
-    let (kind, attention) = if attention == "profonet" { ("profoct", "cosine") } else { (kind, attention) };
+    let (kind, attention) =
+        if attention == "profonet" { ("profoct", "cosine") } else { (kind, attention) };
     draft.set("method.kind", kind, "", &from);
     draft.set("method.attention", attention, "", &from);
     let vic = [
@@ -341,9 +358,19 @@ const ORDER: [&str; 7] = [
 fn memory(line: &mut Line, draft: &mut Draft) {
     let (steps, from) = line.get("gradient_accumulation_steps");
     let steps = steps.unwrap_or_default().to_owned();
-    draft.set("memory.accumulation_steps", number(&steps), "micro-batches before one optimizer step", &from);
+    draft.set(
+        "memory.accumulation_steps",
+        number(&steps),
+        "micro-batches before one optimizer step",
+        &from,
+    );
     if steps != "1" {
-        draft.set("memory.accumulation_unit", "episodes", "`queries` splits one episode: a lower peak", &from);
+        draft.set(
+            "memory.accumulation_unit",
+            "episodes",
+            "`queries` splits one episode: a lower peak",
+            &from,
+        );
         line.note(
             "train_test.py sums the gradients of whole episodes; fsct takes their mean, so a step is \
              accumulation_steps times smaller before AdamW evens it out. Neither lowers the peak: \
@@ -354,9 +381,16 @@ fn memory(line: &mut Line, draft: &mut Draft) {
     let amp = if line.is_on("use_amp") { "f16" } else { "off" };
     draft.set("memory.amp", amp, "", &from);
     if amp == "f16" {
-        line.note("train_test.py turns AMP off on a CPU; write `amp: off` there, where 16 bits cost time");
+        line.note(
+            "train_test.py turns AMP off on a CPU; write `amp: off` there, where 16 bits cost time",
+        );
     }
-    draft.set("memory.clear_cache_every", 50, "steps; train_test.py: every 10 to 50", "the cache clearing");
+    draft.set(
+        "memory.clear_cache_every",
+        50,
+        "steps; train_test.py: every 10 to 50",
+        "the cache clearing",
+    );
     draft.set("memory.clear_cache_after_epoch", true, "", "the cache clearing");
 }
 
@@ -442,7 +476,11 @@ mod tests {
         ] {
             assert!(migrated.yaml.contains(line), "{line} in\n{}", migrated.yaml);
         }
-        assert!(migrated.notes.iter().any(|note| note.contains("--wandb 1")), "{:?}", migrated.notes);
+        assert!(
+            migrated.notes.iter().any(|note| note.contains("--wandb 1")),
+            "{:?}",
+            migrated.notes
+        );
         // The reference's own swap of backbones on Omniglot.
         assert!(migrated.yaml.contains("kind: conv4snp"));
     }

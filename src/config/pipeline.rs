@@ -2,8 +2,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    schema::VERSION,
     Backbone, Data, DeviceSpec, Episode, Memory, Method, Optimizer, Test, Train, Validate,
+    schema::VERSION,
 };
 
 /// A few-shot training pipeline: what to learn from, how, and within which memory.

@@ -13,7 +13,8 @@ use super::{
 pub fn render(loaded: &Loaded) -> String {
     let mut lines = Vec::new();
     walk(loaded, &json(loaded), "", 0, &mut lines);
-    let width = lines.iter().filter(|line| line.1.is_some()).map(|line| line.0.chars().count()).max();
+    let width =
+        lines.iter().filter(|line| line.1.is_some()).map(|line| line.0.chars().count()).max();
     let width = width.unwrap_or(0).min(60);
     let mut text = String::new();
     for (line, origin) in lines {

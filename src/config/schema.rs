@@ -67,7 +67,10 @@ fn conditions(schema: &serde_json::Map<String, Value>) -> Value {
         .into_iter()
         .map(|kind| {
             let least = kind.min_image_size();
-            let kind = within("backbone", json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]}));
+            let kind = within(
+                "backbone",
+                json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]}),
+            );
             let size = json!({"properties": {"image_size": {"minimum": least}}});
             json!({"if": kind, "then": {"properties": {"data": size}}})
         })
@@ -110,7 +113,8 @@ fn unwrap_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         let line = line.trim_end();
-        let breaks = out.is_empty() || out.ends_with('\n') || line.is_empty() || line.starts_with("- ");
+        let breaks =
+            out.is_empty() || out.ends_with('\n') || line.is_empty() || line.starts_with("- ");
         if !out.is_empty() {
             out.push(if breaks { '\n' } else { ' ' });
         }
@@ -138,7 +142,8 @@ fn merge_choices(schema: &mut Schema) {
     schema.remove("oneOf");
     schema.insert("type".into(), json!("string"));
     schema.insert("enum".into(), choices.iter().map(|(value, _)| value.clone()).collect());
-    schema.insert("enumDescriptions".into(), choices.iter().map(|(_, text)| text.clone()).collect());
+    schema
+        .insert("enumDescriptions".into(), choices.iter().map(|(_, text)| text.clone()).collect());
 }
 
 #[cfg(test)]

@@ -154,7 +154,10 @@ impl Shape {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 match names.as_slice() {
                     [only] => format!("a mapping with the key `{only}`"),
-                    _ => format!("a mapping with keys such as {}", suggest::list(names.into_iter().take(3), "and")),
+                    _ => format!(
+                        "a mapping with keys such as {}",
+                        suggest::list(names.into_iter().take(3), "and")
+                    ),
                 }
             }
             Self::List(_) => "a list".into(),
@@ -251,7 +254,9 @@ impl Reader<'_> {
                 return nodes
                     .iter()
                     .enumerate()
-                    .map(|(index, node)| self.read(item, node, &join(path, &index.to_string()), &node.span))
+                    .map(|(index, node)| {
+                        self.read(item, node, &join(path, &index.to_string()), &node.span)
+                    })
                     .collect();
             }
             (Shape::Bool, Value::Bool(value)) => return (*value).into(),
@@ -273,7 +278,9 @@ impl Reader<'_> {
             (Shape::Float(bounds), Value::Int(value)) if bounds.admit(*value as f64) => {
                 return (*value as f64).into();
             }
-            (Shape::Float(bounds), Value::Float(value)) if value.is_finite() && bounds.admit(*value) => {
+            (Shape::Float(bounds), Value::Float(value))
+                if value.is_finite() && bounds.admit(*value) =>
+            {
                 return (*value).into();
             }
             (Shape::Text(format), Value::String(text)) => {
@@ -314,7 +321,8 @@ impl Reader<'_> {
                 None => self.unknown(fields, entries, key, &path),
             }
         }
-        let missing = fields.iter().filter(|field| field.required && !json.contains_key(&field.name));
+        let missing =
+            fields.iter().filter(|field| field.required && !json.contains_key(&field.name));
         for field in missing {
             // A misspelt key is reported as such, not also as missing.
             let misspelt = entries.iter().any(|(key, _)| {
@@ -340,9 +348,10 @@ impl Reader<'_> {
         };
         let example = match &field.shape {
             Shape::Map(fields) => {
-                let inner = fields.iter().filter(|field| field.required).map(|field| {
-                    format!("{}: {}", field.name, example(&field.shape))
-                });
+                let inner = fields
+                    .iter()
+                    .filter(|field| field.required)
+                    .map(|field| format!("{}: {}", field.name, example(&field.shape)));
                 format!("add `{}: {{{}}}`", field.name, inner.collect::<Vec<_>>().join(", "))
             }
             shape => format!("add `{}:` with {}", field.name, shape.describe()),
@@ -410,7 +419,8 @@ impl Reader<'_> {
         if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
             self.faults.extend(faults);
         } else {
-            let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
+            let fault =
+                self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
             self.push(fault);
         }
         Json::Null
@@ -442,9 +452,17 @@ impl Reader<'_> {
                 FaultKind::Value,
                 path,
                 Some(key.clone()),
-                if path.is_empty() { "the pipeline is empty".into() } else { format!("{name} has no value") },
+                if path.is_empty() {
+                    "the pipeline is empty".into()
+                } else {
+                    format!("{name} has no value")
+                },
             )
-            .label(if path.is_empty() { "nothing here".into() } else { format!("expected {allowed}") });
+            .label(if path.is_empty() {
+                "nothing here".into()
+            } else {
+                format!("expected {allowed}")
+            });
         }
         Fault::new(
             FaultKind::Value,
@@ -464,7 +482,9 @@ impl Reader<'_> {
 fn kind_of(shape: &Shape, node: &Node) -> String {
     let numeric = shape.admits_kind_of(&Value::Int(0));
     match &node.value {
-        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => "not whole".into(),
+        Value::Float(value) if value.fract() != 0.0 && matches!(shape, Shape::Int(_)) => {
+            "not whole".into()
+        }
         Value::Int(_) | Value::Float(_) if numeric => "out of range".into(),
         Value::String(text) if text.is_empty() => "empty".into(),
         Value::String(_) if !words(shape).is_empty() => "not one of these".into(),
@@ -552,7 +572,8 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
 }
 
 /// What to do with a file that is no mapping.
-const START: &str = "write at least `data`, `backbone` and `method`; `fsct init` writes a starter pipeline";
+const START: &str =
+    "write at least `data`, `backbone` and `method`; `fsct init` writes a starter pipeline";
 
 /// A default as it would be written.
 pub fn plain(value: &Json) -> String {
@@ -578,7 +599,8 @@ fn words(shape: &Shape) -> Vec<&str> {
 fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
     match format {
         Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
-            let gpu = ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
+            let gpu =
+                ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
             if gpu {
                 return Some("write `cuda`, or `cuda:N` for GPU number N".into());
             }
@@ -589,7 +611,8 @@ fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
             let mut chars = text.chars();
             let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));
             let rest = chars.clone().count() < 100 && chars.all(|c| !"/\\:\r\n\t".contains(c));
-            let help = "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
+            let help =
+                "use up to 100 characters without `/`, `\\` and `:`, and no leading dot or space";
             if first && rest { Ok(()) } else { Err(Some(help.into())) }
         }
         Some("path") if text.is_empty() => Err(Some("write a path, or remove the key".into())),

@@ -11,11 +11,17 @@ pub struct Train {
     /// Training episodes in an epoch.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub episodes_per_epoch: usize,
+    /// Optimizer steps between two checkpoints within an epoch; 0 = only after each epoch.
+    ///
+    /// A killed run loses at most these steps. A checkpoint holds the weights and the optimizer's
+    /// state: three times the bytes of the weights with AdamW.
+    #[schemars(range(max = 10_000_000))]
+    pub checkpoint_every: usize,
 }
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 50, episodes_per_epoch: 200 }
+        Self { epochs: 50, episodes_per_epoch: 200, checkpoint_every: 0 }
     }
 }
 

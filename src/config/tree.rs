@@ -317,7 +317,11 @@ impl<'a> Builder<'a> {
                 };
                 let last = entries.last().map(|(_, node)| node.span.bytes.end);
                 let start = entries.first().map_or(&span, |(key, _)| &key.span).clone();
-                let start = if self.source.text[span.bytes.start..].starts_with('{') { span } else { start };
+                let start = if self.source.text[span.bytes.start..].starts_with('{') {
+                    span
+                } else {
+                    start
+                };
                 (anchor, Node { span: self.join(&start, &end, last), value: Value::Map(entries) })
             }
             _ => return Err(self.syntax(span, "a value is missing here")),
@@ -392,9 +396,7 @@ impl<'a> Builder<'a> {
             | (Some("float"), value @ Value::Float(_))
             | (Some("bool"), value @ Value::Bool(_))
             | (Some("null"), value @ Value::Null) => Ok(value),
-            (Some("float"), Value::Int(value)) => {
-                Ok(Value::Float(value as f64))
-            }
+            (Some("float"), Value::Int(value)) => Ok(Value::Float(value as f64)),
             _ => Err(self.tag_fault(tag, span)),
         }
     }
@@ -409,9 +411,12 @@ impl<'a> Builder<'a> {
     }
 
     fn tag_fault(&self, tag: &Tag, span: &Span) -> Fault {
-        self.syntax(span.clone(), format!("the tag `{}` means nothing here", shorten(&tag.to_string())))
-            .label("tagged value")
-            .help("remove the tag; values of a pipeline need none".to_owned())
+        self.syntax(
+            span.clone(),
+            format!("the tag `{}` means nothing here", shorten(&tag.to_string())),
+        )
+        .label("tagged value")
+        .help("remove the tag; values of a pipeline need none".to_owned())
     }
 
     fn syntax(&self, span: Span, message: impl Into<String>) -> Fault {
@@ -513,7 +518,9 @@ fn resolve(text: &str) -> Value {
     }
     let is_number = digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.')
         && digits.bytes().any(|byte| byte.is_ascii_digit())
-        && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+        && digits
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
     if is_number {
         if digits.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(value) = text.parse()

@@ -1,0 +1,193 @@
+//! `fsct eval`: test a trained model again.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use clap::Args;
+use serde::Serialize;
+
+use super::Output;
+use super::run::{located, open_data, stored_pipeline};
+use crate::config::{Overrides, Pipeline};
+use crate::data::{EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
+use crate::model::FewShotNet;
+use crate::report::Verbosity;
+use crate::run::RunError;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::evaluate::{Answer, argmax, evaluate_episodes};
+use crate::run::folder::RunFolder;
+use crate::{Error, device, graph};
+
+/// Test a trained model again.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// A run's folder (its best checkpoint is tested, or the last where there is no best) or a
+    /// checkpoint file
+    #[arg(value_name = "RUN_OR_CHECKPOINT")]
+    pub run: PathBuf,
+    /// Classes to draw episodes from: base, val or novel
+    #[arg(long, default_value = "novel")]
+    pub split: Split,
+    /// How many episodes to draw, or a .jsonl file of episodes (docs/evaluating.md) [default: the
+    /// pipeline's test.episodes]
+    #[arg(long, value_name = "N | FILE")]
+    pub episodes: Option<String>,
+    /// Write each query's true and predicted class and its logits, one line of JSON a query
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub predictions: Option<PathBuf>,
+    /// Set a value of the pipeline, say `data.root=…`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// A line of `--predictions`.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    episode: usize,
+    query: &'a str,
+    class: &'a str,
+    predicted: &'a str,
+    classes: Vec<&'a str>,
+    logits: &'a [f32],
+}
+
+impl Eval {
+    /// Tests it.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        let path = checkpoint_path(&self.run)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
+        self.test(&checkpoint, &path, &loaded.absolute(), output)
+            .map_err(|error| located(error, &loaded))
+    }
+
+    fn test(
+        &self,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        pipeline: &Pipeline,
+        output: Output,
+    ) -> Result<(), RunError> {
+        let device = device::select(pipeline.device)?;
+        let net = FewShotNet::new(
+            &graph::net_spec(pipeline),
+            pipeline.seed,
+            &device.device.clone().autodiff(),
+        );
+        let net = checkpoint.load_model(path, net)?.valid();
+        let data = open_data(pipeline)?;
+        let set = data.split(self.split);
+        let episodes = self.episodes(set, pipeline)?;
+
+        let mut predictions = match &self.predictions {
+            Some(file) => Some((BufWriter::new(create(file)?), file)),
+            None => None,
+        };
+        let mut failed = None;
+        let accuracy =
+            evaluate_episodes(&net, set, &device.device, &episodes, &mut |number, answer| {
+                if let Some((file, path)) = &mut predictions
+                    && failed.is_none()
+                {
+                    failed = write_predictions(file, number, &answer, set)
+                        .err()
+                        .map(|error| RunError::file("write", path.clone())(error));
+                }
+            })?;
+        if let Some((mut file, path)) = predictions {
+            file.flush().map_err(RunError::file("write", path))?;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if output.verbosity() > Verbosity::Quiet {
+            println!(
+                "{}: {} {}-way {}-shot episodes of {}, checkpoint {}",
+                pipeline.name,
+                episodes.len(),
+                pipeline.episode.n_way,
+                pipeline.episode.k_shot,
+                self.split,
+                path.display()
+            );
+        }
+        println!("{} accuracy: {accuracy}", self.split);
+        Ok(())
+    }
+
+    fn episodes(
+        &self,
+        set: &ImageSet,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<EpisodeIndices>, RunError> {
+        let count = match &self.episodes {
+            None => pipeline.test.episodes.max(1),
+            Some(text) => match text.parse::<usize>() {
+                Ok(count) if count > 0 => count,
+                Ok(_) => {
+                    return Err(RunError::Missing {
+                        reason: "`--episodes 0` asks for no episode".into(),
+                        help: "give a number above 0 or a .jsonl file".into(),
+                    });
+                }
+                Err(_) => {
+                    let file = Path::new(text);
+                    return Ok(read_episodes(file, set, pipeline.episode)?);
+                }
+            },
+        };
+        let stream = match self.split {
+            Split::Base => Stream::Train,
+            Split::Val => Stream::Validate,
+            Split::Novel => Stream::Test,
+        };
+        let sampler =
+            Sampler::new(set, pipeline.episode, pipeline.seed, stream).map_err(RunError::from)?;
+        Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
+    }
+}
+
+fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
+    if run.is_file() {
+        return Ok(run.to_owned());
+    }
+    let folder = RunFolder::open(run);
+    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        RunError::Missing {
+            reason: format!("there is no checkpoint in {}", run.display()),
+            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+        }
+        .into()
+    })
+}
+
+fn create(path: &Path) -> Result<File, RunError> {
+    File::create(path).map_err(RunError::file("create", path))
+}
+
+fn write_predictions(
+    file: &mut impl Write,
+    episode: usize,
+    answer: &Answer,
+    set: &ImageSet,
+) -> std::io::Result<()> {
+    let shape = answer.episode.shape();
+    let name = |class: &usize| set.classes()[*class].name.as_str();
+    let classes: Vec<&str> = answer.episode.classes.iter().map(name).collect();
+    for (row, image) in answer.episode.query.iter().enumerate() {
+        let logits = &answer.logits[row * shape.n_way..(row + 1) * shape.n_way];
+        let prediction = Prediction {
+            episode,
+            query: set.image_name(*image),
+            class: classes[row / shape.n_query],
+            predicted: classes[argmax(logits)],
+            classes: classes.clone(),
+            logits,
+        };
+        serde_json::to_writer(&mut *file, &prediction)?;
+        writeln!(file)?;
+    }
+    Ok(())
+}

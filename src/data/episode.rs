@@ -1,0 +1,148 @@
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{DataError, ImageSet};
+use crate::config::Episode;
+
+/// Which images an episode is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpisodeIndices {
+    /// Numbers of the classes, in the episode's order.
+    pub classes: Vec<usize>,
+    /// Numbers of the support images, by class: `n_way · k_shot`.
+    pub support: Vec<usize>,
+    /// Numbers of the query images, by class: `n_way · n_query`.
+    pub query: Vec<usize>,
+}
+
+impl EpisodeIndices {
+    /// Ways, shots and queries.
+    pub fn shape(&self) -> Episode {
+        let n_way = self.classes.len().max(1);
+        Episode { n_way, k_shot: self.support.len() / n_way, n_query: self.query.len() / n_way }
+    }
+}
+
+/// A line of an episode file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    classes: Vec<String>,
+    support: Vec<Vec<String>>,
+    query: Vec<Vec<String>>,
+}
+
+/// Reads a file of episodes: a line each, JSON, with the class names and for each class its support
+/// and query images by path inside the data set. Empty lines are passed over.
+///
+/// # Errors
+/// When a line is not such an episode, names an unknown class or image, lists an image twice or
+/// under another class than its own, or has other ways and shots than the model.
+pub fn read_episodes(
+    path: &Path,
+    set: &ImageSet,
+    model: Episode,
+) -> Result<Vec<EpisodeIndices>, DataError> {
+    let file = File::open(path).map_err(DataError::file("open", path))?;
+    let known = Known {
+        images: set.by_name(),
+        classes: set.classes().iter().enumerate().map(|(at, it)| (it.name.as_str(), at)).collect(),
+        class_of: set
+            .classes()
+            .iter()
+            .enumerate()
+            .flat_map(|(class, it)| it.images.iter().map(move |image| (*image, class)))
+            .collect(),
+    };
+    let mut episodes = Vec::new();
+    for (index, line) in BufReader::new(file).lines().enumerate() {
+        let wrong =
+            |reason: String| DataError::Episodes { path: path.to_owned(), line: index + 1, reason };
+        let line = line.map_err(|error| wrong(error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let line: Line = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        episodes.push(known.episode(line, model).map_err(wrong)?);
+    }
+    if episodes.is_empty() {
+        let reason = "the file holds no episode".to_owned();
+        return Err(DataError::Episodes { path: path.to_owned(), line: 1, reason });
+    }
+    Ok(episodes)
+}
+
+struct Known<'a> {
+    images: HashMap<&'a str, usize>,
+    classes: HashMap<&'a str, usize>,
+    class_of: HashMap<usize, usize>,
+}
+
+impl Known<'_> {
+    fn episode(&self, line: Line, model: Episode) -> Result<EpisodeIndices, String> {
+        let n_way = line.classes.len();
+        if n_way != model.n_way {
+            return Err(format!("{n_way} classes, but the model was trained with {}", model.n_way));
+        }
+        let classes = line
+            .classes
+            .iter()
+            .map(|name| self.classes.get(name.as_str()).copied().ok_or(name))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|name| format!("the split has no class `{name}`"))?;
+        if let Some(again) = repeated(&classes) {
+            return Err(format!("the class `{}` is named twice", line.classes[again]));
+        }
+        let support = self.images(&classes, &line.support, "support")?;
+        let query = self.images(&classes, &line.query, "query")?;
+        let k_shot = support.len() / n_way;
+        if k_shot != model.k_shot {
+            return Err(format!("{k_shot} shots, but the model was trained with {}", model.k_shot));
+        }
+        let all: Vec<usize> = support.iter().chain(&query).copied().collect();
+        if let Some(again) = repeated(&all) {
+            let names = line.support.iter().chain(&line.query).flatten();
+            let name = names.clone().nth(again).map_or("", String::as_str);
+            return Err(format!("the image `{name}` is listed twice"));
+        }
+        Ok(EpisodeIndices { classes, support, query })
+    }
+
+    fn images(
+        &self,
+        classes: &[usize],
+        lists: &[Vec<String>],
+        what: &str,
+    ) -> Result<Vec<usize>, String> {
+        let count = lists.first().map_or(0, Vec::len);
+        if lists.len() != classes.len() || count == 0 || lists.iter().any(|it| it.len() != count) {
+            return Err(format!("`{what}` is not a list for each class, all of one length"));
+        }
+        let mut images = Vec::with_capacity(classes.len() * count);
+        for (class, names) in classes.iter().zip(lists) {
+            for name in names {
+                let image = *self
+                    .images
+                    .get(name.as_str())
+                    .ok_or_else(|| format!("the split has no image `{name}`"))?;
+                if self.class_of.get(&image) != Some(class) {
+                    return Err(format!(
+                        "the image `{name}` is not of the class it is listed under"
+                    ));
+                }
+                images.push(image);
+            }
+        }
+        Ok(images)
+    }
+}
+
+/// Where a value stands for the second time.
+fn repeated(values: &[usize]) -> Option<usize> {
+    let mut seen = std::collections::HashSet::new();
+    values.iter().position(|value| !seen.insert(value))
+}

@@ -1,0 +1,72 @@
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+/// Why images cannot be used.
+#[derive(Debug, Error, Diagnostic)]
+pub enum DataError {
+    /// The pipeline asks for what the data cannot give: a fault of the pipeline, under its key.
+    #[error("{message}")]
+    #[diagnostic(code(fsct::data), help("{help}"))]
+    Pipeline {
+        /// Key that asks for it, such as `episode.n_way`.
+        key: &'static str,
+        /// What is asked and what is there.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {doing} {}: {error}", path.display())]
+    #[diagnostic(code(fsct::data::file))]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// An image is damaged.
+    #[error("{name} is not an image that can be read: {reason}")]
+    #[diagnostic(code(fsct::data::image), help("repair it or take it out of the data set"))]
+    Image {
+        /// Its path in the data set.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of episodes is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    #[diagnostic(
+        code(fsct::data::episodes),
+        help(
+            "a line is {{\"classes\": [..], \"support\": [[image, ..], ..], \"query\": [[image, ..], ..]}}, one list of images a class"
+        )
+    )]
+    Episodes {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn pipeline(
+        key: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::Pipeline { key, message: message.into(), help: help.into() }
+    }
+
+    /// Names what was being done to a file when it failed.
+    pub(super) fn file(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { doing, path, error }
+    }
+}

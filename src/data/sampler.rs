@@ -1,0 +1,129 @@
+use rand::SeedableRng;
+use rand::seq::index::sample;
+use rand_chacha::ChaCha8Rng;
+
+use super::{DataError, EpisodeIndices, ImageSet};
+use crate::config::Episode;
+
+/// Which sequence of episodes: with one seed, training, validation and test draw different ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Training.
+    Train,
+    /// Validation, the same episodes after each epoch.
+    Validate,
+    /// The final test.
+    Test,
+}
+
+/// Draws episodes: classes uniformly without replacement, then images of each the same way.
+///
+/// An episode depends on the seed, the stream and its number alone, so where a run stands is one
+/// integer.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    set: ImageSet,
+    shape: Episode,
+    seed: [u8; 32],
+}
+
+impl Sampler {
+    /// A sampler over `set`.
+    ///
+    /// # Errors
+    /// When the set has too few classes, or classes with too few images; the message names them.
+    pub fn new(
+        set: &ImageSet,
+        shape: Episode,
+        seed: u64,
+        stream: Stream,
+    ) -> Result<Self, DataError> {
+        check(set, shape, stream)?;
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8] = match stream {
+            Stream::Train => 1,
+            Stream::Validate => 2,
+            Stream::Test => 3,
+        };
+        Ok(Self { set: set.clone(), shape, seed: key })
+    }
+
+    /// The episode with this number.
+    pub fn episode(&self, number: u64) -> EpisodeIndices {
+        let mut rng = ChaCha8Rng::from_seed(self.seed);
+        rng.set_stream(number);
+        let Episode { n_way, k_shot, n_query } = self.shape;
+        let classes = sample(&mut rng, self.set.classes().len(), n_way).into_vec();
+        let mut episode = EpisodeIndices {
+            support: Vec::with_capacity(n_way * k_shot),
+            query: Vec::with_capacity(n_way * n_query),
+            classes,
+        };
+        for class in &episode.classes {
+            let images = &self.set.classes()[*class].images;
+            let picked = sample(&mut rng, images.len(), k_shot + n_query).into_vec();
+            let picked = picked.into_iter().map(|index| images[index]);
+            for (place, image) in picked.enumerate() {
+                if place < k_shot {
+                    episode.support.push(image);
+                } else {
+                    episode.query.push(image);
+                }
+            }
+        }
+        episode
+    }
+
+    /// Shape of the episodes.
+    pub fn shape(&self) -> Episode {
+        self.shape
+    }
+}
+
+fn check(set: &ImageSet, shape: Episode, stream: Stream) -> Result<(), DataError> {
+    let split = match stream {
+        Stream::Train => "base",
+        Stream::Validate => "val",
+        Stream::Test => "novel",
+    };
+    let classes = set.classes().len();
+    if shape.n_way > classes {
+        return Err(DataError::pipeline(
+            "episode.n_way",
+            format!(
+                "`episode.n_way: {}` asks for more classes than the {classes} of the {split} split",
+                shape.n_way
+            ),
+            format!("lower `episode.n_way` to {classes} or less, or use a larger data set"),
+        ));
+    }
+    let wanted = shape.k_shot + shape.n_query;
+    let small: Vec<_> = set.classes().iter().filter(|it| it.images.len() < wanted).collect();
+    let Some(smallest) = small.iter().map(|class| class.images.len()).min() else {
+        return Ok(());
+    };
+    let named: Vec<String> = small
+        .iter()
+        .take(3)
+        .map(|class| format!("`{}` ({})", class.name, class.images.len()))
+        .collect();
+    let more =
+        if small.len() > 3 { format!(" and {} more", small.len() - 3) } else { String::new() };
+    let room = smallest.saturating_sub(shape.k_shot);
+    Err(DataError::pipeline(
+        "episode.n_query",
+        format!(
+            "`episode.k_shot: {}` and `episode.n_query: {}` need {wanted} images a class, and \
+             {} of the {split} split's {classes} classes have fewer: {}{more}",
+            shape.k_shot,
+            shape.n_query,
+            small.len(),
+            named.join(", "),
+        ),
+        match room {
+            0 => format!("lower `episode.k_shot`: the smallest class has {smallest} images"),
+            _ => format!("lower `episode.n_query` to {room} or less, or take these classes out"),
+        },
+    ))
+}

@@ -1,0 +1,10 @@
+//! Where to compute, and how much memory that takes.
+
+pub mod allocator;
+#[cfg(feature = "cuda")]
+mod driver;
+mod memory;
+mod select;
+
+pub use memory::{MemoryMeter, MemoryUse};
+pub use select::{DeviceError, Selected, select};

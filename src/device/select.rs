@@ -1,0 +1,95 @@
+use burn::prelude::*;
+
+use crate::config::DeviceSpec;
+
+/// A device that is there.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Its name: `cpu` or `cuda:N`.
+    pub name: String,
+}
+
+/// Why a device cannot be had.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum DeviceError {
+    /// This binary has no GPU support.
+    #[error("`device: {0}` asks for a GPU, but this fsct was built without CUDA")]
+    #[diagnostic(
+        code(fsct::device::not_compiled),
+        help("build it with `cargo build --release --features cuda`, or write `device: cpu`")
+    )]
+    NotCompiled(DeviceSpec),
+    /// There is no driver, or no such GPU.
+    #[error("`device: {asked}` asks for a GPU, but {reason}")]
+    #[diagnostic(
+        code(fsct::device::absent),
+        help("check `nvidia-smi`, or write `device: auto` to fall back to the CPU")
+    )]
+    Absent {
+        /// What the pipeline says.
+        asked: DeviceSpec,
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// Finds the device that a pipeline asks for.
+pub fn select(asked: DeviceSpec) -> Result<Selected, DeviceError> {
+    match asked {
+        DeviceSpec::Cpu => Ok(cpu()),
+        DeviceSpec::Auto => Ok(cuda(0).unwrap_or_else(|_| cpu())),
+        DeviceSpec::Cuda(index) => cuda(index).map_err(|absence| match absence {
+            Absence::NotCompiled => DeviceError::NotCompiled(asked),
+            Absence::NotFound(reason) => DeviceError::Absent { asked, reason },
+        }),
+    }
+}
+
+fn cpu() -> Selected {
+    super::allocator::keep_freed_pages();
+    Selected { device: Device::flex(), name: "cpu".into() }
+}
+
+#[cfg_attr(feature = "cuda", expect(dead_code, reason = "only one of the two builds can say each"))]
+enum Absence {
+    NotCompiled,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "needs the cuda feature"))]
+    NotFound(String),
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_index: usize) -> Result<Selected, Absence> {
+    Err(Absence::NotCompiled)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Selected, Absence> {
+    // Without a driver `Device::cuda` panics on a worker thread, so the driver is asked first.
+    let count = super::driver::device_count().map_err(Absence::NotFound)?;
+    if index >= count {
+        return Err(Absence::NotFound(format!("there are {count} of them, counted from 0")));
+    }
+    Ok(Selected { device: Device::cuda(index), name: format!("cuda:{index}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert_eq!(select(DeviceSpec::Cpu).unwrap().name, "cpu");
+        assert!(select(DeviceSpec::Auto).is_ok());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_gpu_without_cuda_compiled_in_says_how_to_get_it() {
+        let error = select(DeviceSpec::Cuda(1)).unwrap_err();
+        assert!(error.to_string().contains("cuda:1"));
+        let help = miette::Diagnostic::help(&error).unwrap().to_string();
+        assert!(help.contains("--features cuda"), "{help}");
+    }
+}

@@ -1,0 +1,12 @@
+//! [`Plan`](crate::plan::Plan) → networks, objectives, optimizers and steps: the one place that
+//! knows both plan and `burn`.
+
+mod net;
+mod objective;
+mod optimizer;
+mod stages;
+
+pub use net::net_spec;
+pub use objective::objective;
+pub use optimizer::optimizer;
+pub use stages::{Built, build};

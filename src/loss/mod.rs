@@ -1,0 +1,152 @@
+//! Losses: logits and features of an episode → one number.
+
+pub mod vic;
+pub mod weights;
+
+use burn::prelude::*;
+use burn::tensor::activation::log_softmax;
+use serde::{Deserialize, Serialize};
+
+use crate::model::layers::{to_f32, to_host};
+use crate::model::{EpisodeShape, FewShotNet, HeadOutput};
+use vic::{Vic, VicTerms};
+use weights::VicWeights;
+
+/// Mean cross-entropy.
+///
+/// # Shapes
+/// - `logits`: `[Q, n_way]`
+/// - `targets`: `[Q]`
+/// - output: `[1]`
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [rows, _] = logits.dims();
+    let picked = log_softmax(to_f32(logits), 1).gather(1, targets.reshape([rows, 1]));
+    -picked.mean()
+}
+
+/// The value of each loss term over one episode, and how many queries were right.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Terms {
+    /// What is minimised.
+    pub loss: f64,
+    /// Cross-entropy.
+    pub cross_entropy: f64,
+    /// Share of the queries whose largest logit is their class.
+    pub accuracy: f64,
+    /// VIC terms before their weights, where there are any.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub vic: Option<VicValues>,
+}
+
+/// The values of the VIC terms before their weights, and the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct VicValues {
+    /// Variance term.
+    pub variance: f64,
+    /// Invariance term.
+    pub invariance: f64,
+    /// Covariance term.
+    pub covariance: f64,
+    /// Weights that multiplied them.
+    #[serde(flatten)]
+    pub weights: VicWeights,
+}
+
+impl Terms {
+    /// Mean over episodes; the weights are those of the last.
+    pub fn mean(episodes: &[Self]) -> Self {
+        let count = episodes.len().max(1) as f64;
+        let mean = |value: fn(&Self) -> f64| episodes.iter().map(value).sum::<f64>() / count;
+        let mean_vic = |value: fn(&VicValues) -> f64| {
+            episodes.iter().filter_map(|terms| terms.vic.as_ref()).map(value).sum::<f64>() / count
+        };
+        Self {
+            loss: mean(|terms| terms.loss),
+            cross_entropy: mean(|terms| terms.cross_entropy),
+            accuracy: mean(|terms| terms.accuracy),
+            vic: episodes.last().and_then(|terms| terms.vic).map(|last| VicValues {
+                variance: mean_vic(|vic| vic.variance),
+                invariance: mean_vic(|vic| vic.invariance),
+                covariance: mean_vic(|vic| vic.covariance),
+                weights: last.weights,
+            }),
+        }
+    }
+}
+
+/// What is minimised: cross-entropy, and with ProFOCT the VIC terms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// VIC regularisation.
+    pub vic: Option<Vic>,
+}
+
+/// The loss of one episode, on the tape and as numbers.
+pub struct Loss {
+    /// `[1]`, to be differentiated.
+    pub total: Tensor<1>,
+    /// Its parts.
+    pub terms: Terms,
+}
+
+impl Objective {
+    /// The loss of one episode. Dynamic weights that follow the loss move here, once.
+    ///
+    /// # Shapes
+    /// - `support`: `[n_way · k_shot, dim]`, by class
+    pub fn loss(
+        &self,
+        net: &FewShotNet,
+        output: HeadOutput,
+        support: Tensor<2>,
+        shape: EpisodeShape,
+        weights: &mut Option<VicWeights>,
+    ) -> Loss {
+        let targets = shape.targets(&output.logits.device());
+        let correct = (output.logits.clone().detach().argmax(1).reshape([shape.queries()]))
+            .equal(targets.clone())
+            .float()
+            .mean();
+        let ce = cross_entropy(output.logits, targets);
+
+        let Some(vic) = &self.vic else {
+            let [cross_entropy, accuracy] = read([ce.clone(), correct]);
+            let terms = Terms { loss: cross_entropy, cross_entropy, accuracy, vic: None };
+            return Loss { total: ce, terms };
+        };
+
+        let weights = weights.get_or_insert(vic.initial);
+        let mut on_support = vic.terms(support, net.head.prototype_weight(), shape);
+        if let (Some(attention), Some(attended)) = (&vic.on_attention, output.attended) {
+            on_support = on_support.plus(vic.terms_on_attention(attended, attention));
+        }
+        let VicTerms { variance, invariance, covariance } = on_support;
+        let [cross_entropy, accuracy, v, i, c] =
+            read([ce.clone(), correct, variance.clone(), invariance.clone(), covariance.clone()]);
+        if let Some(dynamic) = &vic.dynamic {
+            dynamic.follow_loss(weights, cross_entropy, v, c);
+        }
+        let VicWeights { alpha, beta, gamma } = *weights;
+        Loss {
+            total: ce + variance * alpha + invariance * beta + covariance * gamma,
+            terms: Terms {
+                loss: cross_entropy + alpha * v + beta * i + gamma * c,
+                cross_entropy,
+                accuracy,
+                vic: Some(VicValues {
+                    variance: v,
+                    invariance: i,
+                    covariance: c,
+                    weights: *weights,
+                }),
+            },
+        }
+    }
+}
+
+/// Reads scalars from the device, all at once: each read waits for it.
+fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
+    let scalars = scalars.into_iter().map(|scalar| to_f32(scalar.detach())).collect();
+    let values = to_host(Tensor::cat(scalars, 0));
+    std::array::from_fn(|index| f64::from(values[index]))
+}

@@ -1,0 +1,88 @@
+//! Attention of FSCT: prototypes ask, queries answer.
+
+use burn::nn::{LayerNorm, Linear};
+use burn::prelude::*;
+use burn::tensor::activation::softmax;
+
+use super::init::Init;
+use super::layers::linear;
+
+/// How attention weighs keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Similarity {
+    /// Cosine of query and key, without softmax.
+    Cosine,
+    /// Softmax over the keys of the scaled dot product.
+    Softmax,
+}
+
+/// Multi-head attention with one shared projection for queries, keys and values.
+#[derive(Module, Debug)]
+pub struct SharedAttention {
+    /// Norm of the input.
+    pub norm: LayerNorm,
+    /// The shared projection, `dim → heads · dim_head`, no bias.
+    pub project: Linear,
+    /// Back to `dim`.
+    pub output: Linear,
+    /// Heads.
+    pub heads: usize,
+    /// Cosine rather than softmax.
+    pub cosine: bool,
+}
+
+/// Keeps the cosine of a zero vector finite.
+const EPSILON: f64 = 1e-8;
+
+impl SharedAttention {
+    /// Attention over `dim` features with `heads` heads of `dim_head`.
+    pub fn new(
+        dim: usize,
+        heads: usize,
+        dim_head: usize,
+        similarity: Similarity,
+        init: &mut Init,
+    ) -> Self {
+        Self {
+            norm: init.layer_norm(dim),
+            project: init.linear(dim, heads * dim_head, false),
+            output: init.linear(heads * dim_head, dim, true),
+            heads,
+            cosine: similarity == Similarity::Cosine,
+        }
+    }
+
+    /// Each query image is the one key and value that every class asks.
+    ///
+    /// # Shapes
+    /// - `classes`: `[1 or Q, n_way, dim]`
+    /// - `queries`: `[Q, 1, dim]`
+    /// - output: `[Q, n_way, dim]`
+    pub fn forward(&self, classes: Tensor<3>, queries: Tensor<3>) -> Tensor<3> {
+        let ask = self.split_heads(classes);
+        let key = self.split_heads(queries);
+        let [count, heads, _, width] = key.dims();
+        let n_way = ask.dims()[2];
+
+        let dots = (ask.clone() * key.clone()).sum_dim(3);
+        let weights = if self.cosine {
+            dots / (norm(ask) * norm(key.clone()) + EPSILON)
+        } else {
+            // One key: the softmax is 1 whatever the prototypes say. Published so.
+            softmax(dots / (width as f64).sqrt(), 3)
+        };
+        let mixed = (weights * key).swap_dims(1, 2).reshape([count, n_way, heads * width]);
+        linear(&self.output, mixed)
+    }
+
+    /// `[B, rows, dim]` → `[B, heads, rows, dim_head]`
+    fn split_heads(&self, input: Tensor<3>) -> Tensor<4> {
+        let projected = linear(&self.project, self.norm.forward(input));
+        let [batch, rows, width] = projected.dims();
+        projected.reshape([batch, rows, self.heads, width / self.heads]).swap_dims(1, 2)
+    }
+}
+
+fn norm(vectors: Tensor<4>) -> Tensor<4> {
+    vectors.square().sum_dim(3).sqrt()
+}

@@ -1,0 +1,78 @@
+//! Images → feature maps, as a chain of blocks.
+//!
+//! Blocks are the unit of recomputation: each is a function of its input alone.
+
+pub mod conv;
+
+use burn::prelude::*;
+
+use super::init::Init;
+use super::norm::{BatchNorm, Norm};
+use conv::{ConvNet, ConvNetSpec};
+
+/// What a backbone is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BackboneSpec {
+    /// Conv4 and its kin.
+    Conv(ConvNetSpec),
+}
+
+impl BackboneSpec {
+    /// A new backbone.
+    pub fn init(&self, init: &mut Init) -> Backbone {
+        match self {
+            Self::Conv(spec) => Backbone::Conv(spec.init(init)),
+        }
+    }
+
+    /// `[channels, height, width]` of the features of a square image.
+    pub fn feature_shape(&self, image_size: usize) -> [usize; 3] {
+        match self {
+            Self::Conv(spec) => spec.feature_shape(image_size),
+        }
+    }
+}
+
+/// Images → feature maps.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
+pub enum Backbone {
+    /// Conv4 and its kin.
+    Conv(ConvNet),
+}
+
+impl Backbone {
+    /// # Shapes
+    /// - `images`: `[N, channels, height, width]`
+    /// - output: `[N, feature channels, feature height, feature width]`
+    pub fn forward(&self, images: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
+        (0..self.blocks()).fold(images, |input, block| self.forward_block(block, input, norm))
+    }
+
+    /// Blocks in the chain.
+    pub fn blocks(&self) -> usize {
+        match self {
+            Self::Conv(net) => net.blocks.len(),
+        }
+    }
+
+    /// One block of the chain.
+    pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
+        match self {
+            Self::Conv(net) => net.blocks[block].forward(input, norm),
+        }
+    }
+
+    /// The backbone off the tape, for a forward pass that keeps nothing. Batch norms still
+    /// normalise by whichever statistics the pass names: that is the pass's to say.
+    pub fn off_tape(&self) -> Self {
+        self.valid()
+    }
+
+    /// Batch norms in the order in which a forward pass meets them.
+    pub fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {
+        match self {
+            Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
+        }
+    }
+}

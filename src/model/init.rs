@@ -1,0 +1,116 @@
+//! Seeded initial values, drawn on the host so that they are the same on every device.
+
+use burn::module::{Param, ParamId};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::norm::BatchNorm;
+
+/// Draws initial values for the layers of a network, in order.
+pub struct Init<'a> {
+    rng: ChaCha8Rng,
+    device: &'a Device,
+}
+
+impl<'a> Init<'a> {
+    /// Values for `device` from `seed`.
+    pub fn new(seed: u64, device: &'a Device) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), device }
+    }
+
+    /// A constant parameter.
+    pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        Param::from_tensor(Tensor::full(shape, value, self.device))
+    }
+
+    /// A buffer: recorded with the model, never trained.
+    pub fn buffer<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        Param::initialized(ParamId::new(), Tensor::full(shape, value, self.device))
+    }
+
+    /// `U(−bound, bound)`.
+    pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+        self.draw(shape, |rng| rng.random_range(-bound..=bound))
+    }
+
+    /// `N(0, std²)`.
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
+        self.draw(shape, |rng| std * standard_normal(rng))
+    }
+
+    fn draw<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        value: impl Fn(&mut ChaCha8Rng) -> f64,
+    ) -> Param<Tensor<D>> {
+        let rng = &mut self.rng;
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(rng) as f32).collect();
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// A linear layer with PyTorch's default values: `U(−1/√in, 1/√in)`.
+    pub fn linear(&mut self, input: usize, output: usize, bias: bool) -> Linear {
+        let bound = 1.0 / (input as f64).sqrt();
+        let mut linear = LinearConfig::new(input, output).with_bias(bias).init(self.device);
+        linear.weight = self.uniform([input, output], bound);
+        linear.bias = bias.then(|| self.uniform([output], bound));
+        linear
+    }
+
+    /// A layer norm: scale 1, shift 0, ε 1e-5.
+    pub fn layer_norm(&self, width: usize) -> LayerNorm {
+        LayerNormConfig::new(width).init(self.device)
+    }
+
+    /// A batch norm: scale 1, shift 0, running mean 0 and variance 1.
+    pub fn batch_norm(&self, channels: usize) -> BatchNorm {
+        BatchNorm {
+            gamma: self.constant([channels], 1.0),
+            beta: self.constant([channels], 0.0),
+            running_mean: self.buffer([channels], 0.0),
+            running_var: self.buffer([channels], 1.0),
+        }
+    }
+
+    /// A square convolution whose weights are `N(0, std²)`; its bias, if any, is PyTorch's
+    /// default `U(−1/√fan_in, 1/√fan_in)`.
+    pub fn conv(&mut self, shape: ConvShape, std: f64) -> Conv2d {
+        let ConvShape { input, output, kernel, stride, padding, bias } = shape;
+        let mut conv = Conv2dConfig::new([input, output], [kernel, kernel])
+            .with_stride([stride, stride])
+            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+            .with_bias(bias)
+            .init(self.device);
+        conv.weight = self.normal([output, input, kernel, kernel], std);
+        let bound = 1.0 / ((input * kernel * kernel) as f64).sqrt();
+        conv.bias = bias.then(|| self.uniform([output], bound));
+        conv
+    }
+}
+
+/// Shape of a square convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: usize,
+    /// Whether each output channel has a bias.
+    pub bias: bool,
+}
+
+/// Box–Muller: no table, no rejection, so the count of draws never depends on the values.
+fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+}

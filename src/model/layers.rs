@@ -1,0 +1,37 @@
+//! Layers that run in the precision of their weights.
+//!
+//! Autocast lowers the weights of convolutions and linear layers; these functions then lower their
+//! input too. Everything between them stays in the precision it is given.
+
+use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
+use burn::prelude::*;
+use burn::tensor::DType;
+
+/// Convolution in the precision of its weight; the output stays there.
+pub fn conv2d(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let dtype = conv.weight.val().dtype();
+    conv.forward(to_dtype(input, dtype))
+}
+
+/// Linear layer in the precision of its weight; the output is in the precision of the input.
+pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
+    let dtype = input.dtype();
+    let weight = linear.weight.val().dtype();
+    to_dtype(linear.forward(to_dtype(input, weight)), dtype)
+}
+
+/// Casts, leaving no trace on the tape where there is nothing to do.
+pub fn to_dtype<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
+    if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
+}
+
+/// The f32 island: norms, softmax, similarities and losses are computed here.
+pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    to_dtype(tensor, DType::F32)
+}
+
+/// Waits for the device and reads a tensor's values as f32, row-major.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    to_f32(tensor).into_data().try_into_vec().expect("the tensor was cast to f32")
+}

@@ -1,0 +1,81 @@
+//! CTX, the CrossTransformer: Doersch, Gupta and Zisserman, "CrossTransformers: spatially-aware
+//! few-shot transfer", NeurIPS 2020, in the form that the FSCT authors compare with: one projection
+//! for all roles, attention between whole images.
+
+use burn::nn::conv::Conv2d;
+use burn::prelude::*;
+use burn::tensor::activation::softmax;
+
+use super::HeadOutput;
+use crate::model::EpisodeShape;
+use crate::model::attention::Similarity;
+use crate::model::init::{ConvShape, Init};
+use crate::model::layers::{conv2d, to_f32};
+
+/// What a CTX head is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CtxSpec {
+    /// How support and queries are compared.
+    pub similarity: Similarity,
+    /// Channels of the projection.
+    pub dim_attn: usize,
+}
+
+impl CtxSpec {
+    /// A new head for feature maps of `channels`.
+    pub fn init(&self, channels: usize, init: &mut Init) -> Ctx {
+        let shape = ConvShape {
+            input: channels,
+            output: self.dim_attn,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+            bias: false,
+        };
+        // PyTorch's default for a convolution, U(−1/√fan_in, 1/√fan_in).
+        let bound = 1.0 / (channels as f64).sqrt();
+        let mut project = init.conv(shape, 1.0);
+        project.weight = init.uniform([self.dim_attn, channels, 1, 1], bound);
+        Ctx { project, cosine: self.similarity == Similarity::Cosine }
+    }
+}
+
+/// CrossTransformer.
+#[derive(Module, Debug)]
+pub struct Ctx {
+    /// 1×1 convolution that makes query, key and value of both sets.
+    pub project: Conv2d,
+    /// Cosine rather than softmax.
+    pub cosine: bool,
+}
+
+impl Ctx {
+    /// # Shapes
+    /// - `support`: `[n_way · k_shot, C, H, W]`, by class
+    /// - `query`: `[Q, C, H, W]`
+    pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
+        let EpisodeShape { n_way, k_shot, .. } = shape;
+        let support = to_f32(conv2d(&self.project, support));
+        let query = to_f32(conv2d(&self.project, query));
+        let [queries, channels, height, width] = query.dims();
+        let dim = channels * height * width;
+        let support = support.reshape([n_way, k_shot, dim]);
+        let query = query.reshape([1, queries, dim]);
+
+        let dots = query.clone().repeat_dim(0, n_way).matmul(support.clone().swap_dims(1, 2));
+        let weights = if self.cosine {
+            dots / (norm(query.clone()) * norm(support.clone()).swap_dims(1, 2))
+        } else {
+            softmax(dots / (channels as f64).sqrt(), 2)
+        };
+        let aligned = weights.matmul(support);
+        let distance = (query - aligned).square().sum_dim(2).reshape([n_way, queries]);
+        let logits = distance.swap_dims(0, 1) / -((height * width) as f64);
+        HeadOutput { logits, attended: None }
+    }
+}
+
+/// Length of each row: `[A, B, dim]` → `[A, B, 1]`.
+fn norm(rows: Tensor<3>) -> Tensor<3> {
+    rows.square().sum_dim(2).sqrt()
+}

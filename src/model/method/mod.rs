@@ -1,0 +1,66 @@
+//! Few-shot methods: the features of an episode → logits. One method a file.
+
+pub mod ctx;
+pub mod fsct;
+
+use burn::prelude::*;
+
+use super::{EpisodeShape, init::Init};
+use ctx::{Ctx, CtxSpec};
+use fsct::{Fsct, FsctSpec};
+
+/// What a head is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeadSpec {
+    /// Few-shot cosine transformer; ProFOCT's too.
+    Fsct(FsctSpec),
+    /// CrossTransformer.
+    Ctx(CtxSpec),
+}
+
+impl HeadSpec {
+    /// A new head for features `[channels, height, width]`.
+    pub fn init(&self, features: [usize; 3], episode: EpisodeShape, init: &mut Init) -> Head {
+        match self {
+            Self::Fsct(spec) => Head::Fsct(spec.init(features.iter().product(), episode, init)),
+            Self::Ctx(spec) => Head::Ctx(spec.init(features[0], init)),
+        }
+    }
+}
+
+/// What a head says of an episode.
+pub struct HeadOutput {
+    /// `[Q, n_way]`, queries by class.
+    pub logits: Tensor<2>,
+    /// The transformer's output, `[Q, n_way, dim]`, where the method has one.
+    pub attended: Option<Tensor<3>>,
+}
+
+/// Features of an episode → logits.
+#[derive(Module, Debug)]
+pub enum Head {
+    /// Few-shot cosine transformer; ProFOCT's too.
+    Fsct(Fsct),
+    /// CrossTransformer.
+    Ctx(Ctx),
+}
+
+impl Head {
+    /// # Shapes
+    /// - `support`: `[n_way · k_shot, C, H, W]`, by class
+    /// - `query`: `[Q, C, H, W]`
+    pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
+        match self {
+            Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3)),
+            Self::Ctx(head) => head.forward(support, query, shape),
+        }
+    }
+
+    /// The weights of the shots in a prototype, `[n_way or 1, k_shot, 1]`, where they are learned.
+    pub fn prototype_weight(&self) -> Option<Tensor<3>> {
+        match self {
+            Self::Fsct(head) => Some(head.prototype_weight.val()),
+            Self::Ctx(_) => None,
+        }
+    }
+}

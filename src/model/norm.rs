@@ -1,0 +1,129 @@
+//! Batch normalisation whose statistics are an argument and a result, never a side effect.
+//!
+//! A forward pass may run twice (recompute), in pieces (micro-batches) or be thrown away
+//! (overflow); the running statistics must move once for each step that counts. So a layer reports
+//! the moments it used, and whoever owns the step applies them.
+
+use burn::module::Param;
+use burn::prelude::*;
+use burn::tensor::activation::relu;
+use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
+use burn::tensor::ops::MaxPoolOptions;
+
+use super::kernel::{self, After, norm_act};
+use super::layers::{to_dtype, to_f32};
+
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Which statistics normalise a forward pass.
+pub enum Norm<'a> {
+    /// The batch's own; each layer appends its moments, in forward order.
+    Batch(&'a mut Vec<Moments>),
+    /// The running ones.
+    Running,
+}
+
+/// Statistics of one layer over one batch.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// Mean of each channel, `[channels]`.
+    pub mean: Tensor<1>,
+    /// Biased variance of each channel, `[channels]`.
+    pub variance: Tensor<1>,
+    /// Values that each channel was averaged over.
+    pub count: usize,
+}
+
+impl Moments {
+    /// Moments of the union of two batches.
+    pub fn pool(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let (a, b) = (self.count as f64 / count as f64, other.count as f64 / count as f64);
+        let shift = self.mean.clone() - other.mean.clone();
+        Self {
+            mean: self.mean * a + other.mean * b,
+            variance: self.variance * a + other.variance * b + shift.clone() * shift * (a * b),
+            count,
+        }
+    }
+}
+
+/// Batch normalisation over `[batch, channels, height, width]` (Ioffe and Szegedy, 2015).
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Scale, `[channels]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Shift, `[channels]`.
+    pub beta: Param<Tensor<1>>,
+    /// Running mean, `[channels]`.
+    pub running_mean: Param<Tensor<1>>,
+    /// Running variance, unbiased as PyTorch's, `[channels]`.
+    pub running_var: Param<Tensor<1>>,
+}
+
+impl BatchNorm {
+    /// Normalises, then applies ReLU and max-pool as asked; f32 inside, the output has the input's
+    /// precision.
+    pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, after: After) -> Tensor<4> {
+        match norm {
+            Norm::Batch(moments) if kernel::is_supported(&input.device()) => {
+                let [batch, _, height, width] = input.dims();
+                let (output, mean, variance) =
+                    norm_act(input, self.gamma.val(), self.beta.val(), EPSILON, after);
+                moments.push(Moments {
+                    mean: mean.without_autodiff(),
+                    variance: variance.without_autodiff(),
+                    count: batch * height * width,
+                });
+                output
+            }
+            _ => {
+                let output = self.normalise(input, norm);
+                let output = if after.relu { relu(output) } else { output };
+                if after.pool { max_pool2d(output, MaxPoolOptions::new([2, 2])) } else { output }
+            }
+        }
+    }
+
+    /// The norm alone, composed of tensor operations.
+    fn normalise(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
+        let dtype = input.dtype();
+        let [batch, _, height, width] = input.dims();
+        let input = to_f32(input);
+        let output = match norm {
+            Norm::Batch(moments) => {
+                let result = batch_norm_train(input, self.gamma.val(), self.beta.val(), EPSILON);
+                moments.push(Moments {
+                    mean: result.mean.without_autodiff(),
+                    variance: result.variance.without_autodiff(),
+                    count: batch * height * width,
+                });
+                result.output
+            }
+            Norm::Running => batch_norm(
+                input,
+                self.gamma.val(),
+                self.beta.val(),
+                self.running_mean.val(),
+                self.running_var.val(),
+                EPSILON,
+            ),
+        };
+        to_dtype(output, dtype)
+    }
+
+    /// Moves the running statistics a tenth of the way to a batch's.
+    pub fn update_running(&mut self, moments: &Moments) {
+        let count = moments.count as f64;
+        let unbiased = moments.variance.clone() * (count / (count - 1.0).max(1.0));
+        let toward = |running: Param<Tensor<1>>, batch: Tensor<1>| {
+            running.map(|old| {
+                let batch = if old.is_autodiff() { Tensor::from_inner(batch) } else { batch };
+                old * (1.0 - MOMENTUM) + batch * MOMENTUM
+            })
+        };
+        self.running_mean = toward(self.running_mean.clone(), moments.mean.clone());
+        self.running_var = toward(self.running_var.clone(), unbiased);
+    }
+}

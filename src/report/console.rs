@@ -1,0 +1,231 @@
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::table::{bytes, finished};
+use crate::run::events::{Event, Finished, Reporter, Started, Step, Validated};
+
+/// How much a run says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only warnings and the final table.
+    Quiet,
+    /// A line an epoch, a bar where there is a terminal.
+    Normal,
+    /// A line a step.
+    Verbose,
+}
+
+/// Tells a person about a run: a progress bar on a terminal, plain lines elsewhere.
+pub struct Console {
+    verbosity: Verbosity,
+    terminal: bool,
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    loss: Smoothed,
+    accuracy: Smoothed,
+}
+
+impl Console {
+    /// A console on stdout (lines and the table) and stderr (bar and warnings).
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self {
+            verbosity,
+            terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
+            bar: None,
+            epochs: 0,
+            loss: Smoothed::default(),
+            accuracy: Smoothed::default(),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            // A reader that went away, like `head`, must not end the run.
+            None => drop(writeln!(io::stdout(), "{text}")),
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(format!("warning: {text}")),
+            None => drop(writeln!(io::stderr(), "warning: {text}")),
+        }
+    }
+
+    fn start_bar(&mut self, length: usize, position: usize, template: &str) {
+        self.finish_bar();
+        if !self.terminal || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸─");
+        let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr())
+            .with_style(style)
+            .with_position(position as u64);
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        self.bar = Some(bar);
+    }
+
+    fn finish_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn started(&mut self, started: &Started) {
+        self.epochs = started.epochs;
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        self.line(&format!(
+            "{} on {}: {} trained parameters, seed {}",
+            started.name,
+            started.device,
+            thousands(started.parameters),
+            started.seed,
+        ));
+        let splits = started
+            .splits
+            .iter()
+            .map(|it| format!("{} {} classes, {} images", it.split, it.classes, it.images));
+        self.line(&format!("data: {}", splits.collect::<Vec<_>>().join("; ")));
+        self.line(&format!("run: {}", started.folder.display()));
+        if started.resumed_at_step > 0 {
+            self.line(&format!("resumed after step {}", started.resumed_at_step));
+        }
+        self.start_bar(
+            started.epochs * started.steps_per_epoch,
+            started.resumed_at_step,
+            "{bar:28} {pos}/{len} steps  {msg}  eta {eta}",
+        );
+    }
+
+    fn step(&mut self, step: &Step) {
+        let loss = self.loss.update(step.terms.loss);
+        let accuracy = self.accuracy.update(step.terms.accuracy);
+        if let Some(bar) = &self.bar {
+            bar.set_position(step.step as u64);
+            bar.set_message(format!(
+                "epoch {}/{}  loss {loss:.3}  acc {:.1} %  mem {} (peak {})",
+                step.epoch,
+                self.epochs,
+                100.0 * accuracy,
+                bytes(step.memory.current_bytes),
+                bytes(step.memory.peak_bytes),
+            ));
+        }
+        if self.verbosity == Verbosity::Verbose {
+            let vic = step.terms.vic.map_or_else(String::new, |vic| {
+                format!(", V {:.4} I {:.4} C {:.4}", vic.variance, vic.invariance, vic.covariance)
+            });
+            self.line(&format!(
+                "step {}: loss {:.4}{vic}, accuracy {:.1} %, gradient norm {:.3}, {:.0} images/s, \
+                 peak {}{}",
+                step.step,
+                step.terms.loss,
+                100.0 * step.terms.accuracy,
+                step.gradient_norm,
+                step.images_per_second,
+                bytes(step.memory.peak_bytes),
+                if step.skipped { ", skipped: gradients overflowed" } else { "" },
+            ));
+        }
+    }
+
+    fn validated(&self, validated: &Validated) {
+        if self.verbosity > Verbosity::Quiet {
+            let best = if validated.best { ", the best so far" } else { "" };
+            self.line(&format!(
+                "epoch {}/{}: validation {}{best}",
+                validated.epoch, self.epochs, validated.accuracy
+            ));
+        }
+    }
+
+    fn finished(&mut self, event: &Finished) {
+        self.finish_bar();
+        drop(write!(io::stdout(), "{}", finished(event)));
+    }
+}
+
+impl Reporter for Console {
+    fn report(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) => self.started(started),
+            Event::Step(step) => self.step(step),
+            Event::Epoch(epoch) if self.verbosity > Verbosity::Quiet => self.line(&format!(
+                "epoch {}/{}: loss {:.4}, accuracy {:.2} %",
+                epoch.epoch,
+                self.epochs,
+                epoch.loss,
+                100.0 * epoch.accuracy
+            )),
+            Event::Epoch(_) => {}
+            Event::Validated(validated) => self.validated(validated),
+            Event::Checkpoint { step, path } if self.verbosity == Verbosity::Verbose => {
+                self.line(&format!("checkpoint after step {step}: {}", path.display()));
+            }
+            Event::Checkpoint { .. } => {}
+            Event::Tested { episodes: 0, of } => {
+                self.start_bar(*of, 0, "{bar:28} {pos}/{len} test episodes  eta {eta}");
+            }
+            Event::Tested { episodes, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*episodes as u64);
+                }
+            }
+            Event::Warning { message } => self.warn(message),
+            Event::Finished(finished) => self.finished(finished),
+        }
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.finish_bar();
+    }
+}
+
+/// A moving average over about twenty steps, which a single unlucky episode cannot shake.
+#[derive(Default)]
+struct Smoothed(Option<f64>);
+
+impl Smoothed {
+    fn update(&mut self, value: f64) -> f64 {
+        let smoothed = self.0.map_or(value, |old| 0.95 * old + 0.05 * value);
+        if smoothed.is_finite() {
+            self.0 = Some(smoothed);
+        }
+        smoothed
+    }
+}
+
+/// `1234567` → `1,234,567`.
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1000), "1,000");
+        assert_eq!(thousands(12_345_678), "12,345,678");
+    }
+}

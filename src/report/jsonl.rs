@@ -1,0 +1,97 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::run::events::{Event, Reporter};
+
+/// `events.jsonl`: every event as a line of JSON.
+pub struct Jsonl {
+    file: BufWriter<File>,
+}
+
+impl Jsonl {
+    /// Starts a new file.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: BufWriter::new(File::create(path)?) })
+    }
+
+    /// Goes on with a file after `step` optimizer steps and `epoch` completed epochs.
+    ///
+    /// What a killed run wrote after its last checkpoint is cut off, as it is about to happen
+    /// again; so is a line that was never finished.
+    pub fn resume(path: &Path, step: usize, epoch: usize) -> io::Result<Self> {
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let kept: usize = text
+            .split_inclusive('\n')
+            .take_while(|line| line.ends_with('\n') && happened_by(line, step, epoch))
+            .map(str::len)
+            .sum();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.set_len(kept as u64)?;
+        let mut file = BufWriter::new(file);
+        io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+        Ok(Self { file })
+    }
+}
+
+fn happened_by(line: &str, step: usize, epoch: usize) -> bool {
+    let Ok(event) = serde_json::from_str::<Value>(line) else {
+        return false;
+    };
+    let at_most = |key: &str, limit: usize| event[key].as_u64().is_none_or(|it| it <= limit as u64);
+    match event["event"].as_str() {
+        Some("step" | "checkpoint") => at_most("step", step),
+        Some("epoch" | "validated") => at_most("epoch", epoch),
+        Some("tested" | "finished") => false,
+        Some(_) => true,
+        None => false,
+    }
+}
+
+impl Reporter for Jsonl {
+    fn report(&mut self, event: &Event) {
+        // Progress of a test is for the eyes; its result is an event of its own.
+        if matches!(event, Event::Tested { .. }) {
+            return;
+        }
+        // A full disk must not end a run that a checkpoint can still save: the log is a log.
+        let line = serde_json::to_string(event).unwrap_or_default();
+        let _ = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_log_keeps_what_the_checkpoint_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let known = concat!(
+            "{\"event\":\"started\"}\n",
+            "{\"event\":\"step\",\"step\":1,\"epoch\":1}\n",
+            "{\"event\":\"step\",\"step\":2,\"epoch\":1}\n",
+            "{\"event\":\"checkpoint\",\"step\":2}\n",
+        );
+        let lost = "{\"event\":\"step\",\"step\":3,\"epoch\":1}\n{\"event\":\"st";
+        fs::write(&path, format!("{known}{lost}")).unwrap();
+        let mut log = Jsonl::resume(&path, 2, 0).unwrap();
+        log.report(&Event::Warning { message: "again".into() });
+        drop(log);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{known}{{\"event\":\"warning\",\"message\":\"again\"}}\n"));
+    }
+
+    #[test]
+    fn an_epoch_that_no_checkpoint_knows_happens_again() {
+        assert!(happened_by("{\"event\":\"validated\",\"epoch\":1}", 10, 1));
+        assert!(!happened_by("{\"event\":\"validated\",\"epoch\":2}", 10, 1));
+    }
+}

@@ -1,0 +1,23 @@
+//! What a person or a program sees of a run. Consumes [`crate::run::events`], and nothing else.
+
+mod console;
+mod jsonl;
+mod table;
+
+pub use console::{Console, Verbosity};
+pub use jsonl::Jsonl;
+pub use table::{bytes, duration, finished};
+
+use crate::run::events::{Event, Reporter};
+
+/// Tells several reporters of each event.
+#[derive(Default)]
+pub struct Fan(pub Vec<Box<dyn Reporter>>);
+
+impl Reporter for Fan {
+    fn report(&mut self, event: &Event) {
+        for reporter in &mut self.0 {
+            reporter.report(event);
+        }
+    }
+}

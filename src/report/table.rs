@@ -1,0 +1,70 @@
+use crate::run::events::Finished;
+
+/// The table that a run ends with.
+pub fn finished(finished: &Finished) -> String {
+    let result = &finished.metrics.result;
+    let cost = &finished.metrics.cost;
+    let mut rows = vec![("training episodes", result.train_episodes.to_string())];
+    if let (Some(loss), Some(accuracy)) = (result.train_loss, result.train_accuracy) {
+        rows.push(("last epoch", format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy)));
+    }
+    if let Some(best) = &result.best_validation {
+        rows.push(("best validation", format!("{} (epoch {})", best.accuracy, best.epoch)));
+    }
+    if let (Some(novel), Some(tested)) = (&result.novel, &result.tested) {
+        rows.push((
+            "novel accuracy",
+            format!("{novel} ({} episodes, {tested} checkpoint)", novel.episodes),
+        ));
+    }
+    if result.skipped_steps > 0 {
+        rows.push(("skipped steps", result.skipped_steps.to_string()));
+    }
+    rows.push(("time", duration(cost.seconds)));
+    rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
+    rows.push(("peak memory", bytes(cost.peak_bytes)));
+    rows.push(("run", finished.folder.display().to_string()));
+
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
+}
+
+/// `512 B`, `3.42 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{count} B"),
+        _ => format!("{value:.2} {}", UNITS[unit]),
+    }
+}
+
+/// `8.4 s`, `3 min 20 s`, `2 h 05 min`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_for_people() {
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(1536), "1.50 KiB");
+        assert_eq!(bytes(2_518_000_000), "2.35 GiB");
+        assert_eq!(duration(8.43), "8.4 s");
+        assert_eq!(duration(200.2), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 05 min");
+    }
+}

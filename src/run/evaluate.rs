@@ -1,0 +1,156 @@
+//! Accuracy on episodes of a split.
+//!
+//! In evaluation the backbone normalises by running statistics, so an image's features do not
+//! depend on the episode it is in. Where that takes fewer passes, each image of the split is
+//! embedded once and episodes are drawn over the features; the numbers are the same.
+
+use burn::prelude::*;
+
+use super::RunError;
+use super::statistics::Accuracy;
+use crate::config::Pipeline;
+use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
+use crate::model::layers::to_host;
+use crate::model::{EpisodeShape, FewShotNet, Norm};
+
+/// Which episodes to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evaluation {
+    /// Classes to draw from.
+    pub split: Split,
+    /// Which sequence of episodes.
+    pub stream: Stream,
+    /// How many.
+    pub episodes: usize,
+}
+
+/// The answer to one episode.
+pub struct Answer<'a> {
+    /// Its images.
+    pub episode: &'a EpisodeIndices,
+    /// `[Q, n_way]` row-major, queries by class.
+    pub logits: &'a [f32],
+    /// Share of right queries.
+    pub accuracy: f64,
+}
+
+/// Images embedded at once.
+const CHUNK: usize = 64;
+/// Features are kept for a whole split only up to this size.
+const MAX_BANK_BYTES: usize = 1 << 30;
+
+/// Accuracy over drawn episodes. `on_answer` is told the number of each and its answer.
+pub fn evaluate_split(
+    net: &FewShotNet,
+    pipeline: &Pipeline,
+    data: &Dataset,
+    device: &Device,
+    evaluation: Evaluation,
+    on_answer: &mut dyn FnMut(usize, Answer),
+) -> Result<Accuracy, RunError> {
+    let set = data.split(evaluation.split);
+    let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
+    let episodes: Vec<EpisodeIndices> =
+        (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
+    evaluate_episodes(net, set, device, &episodes, on_answer)
+}
+
+/// Accuracy over given episodes, with the ways and shots that the network is made for.
+pub fn evaluate_episodes(
+    net: &FewShotNet,
+    set: &ImageSet,
+    device: &Device,
+    episodes: &[EpisodeIndices],
+    on_answer: &mut dyn FnMut(usize, Answer),
+) -> Result<Accuracy, RunError> {
+    let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
+    let features = Features::new(net, set, device, images);
+    let mut accuracies = Vec::with_capacity(episodes.len());
+    for (number, episode) in episodes.iter().enumerate() {
+        let shape = EpisodeShape::from(episode.shape());
+        let support = features.of(&episode.support);
+        let query = features.of(&episode.query);
+        let logits = to_host(net.head.forward(support, query, shape).logits);
+        let accuracy = accuracy(&logits, shape);
+        accuracies.push(accuracy);
+        on_answer(number, Answer { episode, logits: &logits, accuracy });
+    }
+    Ok(Accuracy::of(&accuracies))
+}
+
+/// Features of the images of a split.
+struct Features<'a> {
+    net: &'a FewShotNet,
+    set: &'a ImageSet,
+    device: &'a Device,
+    /// Features of every image, where that is cheaper than embedding each episode.
+    bank: Option<Tensor<4>>,
+}
+
+impl<'a> Features<'a> {
+    /// Prepares for episodes that need `images` images in all.
+    fn new(net: &'a FewShotNet, set: &'a ImageSet, device: &'a Device, images: usize) -> Self {
+        let mut features = Self { net, set, device, bank: None };
+        if set.len() > images || set.is_empty() {
+            return features;
+        }
+        let ids: Vec<usize> = (0..set.len()).collect();
+        let one = features.embed(&ids[..1]).shape().num_elements();
+        if one * size_of::<f32>() * set.len() <= MAX_BANK_BYTES {
+            features.bank = Some(features.embed_all(&ids));
+        }
+        features
+    }
+
+    fn of(&self, images: &[usize]) -> Tensor<4> {
+        let Some(bank) = &self.bank else {
+            return self.embed_all(images);
+        };
+        let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
+        let rows = TensorData::new(rows, [images.len()]);
+        bank.clone().select(0, Tensor::from_data(rows, self.device))
+    }
+
+    fn embed_all(&self, images: &[usize]) -> Tensor<4> {
+        Tensor::cat(images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect(), 0)
+    }
+
+    fn embed(&self, images: &[usize]) -> Tensor<4> {
+        let shape = self.set.shape();
+        let mut pixels = Vec::with_capacity(images.len() * shape.values());
+        images.iter().for_each(|image| self.set.read_into(*image, &mut pixels));
+        let dims = [images.len(), shape.channels, shape.height, shape.width];
+        let images = Tensor::from_data(TensorData::new(pixels, dims), self.device);
+        self.net.backbone.forward(images, &mut Norm::Running)
+    }
+}
+
+/// Share of the queries whose largest logit is their class; the first of equals counts.
+fn accuracy(logits: &[f32], shape: EpisodeShape) -> f64 {
+    let rows = logits.chunks_exact(shape.n_way);
+    let right = rows.enumerate().filter(|(row, logits)| argmax(logits) == row / shape.n_query);
+    right.count() as f64 / shape.queries() as f64
+}
+
+/// Where the largest value stands; the first of equals.
+pub fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_counts_largest_logits() {
+        let shape = EpisodeShape { n_way: 2, k_shot: 1, n_query: 2 };
+        let logits = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.5];
+        assert_eq!(accuracy(&logits, shape), 0.5);
+    }
+}

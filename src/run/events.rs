@@ -1,0 +1,196 @@
+//! What a run says while it runs. Reporters consume these, and nothing else.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::statistics::Accuracy;
+use crate::device::MemoryUse;
+use crate::loss::Terms;
+use crate::stage::StageState;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Training starts, or goes on.
+    Started(Started),
+    /// An optimizer step was taken or skipped.
+    Step(Step),
+    /// An epoch is over.
+    Epoch(Epoch),
+    /// The model was validated.
+    Validated(Validated),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Optimizer steps it holds.
+        step: usize,
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// An episode of a test was answered.
+    Tested {
+        /// Episodes so far.
+        episodes: usize,
+        /// Episodes in all.
+        of: usize,
+    },
+    /// Something that the user should know.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// The run is over.
+    Finished(Finished),
+}
+
+/// Training starts, or goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// Name of the pipeline.
+    pub name: String,
+    /// Version of fsct.
+    pub version: String,
+    /// Device: `cpu` or `cuda:N`.
+    pub device: String,
+    /// Seed.
+    pub seed: u64,
+    /// Trained parameters.
+    pub parameters: usize,
+    /// Classes and images of each split.
+    pub splits: Vec<SplitSize>,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Optimizer steps an epoch.
+    pub steps_per_epoch: usize,
+    /// Optimizer steps already taken, when it goes on.
+    pub resumed_at_step: usize,
+    /// The run's folder.
+    pub folder: PathBuf,
+}
+
+/// Size of a split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitSize {
+    /// Split.
+    pub split: String,
+    /// Classes.
+    pub classes: usize,
+    /// Images.
+    pub images: usize,
+}
+
+/// An optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Optimizer steps so far, this one included.
+    pub step: usize,
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Training episodes so far.
+    pub episodes: usize,
+    /// Loss terms, mean over the window.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Global norm of the gradients.
+    pub gradient_norm: f64,
+    /// Whether the step was skipped, its gradients not being finite.
+    pub skipped: bool,
+    /// Steps skipped so far.
+    pub skipped_steps: usize,
+    /// What the stages remember: VIC weights, loss scale.
+    pub state: StageState,
+    /// Memory after the step, and the peak so far.
+    #[serde(flatten)]
+    pub memory: MemoryUse,
+    /// Seconds that the step took, loading included.
+    pub seconds: f64,
+    /// Share of those that it waited for the loader.
+    pub loader_share: f64,
+    /// Images a second.
+    pub images_per_second: f64,
+}
+
+/// An epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Mean loss over its steps.
+    pub loss: f64,
+    /// Mean accuracy over its training episodes.
+    pub accuracy: f64,
+}
+
+/// A validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Accuracy on the validation episodes, the same ones every epoch.
+    pub accuracy: Accuracy,
+    /// Whether it is the best so far.
+    pub best: bool,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The run's result.
+    pub metrics: Metrics,
+    /// The run's folder.
+    pub folder: PathBuf,
+}
+
+/// `metrics.json`: the result of a run, and what it cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// The same on every run with the same seed on the same machine.
+    pub result: RunResult,
+    /// Time and memory.
+    pub cost: RunCost,
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Training episodes.
+    pub train_episodes: usize,
+    /// Optimizer steps that were skipped.
+    pub skipped_steps: usize,
+    /// Loss of the last epoch.
+    pub train_loss: Option<f64>,
+    /// Training accuracy of the last epoch.
+    pub train_accuracy: Option<f64>,
+    /// Best validation accuracy and its epoch.
+    pub best_validation: Option<Validated>,
+    /// Accuracy on novel classes.
+    pub novel: Option<Accuracy>,
+    /// Which checkpoint was tested: `best` or `last`.
+    pub tested: Option<String>,
+}
+
+/// What a run cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunCost {
+    /// Seconds in all, those before a resume included.
+    pub seconds: f64,
+    /// Most bytes in use at once.
+    pub peak_bytes: u64,
+    /// Images a second in training.
+    pub train_images_per_second: f64,
+}
+
+/// Receives the events of a run.
+pub trait Reporter {
+    /// Takes note of one.
+    fn report(&mut self, event: &Event);
+}
+
+impl Reporter for Vec<Event> {
+    fn report(&mut self, event: &Event) {
+        self.push(event.clone());
+    }
+}

@@ -1,0 +1,15 @@
+//! Training and testing: a loop that reads top to bottom, and what makes it survive.
+
+pub mod checkpoint;
+pub mod evaluate;
+pub mod events;
+pub mod folder;
+pub mod statistics;
+pub mod trainer;
+pub mod whole;
+
+mod error;
+mod interrupt;
+
+pub use error::RunError;
+pub use interrupt::Interrupt;

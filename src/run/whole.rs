@@ -1,0 +1,138 @@
+//! A whole run: train, test, write down what came out.
+
+use std::path::Path;
+
+use super::checkpoint::Checkpoint;
+use super::evaluate::{Evaluation, evaluate_split};
+use super::events::{Event, Finished, Metrics, Reporter, RunCost, RunResult, SplitSize, Started};
+use super::folder::{RunFolder, write_atomically};
+use super::trainer::Trainer;
+use super::{Interrupt, RunError};
+use crate::config::{self, Pipeline};
+use crate::data::{Dataset, Sampler, Split, Stream};
+use crate::device::Selected;
+use crate::plan::Plan;
+
+/// Checks that every split can fill the episodes asked of it, then makes the run's folder.
+pub fn prepare(data: &Dataset, pipeline: &Pipeline, runs: &Path) -> Result<RunFolder, RunError> {
+    check_episodes(data, pipeline)?;
+    let folder = RunFolder::create(runs, &pipeline.name)?;
+    write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
+    Ok(folder)
+}
+
+fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<(), RunError> {
+    let wanted = [
+        (Split::Base, Stream::Train, pipeline.train.epochs),
+        (Split::Val, Stream::Validate, pipeline.validate.episodes),
+        (Split::Novel, Stream::Test, pipeline.test.episodes),
+    ];
+    for (split, stream, count) in wanted {
+        if count > 0 {
+            Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+        }
+    }
+    Ok(())
+}
+
+/// Trains from the start or from `checkpoint`, tests, and writes `metrics.json`.
+pub fn run(
+    plan: &Plan,
+    data: &Dataset,
+    device: &Selected,
+    folder: &RunFolder,
+    interrupt: &Interrupt,
+    checkpoint: Option<Checkpoint>,
+    reporter: &mut dyn Reporter,
+) -> Result<Metrics, RunError> {
+    let pipeline = &plan.pipeline;
+    check_episodes(data, pipeline)?;
+    for note in &plan.notes {
+        reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) });
+    }
+    let last = folder.last();
+    let resume = checkpoint.as_ref().map(|checkpoint| (last.as_path(), checkpoint));
+    let mut trainer = Trainer::new(plan, data, device, folder, interrupt, resume, reporter)?;
+    reporter.report(&Event::Started(Started {
+        name: pipeline.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: device.name.clone(),
+        seed: pipeline.seed,
+        parameters: trainer.parameters(),
+        splits: [Split::Base, Split::Val, Split::Novel]
+            .map(|split| SplitSize {
+                split: split.to_string(),
+                classes: data.split(split).classes().len(),
+                images: data.split(split).len(),
+            })
+            .to_vec(),
+        epochs: pipeline.train.epochs,
+        steps_per_epoch: trainer.steps_per_epoch(),
+        resumed_at_step: trainer.progress().step,
+        folder: folder.path().to_owned(),
+    }));
+    trainer.train(reporter)?;
+
+    let (novel, tested) = test(&trainer, plan, data, device, folder, reporter)?;
+    let (seconds, peak_bytes) = trainer.cost();
+    let progress = trainer.progress();
+    let metrics = Metrics {
+        result: RunResult {
+            train_episodes: progress.episodes,
+            skipped_steps: progress.skipped_steps,
+            train_loss: progress.last_epoch.map(|(loss, _)| loss),
+            train_accuracy: progress.last_epoch.map(|(_, accuracy)| accuracy),
+            best_validation: progress.best.clone(),
+            novel,
+            tested,
+        },
+        cost: RunCost {
+            seconds,
+            peak_bytes,
+            train_images_per_second: progress.train_images as f64
+                / progress.train_seconds.max(f64::MIN_POSITIVE),
+        },
+    };
+    let json = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
+    write_atomically(&folder.metrics(), &json)?;
+    reporter.report(&Event::Finished(Finished {
+        metrics: metrics.clone(),
+        folder: folder.path().to_owned(),
+    }));
+    Ok(metrics)
+}
+
+/// Accuracy on novel classes, and which checkpoint it is of.
+fn test(
+    trainer: &Trainer,
+    plan: &Plan,
+    data: &Dataset,
+    device: &Selected,
+    folder: &RunFolder,
+    reporter: &mut dyn Reporter,
+) -> Result<(Option<super::statistics::Accuracy>, Option<String>), RunError> {
+    let episodes = plan.pipeline.test.episodes;
+    if episodes == 0 {
+        return Ok((None, None));
+    }
+    let has_best = trainer.progress().best.is_some();
+    let (net, name) = match plan.pipeline.test.checkpoint {
+        config::Checkpoint::Best if has_best => {
+            let path = folder.best();
+            (Checkpoint::read(&path)?.load_model(&path, trainer.net())?, "best")
+        }
+        _ => (trainer.net(), "last"),
+    };
+    reporter.report(&Event::Tested { episodes: 0, of: episodes });
+    let accuracy = evaluate_split(
+        &net,
+        &plan.pipeline,
+        data,
+        &device.device,
+        Evaluation { split: Split::Novel, stream: Stream::Test, episodes },
+        &mut |number, _| {
+            reporter.report(&Event::Tested { episodes: number + 1, of: episodes });
+        },
+    )?;
+    Ok((Some(accuracy), Some(name.into())))
+}

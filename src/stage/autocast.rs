@@ -1,0 +1,75 @@
+//! `memory.amp`: convolutions and matrix products in 16 bits (Micikevicius et al., "Mixed Precision
+//! Training", ICLR 2018).
+//!
+//! *Saves*: weights and activations of convolutions and linear layers are kept in 16 bits.
+//! *Costs*: two casts around each norm; faster where the device has 16-bit matrix units.
+//! *When results change*: by rounding. Norms, softmax, similarities and losses stay in f32, and so
+//! do the weights that the optimizer keeps and their gradients.
+//!
+//! ```yaml
+//! memory: {amp: f16}
+//! ```
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::prelude::*;
+use burn::tensor::{DType, FloatDType};
+
+use super::{BoxStep, Grads, Step, StepContext, StepError};
+use crate::model::FewShotNet;
+
+/// Lends a 16-bit copy of the weights to the step inside.
+pub struct Autocast<B> {
+    /// Precision of the copy.
+    pub dtype: FloatDType,
+    /// The step that runs on it.
+    pub inner: BoxStep<B>,
+}
+
+impl<B> Step<B> for Autocast<B> {
+    fn grads(
+        &mut self,
+        net: &FewShotNet,
+        batch: B,
+        cx: &mut StepContext,
+    ) -> Result<Grads, StepError> {
+        let low = net.clone().map(&mut Lower { dtype: self.dtype, depth: 0 });
+        let mut grads = self.inner.grads(&low, batch, cx)?;
+        // The copy's parameters have the originals' ids, so its gradients are the originals'.
+        grads.gradients.to_f32(net);
+        Ok(grads)
+    }
+}
+
+/// Casts the weights of convolutions and linear layers; norms and prototypes stay in f32.
+struct Lower {
+    dtype: FloatDType,
+    /// How many enclosing modules are convolutions or linear layers.
+    depth: usize,
+}
+
+fn is_matrix_product(container: &str) -> bool {
+    matches!(container, "Struct:Conv2d" | "Struct:Linear")
+}
+
+impl ModuleMapper for Lower {
+    fn enter_module(&mut self, _name: &str, container: &str) {
+        self.depth += usize::from(is_matrix_product(container));
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.depth -= usize::from(is_matrix_product(container));
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.depth == 0 || param.val().dtype() != DType::F32 {
+            return param;
+        }
+        let dtype = self.dtype;
+        // A fresh leaf: the cast itself must not be on the tape, or the master weight would be the
+        // leaf and its gradient would be looked for under the copy.
+        param.map(|weight| {
+            let trained = weight.is_require_grad();
+            weight.cast(dtype).detach().set_require_grad(trained)
+        })
+    }
+}

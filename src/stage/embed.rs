@@ -1,0 +1,70 @@
+//! The embedding seat: how images become features, and how a gradient at the features becomes
+//! gradients of the backbone.
+
+use burn::prelude::*;
+
+use super::grads::Gradients;
+use crate::model::{Backbone, Moments, Norm};
+
+/// Embeds the images of an episode, and remembers what the way back needs.
+pub trait Embed {
+    /// Features of `images`, off the tape, and the way back to the backbone.
+    ///
+    /// # Shapes
+    /// - `images`: `[N, channels, height, width]`, off the tape
+    fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded;
+}
+
+/// Features of an episode.
+pub struct Embedded {
+    /// `[N, C, H, W]`, off the tape.
+    pub features: Tensor<4>,
+    /// Batch statistics of the episode, one pair of moments a batch norm.
+    pub moments: Vec<Moments>,
+    /// The way back.
+    pub tape: Box<dyn Tape>,
+}
+
+/// The way back from features to the backbone.
+pub trait Tape {
+    /// Gradients of the backbone, given the gradient at the features.
+    ///
+    /// # Shapes
+    /// - `d_features`: `[N, C, H, W]`, off the tape
+    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients;
+}
+
+/// Keeps every activation on the tape: the plain way, fastest and largest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Embed for Plain {
+    fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
+        let mut moments = Vec::new();
+        let output = backbone.forward(on_tape(images), &mut Norm::Batch(&mut moments));
+        let features = output.clone().inner();
+        Embedded { features, moments, tape: Box::new(PlainTape { output }) }
+    }
+}
+
+struct PlainTape {
+    output: Tensor<4>,
+}
+
+impl Tape for PlainTape {
+    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
+        Gradients::take(&mut pull_back(self.output, d_features), backbone)
+    }
+}
+
+/// Puts a tensor where operations are recorded, as a constant.
+pub(super) fn on_tape(tensor: Tensor<4>) -> Tensor<4> {
+    Tensor::from_inner(tensor)
+}
+
+/// Backward pass from `output`, given the gradient there.
+pub(super) fn pull_back(output: Tensor<4>, d_output: Tensor<4>) -> burn::tensor::Gradients {
+    // d(Σ output · d) / d output = d: a vector-Jacobian product through the scalar that Burn's
+    // backward pass wants to start from.
+    (output * on_tape(d_output)).sum().backward()
+}

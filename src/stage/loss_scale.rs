@@ -1,0 +1,118 @@
+//! `memory.loss_scale`: keeps f16 gradients above underflow (Micikevicius et al., ICLR 2018).
+//!
+//! *Saves*: nothing itself; it makes `amp: f16` train.
+//! *Costs*: one pass over the gradients.
+//! *When results change*: a step whose gradients overflow is skipped.
+//!
+//! ```yaml
+//! memory: {amp: f16, loss_scale: dynamic}
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::{BoxStep, Grads, Step, StepContext, StepError};
+use crate::model::FewShotNet;
+
+/// Scale at the start of a dynamic scaler.
+const INITIAL: f64 = 65_536.0;
+/// Good steps before a dynamic scale doubles.
+const GROWTH_INTERVAL: usize = 2000;
+/// A scale below this cannot save anything: gradients overflow for another reason.
+const FLOOR: f64 = 1.0;
+
+/// Scale of the loss, and how a dynamic one moves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScalerState {
+    /// Factor on the loss.
+    pub scale: f64,
+    /// Good steps since the scale last moved.
+    pub good_steps: usize,
+    /// Whether it moves.
+    pub dynamic: bool,
+}
+
+impl ScalerState {
+    /// Starts at 2^16, doubles after 2000 good steps, halves on overflow.
+    pub fn dynamic() -> Self {
+        Self { scale: INITIAL, good_steps: 0, dynamic: true }
+    }
+
+    /// A constant.
+    pub fn fixed(scale: f64) -> Self {
+        Self { scale, good_steps: 0, dynamic: false }
+    }
+
+    fn update(&mut self, finite: bool) {
+        if !self.dynamic {
+            return;
+        }
+        if !finite {
+            self.scale = (self.scale / 2.0).max(FLOOR);
+            self.good_steps = 0;
+            return;
+        }
+        self.good_steps += 1;
+        if self.good_steps == GROWTH_INTERVAL {
+            self.scale *= 2.0;
+            self.good_steps = 0;
+        }
+    }
+}
+
+/// Multiplies the loss on the way down and divides the gradients on the way up.
+pub struct LossScale<B> {
+    /// State of the first step.
+    pub initial: ScalerState,
+    /// The step inside.
+    pub inner: BoxStep<B>,
+}
+
+impl<B> Step<B> for LossScale<B> {
+    fn grads(
+        &mut self,
+        net: &FewShotNet,
+        batch: B,
+        cx: &mut StepContext,
+    ) -> Result<Grads, StepError> {
+        let scale = cx.state.loss_scale.get_or_insert(self.initial).scale;
+        let mut inside = StepContext { scale: cx.scale * scale, state: cx.state };
+        let mut grads = self.inner.grads(net, batch, &mut inside)?;
+        grads.gradients.scale(net, 1.0 / scale);
+        let finite = grads.gradients.global_norm(net).is_finite();
+        grads.finite = Some(finite);
+        if let Some(scaler) = &mut cx.state.loss_scale {
+            scaler.update(finite);
+        }
+        Ok(grads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_scale_doubles_after_2000_good_steps_and_halves_on_overflow() {
+        let mut scaler = ScalerState::dynamic();
+        (0..GROWTH_INTERVAL - 1).for_each(|_| scaler.update(true));
+        assert_eq!(scaler.scale, INITIAL);
+        scaler.update(true);
+        assert_eq!(scaler.scale, 2.0 * INITIAL);
+        scaler.update(false);
+        assert_eq!((scaler.scale, scaler.good_steps), (INITIAL, 0));
+    }
+
+    #[test]
+    fn a_fixed_scale_stays() {
+        let mut scaler = ScalerState::fixed(128.0);
+        scaler.update(false);
+        assert_eq!(scaler.scale, 128.0);
+    }
+
+    #[test]
+    fn a_dynamic_scale_has_a_floor() {
+        let mut scaler = ScalerState::dynamic();
+        (0..100).for_each(|_| scaler.update(false));
+        assert_eq!(scaler.scale, FLOOR);
+    }
+}

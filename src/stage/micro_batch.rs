@@ -1,0 +1,121 @@
+//! `memory.accumulation_unit: queries`: one episode in micro-batches.
+//!
+//! *Saves*: the activations of one micro-batch are kept instead of the whole episode's.
+//! *Costs*: one more forward pass through the backbone.
+//! *When results change*: the loss, the prototypes and VIC see the whole episode, so they are
+//! exact. Batch norm on batch statistics is not: each micro-batch is normalised by its own.
+//!
+//! ```yaml
+//! memory: {accumulation_steps: 4, accumulation_unit: queries}
+//! ```
+
+use std::rc::Rc;
+
+use burn::prelude::*;
+
+use super::embed::{Embed, Embedded, Tape};
+use super::grads::Gradients;
+use crate::model::{Backbone, Moments, Norm};
+
+/// Embeds an episode in `steps` micro-batches.
+pub struct MicroBatch {
+    /// Micro-batches an episode.
+    pub steps: usize,
+    /// How each is embedded when it is run again with a tape.
+    pub inner: Rc<dyn Embed>,
+}
+
+impl Embed for MicroBatch {
+    fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
+        let parts = Parts::new(images.dims()[0], self.steps);
+        let plain = backbone.off_tape();
+        let mut moments: Option<Vec<Moments>> = None;
+        let outputs = (0..parts.count).map(|part| {
+            let mut used = Vec::new();
+            let output =
+                plain.forward(parts.take(images.clone(), part), &mut Norm::Batch(&mut used));
+            moments = Some(match moments.take() {
+                Some(pooled) => pooled.into_iter().zip(used).map(|(a, b)| a.pool(b)).collect(),
+                None => used,
+            });
+            output
+        });
+        let features = parts.join(outputs.collect());
+        let tape = MicroBatchTape { parts, images, inner: self.inner.clone() };
+        Embedded { features, moments: moments.unwrap_or_default(), tape: Box::new(tape) }
+    }
+}
+
+struct MicroBatchTape {
+    parts: Parts,
+    images: Tensor<4>,
+    inner: Rc<dyn Embed>,
+}
+
+impl Tape for MicroBatchTape {
+    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
+        let mut gradients = Gradients::default();
+        for part in 0..self.parts.count {
+            let again = self.inner.embed(backbone, self.parts.take(self.images.clone(), part));
+            let d_part = self.parts.take(d_features.clone(), part);
+            gradients.add(backbone, again.tape.backward(backbone, d_part));
+        }
+        gradients
+    }
+}
+
+/// Divides the rows of an episode so that each part is a fair sample of it: row `r` goes to part
+/// `r mod count`. Rows are ordered by class, support first, so a part that took a run of them would
+/// see few classes, and its batch statistics would be those of few classes.
+struct Parts {
+    rows: usize,
+    count: usize,
+}
+
+impl Parts {
+    fn new(rows: usize, count: usize) -> Self {
+        Self { rows, count: count.clamp(1, rows.max(1)) }
+    }
+
+    fn take(&self, rows: Tensor<4>, part: usize) -> Tensor<4> {
+        let picked: Vec<i64> =
+            (part..self.rows).step_by(self.count).map(|row| row as i64).collect();
+        let device = rows.device();
+        let length = picked.len();
+        rows.select(0, Tensor::from_data(TensorData::new(picked, [length]), &device))
+    }
+
+    fn join(&self, parts: Vec<Tensor<4>>) -> Tensor<4> {
+        let mut order: Vec<(usize, i64)> = (0..self.count)
+            .flat_map(|part| (part..self.rows).step_by(self.count))
+            .enumerate()
+            .map(|(at, row)| (row, at as i64))
+            .collect();
+        order.sort_unstable();
+        let back: Vec<i64> = order.into_iter().map(|(_, at)| at).collect();
+        let joined = Tensor::cat(parts, 0);
+        let device = joined.device();
+        joined.select(0, Tensor::from_data(TensorData::new(back, [self.rows]), &device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_put_together_are_the_whole() {
+        let device = Device::flex();
+        for (rows, count) in [(7, 3), (6, 6), (5, 1), (3, 9)] {
+            let values: Vec<f32> = (0..rows).map(|row| row as f32).collect();
+            let whole = Tensor::<4>::from_data(TensorData::new(values, [rows, 1, 1, 1]), &device);
+            let parts = Parts::new(rows, count);
+            let taken = (0..parts.count).map(|part| parts.take(whole.clone(), part)).collect();
+            assert_eq!(
+                parts.join(taken).into_data(),
+                whole.into_data(),
+                "{rows} rows, {count} parts"
+            );
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Runs as a user starts them: the binary, its folder, its exit codes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A pipeline small enough to train in seconds, of two epochs.
+const PIPELINE: &str = "
+version: 1
+name: tiny
+seed: 11
+device: cpu
+data: {format: synthetic, image_size: 16}
+episode: {n_way: 3, k_shot: 2, n_query: 3}
+backbone: {kind: conv4s}
+method: {kind: profoct, heads: 2, dim_head: 8, mlp_dim: 16}
+memory: {accumulation_steps: 2}
+train: {epochs: 2, episodes_per_epoch: 25, checkpoint_every: 4}
+validate: {episodes: 10}
+test: {episodes: 20}
+";
+
+struct Workplace {
+    folder: tempfile::TempDir,
+}
+
+impl Workplace {
+    fn new(pipeline: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tiny.yaml"), pipeline).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fsct"));
+        command.args(arguments).current_dir(self.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn fsct(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    fn run_folder(&self) -> PathBuf {
+        let mut runs: Vec<PathBuf> =
+            fs::read_dir(self.path().join("runs")).unwrap().map(|it| it.unwrap().path()).collect();
+        runs.sort();
+        runs.pop().unwrap()
+    }
+
+    /// Waits until the run has taken `steps` steps.
+    fn wait_for_step(&self, steps: usize) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < deadline {
+            let seen = fs::read_dir(self.path().join("runs"))
+                .ok()
+                .and_then(|mut runs| runs.next())
+                .and_then(|run| fs::read_to_string(run.ok()?.path().join("events.jsonl")).ok())
+                .map_or(0, |events| events.matches("\"event\":\"step\"").count());
+            if seen >= steps {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        panic!("the run never took {steps} steps");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeeded(output: &Output) -> String {
+    let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{all}");
+    all
+}
+
+fn result(run: &Path) -> Value {
+    let metrics: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("metrics.json")).unwrap()).unwrap();
+    metrics["result"].clone()
+}
+
+/// Every step, epoch and validation of a run, without what a clock or a memory meter says.
+fn history(run: &Path) -> Vec<Value> {
+    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let measured = ["seconds", "loader_share", "images_per_second", "current_bytes", "peak_bytes"];
+    events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| matches!(event["event"].as_str(), Some("step" | "epoch" | "validated")))
+        .map(|mut event| {
+            let fields = event.as_object_mut().unwrap();
+            measured.iter().for_each(|key| drop(fields.remove(*key)));
+            event
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_to_the_bit() {
+    let (a, b) = (Workplace::new(PIPELINE), Workplace::new(PIPELINE));
+    let said = succeeded(&a.fsct(&["run", "tiny.yaml"]));
+    assert!(said.contains("novel accuracy") && said.contains("peak memory"), "{said}");
+    succeeded(&b.fsct(&["-q", "run", "tiny.yaml"]));
+    assert_eq!(result(&a.run_folder()), result(&b.run_folder()));
+    assert_eq!(history(&a.run_folder()), history(&b.run_folder()));
+    let other = Workplace::new(&PIPELINE.replace("seed: 11", "seed: 12"));
+    succeeded(&other.fsct(&["run", "tiny.yaml"]));
+    assert_ne!(history(&a.run_folder()), history(&other.run_folder()));
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_end_to_the_bit() {
+    let whole = Workplace::new(PIPELINE);
+    succeeded(&whole.fsct(&["run", "tiny.yaml"]));
+
+    let killed = Workplace::new(PIPELINE);
+    let mut child = killed.start(&["run", "tiny.yaml"]);
+    // An epoch is 13 steps and checkpoints come every 4: step 6 is in mid-epoch and after one.
+    killed.wait_for_step(6);
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(!status.success(), "it was over before it could be killed");
+    assert!(!killed.run_folder().join("metrics.json").exists());
+
+    let said = succeeded(&killed.fsct(&["run", "tiny.yaml", "--resume"]));
+    assert!(said.contains("resumed after step"), "{said}");
+    assert_eq!(fs::read_dir(killed.path().join("runs")).unwrap().count(), 1);
+    assert_eq!(result(&whole.run_folder()), result(&killed.run_folder()));
+    assert_eq!(history(&whole.run_folder()), history(&killed.run_folder()));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
+    let whole = Workplace::new(PIPELINE);
+    succeeded(&whole.fsct(&["run", "tiny.yaml"]));
+
+    let place = Workplace::new(PIPELINE);
+    let child = place.start(&["run", "tiny.yaml"]);
+    place.wait_for_step(2);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("interrupted after step") && said.contains("--resume"), "{said}");
+
+    // The run is named by its folder alone.
+    let run = place.run_folder();
+    succeeded(&place.fsct(&["run", "--resume", run.to_str().unwrap()]));
+    assert_eq!(result(&whole.run_folder()), result(&run));
+}
+
+#[test]
+fn a_run_cannot_go_on_with_another_pipeline() {
+    let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
+    succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    let output =
+        place.fsct(&["run", "tiny.yaml", "--resume", "--set", "optimizer.learning_rate=0.1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("not the one that it was trained with"));
+
+    // Longer training is the exception.
+    let said = succeeded(&place.fsct(&["run", "tiny.yaml", "--resume", "--set", "train.epochs=2"]));
+    assert!(said.contains("epoch 2/2"), "{said}");
+}
+
+#[test]
+fn a_run_folder_holds_what_was_run_and_what_came_out() {
+    let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
+    succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    let run = place.run_folder();
+    assert!(run.file_name().unwrap().to_str().unwrap().starts_with("tiny-"));
+    let pipeline = fs::read_to_string(run.join("pipeline.yaml")).unwrap();
+    assert!(pipeline.contains("learning_rate: 0.001"), "defaults are written out:\n{pipeline}");
+
+    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let step = events.lines().find(|line| line.contains("\"event\":\"step\"")).unwrap();
+    let step: Value = serde_json::from_str(step).unwrap();
+    for key in [
+        "loss",
+        "cross_entropy",
+        "accuracy",
+        "variance",
+        "invariance",
+        "covariance",
+        "alpha",
+        "beta",
+        "gamma",
+        "learning_rate",
+        "gradient_norm",
+        "peak_bytes",
+        "current_bytes",
+        "images_per_second",
+        "loader_share",
+        "skipped_steps",
+    ] {
+        assert!(step[key].is_number(), "{key} in {step}");
+    }
+    assert!(step["peak_bytes"].as_u64() > Some(100_000), "memory is measured: {step}");
+
+    // 25 episodes in windows of 2: the last window holds one and counts all the same.
+    assert_eq!(history(&run).iter().filter(|it| it["event"] == "step").count(), 13);
+    assert_eq!(result(&run)["train_episodes"], 25);
+    for checkpoint in ["last.ckpt", "best.ckpt"] {
+        let path = run.join("checkpoints").join(checkpoint);
+        let zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+        let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+        assert_eq!(names, ["state.json", "model.bpk", "optimizer.bpk"]);
+    }
+}
+
+#[test]
+fn eval_repeats_the_test_and_writes_predictions() {
+    let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
+    succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    let run = place.run_folder();
+    let run_name = run.to_str().unwrap();
+    let said = succeeded(&place.fsct(&["eval", run_name, "--predictions", "out.jsonl"]));
+    let novel = result(&run)["novel"].clone();
+    let percent = format!("{:.2}", 100.0 * novel["mean"].as_f64().unwrap());
+    assert!(said.contains(&percent), "{percent} in {said}");
+
+    let lines = fs::read_to_string(place.path().join("out.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(lines.len(), 20 * 3 * 3, "episodes × ways × queries");
+    let right = lines.iter().filter(|it| it["class"] == it["predicted"]).count();
+    let accuracy = right as f64 / lines.len() as f64;
+    assert!((accuracy - novel["mean"].as_f64().unwrap()).abs() < 1e-9);
+    assert_eq!(lines[0]["logits"].as_array().unwrap().len(), 3);
+
+    let checkpoint = run.join("checkpoints/last.ckpt");
+    let checkpoint = checkpoint.to_str().unwrap();
+    succeeded(&place.fsct(&["eval", checkpoint, "--split", "val", "--episodes", "5"]));
+}
+
+#[test]
+fn impossible_episodes_end_before_training_and_say_what_to_do() {
+    let place = Workplace::new(PIPELINE);
+    for (set, key) in [("episode.n_way=5000", "n_way"), ("episode.n_query=5000", "n_query")] {
+        let output = place.fsct(&["run", "tiny.yaml", "--set", set]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(key) && said.contains("5000"), "{said}");
+    }
+    assert!(!place.path().join("runs").exists(), "no run folder for a pipeline that cannot run");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn cuda_without_cuda_says_how_to_get_it() {
+    let place = Workplace::new(PIPELINE);
+    let output = place.fsct(&["run", "tiny.yaml", "--set", "device=cuda:1"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("cuda:1") && said.contains("--features cuda"), "{said}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
+    succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    let path = place.run_folder().join("checkpoints/best.ckpt");
+    let bytes = fs::read(&path).unwrap();
+    let mut flipped = bytes.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0xff;
+    for damaged in [&bytes[..bytes.len() / 2], &b"not a checkpoint"[..], &flipped[..]] {
+        fs::write(&path, damaged).unwrap();
+        let output = place.fsct(&["eval", place.run_folder().to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("best.ckpt"), "{said}");
+    }
+}
