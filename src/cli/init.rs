@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::migrate::write_new;
+use super::migrate::write_with_schema;
 use crate::{
     Error,
     config::{self, Format},
@@ -38,7 +38,7 @@ impl Init {
         let root = self.root.as_deref().map(|root| relative(root, &self.output)).transpose()?;
         let stem = self.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = self.name.or(stem).unwrap_or_else(|| "pipeline".into());
-        write_new(&self.output, &config::init(root.as_deref(), format, &name))?;
+        write_with_schema(&self.output, &config::init(root.as_deref(), format, &name))?;
         println!("wrote {0}; next: fsct run {0}", self.output.display());
         Ok(())
     }

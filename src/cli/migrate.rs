@@ -1,6 +1,6 @@
 //! `fsct migrate`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::print_faults;
 use crate::{
@@ -31,7 +31,7 @@ impl Migrate {
         let migrated = config::migrate(&self.words, self.root.as_deref());
         match &self.output {
             None => print!("{}", migrated.yaml),
-            Some(path) => write_new(path, &migrated.yaml)?,
+            Some(path) => write_with_schema(path, &migrated.yaml)?,
         }
         for note in &migrated.notes {
             eprintln!("note: {note}");
@@ -44,8 +44,17 @@ impl Migrate {
     }
 }
 
+/// Writes a pipeline, and beside it the schema that its first line names: an editor then completes
+/// and checks without looking anything up.
+pub(super) fn write_with_schema(path: &Path, text: &str) -> Result<(), Error> {
+    write_new(path, text)?;
+    let schema = path.with_file_name(config::FILE_NAME);
+    std::fs::write(&schema, config::schema_text())
+        .map_err(|error| Error::failed(format!("`{}` cannot be written: {error}", schema.display())))
+}
+
 /// Writes a file that is not there yet.
-pub(super) fn write_new(path: &std::path::Path, text: &str) -> Result<(), Error> {
+fn write_new(path: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write;
     std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(
         |error| {

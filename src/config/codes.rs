@@ -51,6 +51,12 @@ pub const CODES: &[Code] = &[
         text: "Write the key with dots and the value as in YAML: `--set memory.amp=f16`.",
     },
     Code {
+        name: "fsct::pipeline",
+        title: "the file is empty, or not a mapping",
+        text: "A pipeline is a mapping from `data`, `backbone`, `method` and others to their settings. \
+               `fsct init` writes one to start from.",
+    },
+    Code {
         name: "fsct::syntax",
         title: "the text is not YAML, or YAML that a pipeline has no use for",
         text: "Most often a tab, an unclosed bracket or quote, a missing space after a colon or uneven \

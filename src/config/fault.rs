@@ -113,6 +113,7 @@ impl Fault {
             FaultKind::UnknownKey => "fsct::unknown_key".into(),
             FaultKind::MissingKey => "fsct::missing_key".into(),
             FaultKind::Override => "fsct::override".into(),
+            FaultKind::Value if self.path.is_empty() => "fsct::pipeline".into(),
             FaultKind::Value => format!("fsct{}", key()),
             FaultKind::Rule(rule) | FaultKind::Unwise(rule) => format!("fsct{}::{rule}", key()),
         }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::{Format, draft::Draft};
+use super::{Format, draft::Draft, schema::FILE_NAME};
 
 /// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none.
 pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
     let mut draft = Draft::new(
-        "https://fsct.dev/schemas/v1/pipeline.schema.json",
+        FILE_NAME,
         &[
             "",
             "fsct validate FILE     is it right?",

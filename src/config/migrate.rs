@@ -7,6 +7,7 @@
 use super::{
     draft::{Draft, Dropped},
     fault::Fault,
+    schema::FILE_NAME,
     suggest,
 };
 
@@ -108,7 +109,7 @@ impl Line {
 pub fn migrate(words: &[String], root: Option<&str>) -> Migrated {
     let mut line = read(words);
     let mut draft = Draft::new(
-        "https://fsct.dev/schemas/v1/pipeline.schema.json",
+        FILE_NAME,
         &["", &format!("Was: train_test.py {}", words.join(" ").replace(['\n', '\r'], " "))],
     );
     draft.set("version", 1, "", "");

@@ -41,7 +41,7 @@ pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use pipeline::Pipeline;
 pub use render::{render, render_json};
-pub use schema::{VERSION, schema, schema_text};
+pub use schema::{FILE_NAME, VERSION, schema, schema_text};
 pub use source::{Source, SourceKind, Span};
 pub use train::{Checkpoint, Test, Train, Validate};
 pub use vic::{

@@ -18,7 +18,10 @@ use super::{BackboneKind, Pipeline};
 pub const VERSION: u32 = 1;
 
 /// Identity of the schema; changes when a pipeline that was valid no longer is.
-const ID: &str = "https://fsct.dev/schemas/v1/pipeline.schema.json";
+const ID: &str = "urn:fsct:schema:pipeline:1";
+
+/// Name of the schema file that `fsct init` puts beside a pipeline.
+pub const FILE_NAME: &str = "pipeline.schema.json";
 
 /// The schema of a pipeline file.
 pub fn schema() -> &'static Value {

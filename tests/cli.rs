@@ -1,0 +1,243 @@
+//! The commands around pipeline files, as a shell sees them.
+
+use std::{error::Error, fs, path::Path};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const GOOD: &str = "data: {format: synthetic}\nbackbone: {kind: conv4s}\nmethod: {kind: fsct}\n";
+
+fn fsct() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fsct"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FSCT_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn stdout(command: &mut Command) -> Result<String, Box<dyn Error>> {
+    Ok(String::from_utf8(command.output()?.stdout)?)
+}
+
+fn folder(files: &[(&str, &str)]) -> Result<tempfile::TempDir, std::io::Error> {
+    let folder = tempfile::tempdir()?;
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text)?;
+    }
+    Ok(folder)
+}
+
+#[test]
+fn validate_exits_with_0_1_or_2() -> Outcome {
+    let bad = GOOD.replace("fsct", "fstc");
+    let unwise = format!("{GOOD}memory: {{accumulation_steps: 2}}\n");
+    let folder = folder(&[("good.yaml", GOOD), ("bad.yaml", &bad), ("unwise.yaml", &unwise)])?;
+    let run = |arguments: &[&str]| {
+        let mut command = fsct();
+        command.current_dir(folder.path()).arg("validate").args(arguments).assert()
+    };
+    run(&["good.yaml"]).code(0).stdout("1 file: 1 valid\n");
+    run(&["bad.yaml", "good.yaml"]).code(1);
+    run(&["unwise.yaml"]).code(0);
+    run(&["unwise.yaml", "--deny-warnings"]).code(1);
+    run(&["."]).code(1);
+    run(&["g*.yaml"]).code(0);
+    run(&["absent.yaml"]).code(2);
+    run(&["*.json"]).code(2);
+    run(&["good.yaml", "absent.yaml", "bad.yaml"]).code(2);
+    run(&["good.yaml", "--set", "episode.n_way=1"]).code(1);
+    Ok(())
+}
+
+#[test]
+fn validate_looks_at_folders_unless_offline() -> Outcome {
+    let folder = folder(&[("p.yaml", &GOOD.replace("synthetic", "omniglot, root: nowhere"))])?;
+    let path = folder.path().join("p.yaml");
+    let said = stdout(fsct().arg("validate").arg(&path))?;
+    assert!(said.contains("`data.root: nowhere` does not exist"), "{said}");
+    fsct().arg("validate").arg(&path).assert().code(1);
+    fsct().args(["validate", "--offline"]).arg(&path).assert().code(0);
+    Ok(())
+}
+
+#[test]
+fn json_lists_one_object_a_fault() -> Outcome {
+    let folder = folder(&[("p.yaml", "data: {format: x}\nbackbone: {kind: y}\nmethod: {kind: fsct}\nhorse: 1\n")])?;
+    let text = stdout(fsct().current_dir(folder.path()).args(["validate", "--format", "json", "p.yaml", "q.yaml"]))?;
+    let faults: Vec<Value> = serde_json::from_str(&text)?;
+    assert_eq!(faults.len(), 4);
+    for fault in &faults {
+        let keys: Vec<&String> = fault.as_object().ok_or("an object")?.keys().collect();
+        assert_eq!(keys, ["file", "line", "column", "path", "code", "severity", "message", "help"]);
+    }
+    assert_eq!((&faults[2]["line"], &faults[2]["column"]), (&4.into(), &1.into()));
+    assert_eq!(faults[3]["code"], "fsct::file");
+    Ok(())
+}
+
+#[test]
+fn the_schema_in_the_repository_is_current() -> Outcome {
+    fsct().args(["schema", "--check"]).assert().code(0);
+    let folder = folder(&[("stale.json", "{}")])?;
+    fsct().arg("schema").arg("--check").arg(folder.path().join("stale.json")).assert().code(1);
+    fsct().args(["schema", "--check", "no/such.json"]).assert().code(2);
+    assert_eq!(stdout(fsct().arg("schema"))?, fs::read_to_string("schemas/pipeline.schema.json")?);
+    Ok(())
+}
+
+#[test]
+fn every_shipped_pipeline_is_valid_without_a_warning_and_names_the_schema() -> Outcome {
+    let validator = jsonschema::draft7::new(fsct::config::schema())?;
+    let mut count = 0;
+    for entry in fs::read_dir("pipelines")? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|end| end != "yaml") {
+            continue;
+        }
+        count += 1;
+        let text = fs::read_to_string(&path)?;
+        let modeline = "# yaml-language-server: $schema=../schemas/pipeline.schema.json\n";
+        assert!(text.starts_with(modeline), "{}", path.display());
+        assert!(validator.is_valid(&serde_yaml::from_str::<Value>(&text)?), "{}", path.display());
+        fsct().args(["validate", "--offline", "--deny-warnings"]).arg(&path).assert().code(0);
+    }
+    assert!(count >= 2, "only {count} pipelines");
+    Ok(())
+}
+
+#[test]
+fn explain_speaks_of_keys_and_codes() -> Outcome {
+    let amp = stdout(fsct().args(["explain", "memory.amp"]))?;
+    for word in ["off", "f16", "bf16", "default  off", "Saves", "Costs"] {
+        assert!(amp.contains(word), "{word} in\n{amp}");
+    }
+    assert_eq!(stdout(fsct().args(["explain", "fsct::memory::amp"]))?, amp);
+    assert!(stdout(fsct().args(["explain", "fsct::memory::loss_scale::unused"]))?.contains("f16"));
+    assert!(stdout(fsct().arg("explain"))?.contains("memory.amp"));
+    refuses(fsct().args(["explain", "memory.apm"]), "did you mean `memory.amp`?")?;
+    Ok(())
+}
+
+fn refuses(command: &mut Command, help: &str) -> Outcome {
+    let output = command.output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(help), "{help} in\n{said}");
+    Ok(())
+}
+
+#[test]
+fn render_names_the_environment_the_set_and_the_file() -> Outcome {
+    let folder = folder(&[("p.yaml", GOOD)])?;
+    let mut command = fsct();
+    command.current_dir(folder.path()).env("FSCT_MEMORY__AMP", "f16").args(["render", "p.yaml", "--set", "seed=9"]);
+    let text = stdout(&mut command)?;
+    for (value, origin) in [
+        ("amp: f16", "# FSCT_MEMORY__AMP=f16"),
+        ("seed: 9", "# --set seed=9"),
+        ("kind: conv4s", "# p.yaml:2:18"),
+        ("k_shot: 5", "# default"),
+    ] {
+        assert!(text.lines().any(|line| line.contains(value) && line.ends_with(origin)), "{value} in\n{text}");
+    }
+    let values: Vec<Value> = serde_json::from_str(&stdout(command.args(["--format", "json"]))?)?;
+    let amp = values.iter().find(|value| value["path"] == "memory.amp").ok_or("memory.amp")?;
+    assert_eq!((&amp["value"], &amp["origin"]), (&"f16".into(), &"environment".into()));
+    Ok(())
+}
+
+#[test]
+fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir_all(folder.path().join("data/images_background_small1"))?;
+    let mut init = fsct();
+    init.current_dir(folder.path()).args(["init", "data", "-o", "mine.yaml"]).assert().code(0);
+    let text = fs::read_to_string(folder.path().join("mine.yaml"))?;
+    assert!(text.contains("format: omniglot") && text.contains("name: mine"), "{text}");
+    fsct().current_dir(folder.path()).args(["validate", "--deny-warnings", "mine.yaml"]).assert().code(0);
+    assert!(folder.path().join("pipeline.schema.json").exists(), "the modeline's schema is there");
+    refuses(&mut init, "choose another name")?;
+    fs::create_dir(folder.path().join("empty"))?;
+    fsct().current_dir(folder.path()).args(["init", "empty", "-o", "x.yaml"]).assert().code(2);
+    Ok(())
+}
+
+/// The guide's command lines, joined from the lines of its examples.
+const GUIDE: [&str; 3] = [
+    "--method FSCT_cosine --dataset miniImagenet --backbone ResNet18 --gradient_accumulation_steps 4 --use_amp 1 \
+     --n_way 5 --k_shot 5 --n_query 8",
+    "--method ProFOCT_cosine --dataset miniImagenet --backbone ResNet34 --gradient_accumulation_steps 2 --use_amp 1 \
+     --n_way 5 --k_shot 5 --n_query 16",
+    "--method ProFOCT_cosine --dataset miniImagenet --backbone ResNet34 --FETI 1 --gradient_accumulation_steps 1 \
+     --use_amp 1 --n_way 5 --k_shot 5 --n_query 16",
+];
+
+#[test]
+fn migrate_keeps_every_number_of_the_guides_examples() -> Outcome {
+    for line in GUIDE {
+        let output = fsct().args(["migrate", "--", "python", "train_test.py"]).args(line.split(' ')).output()?;
+        let yaml = String::from_utf8(output.stdout)?;
+        let words: Vec<&str> = line.split(' ').collect();
+        for pair in words.chunks(2) {
+            let (flag, value) = (pair[0], pair[1]);
+            let expected = match flag {
+                "--n_way" | "--k_shot" | "--n_query" => format!("{}: {value}", &flag[2..]),
+                "--gradient_accumulation_steps" => format!("accumulation_steps: {value}"),
+                "--use_amp" => "amp: f16".into(),
+                "--backbone" => format!("kind: {}", value.to_lowercase()),
+                "--method" => format!("kind: {}", value.to_lowercase().replace("_cosine", "")),
+                _ => continue,
+            };
+            assert!(yaml.contains(&expected), "{expected} in\n{yaml}");
+        }
+        // A pipeline that this version cannot run is written, and said to be so.
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(i32::from(said.contains("×"))), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn migrate_ends_in_a_pipeline_that_runs_where_all_of_it_exists() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let line = "--method ProFOCT_softmax --dataset Omniglot --backbone Conv4S --use_amp 0 --k_shot 1";
+    let output = fsct()
+        .current_dir(folder.path())
+        .args(["migrate", "--root", "data", "-o", "moved.yaml", "--"])
+        .args(line.split(' '))
+        .output()?;
+    assert!(folder.path().join("moved.yaml").exists());
+    let code = fsct().current_dir(folder.path()).args(["validate", "--offline", "moved.yaml"]).output()?.status.code();
+    assert_eq!(code, output.status.code(), "validate and migrate agree");
+    Ok(())
+}
+
+#[test]
+fn completions_know_the_commands() -> Outcome {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(fsct().args(["completions", shell]))?;
+        for command in ["validate", "explain", "migrate"] {
+            assert!(script.contains(command), "{command} in {shell}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_command_of_the_documentation_exists() -> Outcome {
+    let help = stdout(fsct().arg("--help"))?;
+    let known = |command: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
+    for page in ["docs/configuration.md", "docs/editors.md", "docs/ci.md", "docs/migrating.md"] {
+        let text = fs::read_to_string(Path::new(page))?;
+        for line in text.lines() {
+            let mut words = line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
+            let Some(command) = words.nth(1) else { continue };
+            let command = command.trim_matches(|c: char| !c.is_ascii_lowercase());
+            let plain = line.trim_start().starts_with("fsct ") || line.contains("`fsct ");
+            assert!(!plain || command.is_empty() || known(command), "{page}: {line}");
+        }
+    }
+    Ok(())
+}
