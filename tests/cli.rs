@@ -64,8 +64,15 @@ fn validate_looks_at_folders_unless_offline() -> Outcome {
 
 #[test]
 fn json_lists_one_object_a_fault() -> Outcome {
-    let folder = folder(&[("p.yaml", "data: {format: x}\nbackbone: {kind: y}\nmethod: {kind: fsct}\nhorse: 1\n")])?;
-    let text = stdout(fsct().current_dir(folder.path()).args(["validate", "--format", "json", "p.yaml", "q.yaml"]))?;
+    let folder = folder(&[(
+        "p.yaml",
+        "data: {format: x}\nbackbone: {kind: y}\nmethod: {kind: fsct}\nhorse: 1\n",
+    )])?;
+    let text = stdout(
+        fsct()
+            .current_dir(folder.path())
+            .args(["validate", "--format", "json", "p.yaml", "q.yaml"]),
+    )?;
     let faults: Vec<Value> = serde_json::from_str(&text)?;
     assert_eq!(faults.len(), 4);
     for fault in &faults {
@@ -132,7 +139,10 @@ fn refuses(command: &mut Command, help: &str) -> Outcome {
 fn render_names_the_environment_the_set_and_the_file() -> Outcome {
     let folder = folder(&[("p.yaml", GOOD)])?;
     let mut command = fsct();
-    command.current_dir(folder.path()).env("FSCT_MEMORY__AMP", "f16").args(["render", "p.yaml", "--set", "seed=9"]);
+    command
+        .current_dir(folder.path())
+        .env("FSCT_MEMORY__AMP", "f16")
+        .args(["render", "p.yaml", "--set", "seed=9"]);
     let text = stdout(&mut command)?;
     for (value, origin) in [
         ("amp: f16", "# FSCT_MEMORY__AMP=f16"),
@@ -140,7 +150,10 @@ fn render_names_the_environment_the_set_and_the_file() -> Outcome {
         ("kind: conv4s", "# p.yaml:2:18"),
         ("k_shot: 5", "# default"),
     ] {
-        assert!(text.lines().any(|line| line.contains(value) && line.ends_with(origin)), "{value} in\n{text}");
+        assert!(
+            text.lines().any(|line| line.contains(value) && line.ends_with(origin)),
+            "{value} in\n{text}"
+        );
     }
     let values: Vec<Value> = serde_json::from_str(&stdout(command.args(["--format", "json"]))?)?;
     let amp = values.iter().find(|value| value["path"] == "memory.amp").ok_or("memory.amp")?;
@@ -156,7 +169,11 @@ fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
     init.current_dir(folder.path()).args(["init", "data", "-o", "mine.yaml"]).assert().code(0);
     let text = fs::read_to_string(folder.path().join("mine.yaml"))?;
     assert!(text.contains("format: omniglot") && text.contains("name: mine"), "{text}");
-    fsct().current_dir(folder.path()).args(["validate", "--deny-warnings", "mine.yaml"]).assert().code(0);
+    fsct()
+        .current_dir(folder.path())
+        .args(["validate", "--deny-warnings", "mine.yaml"])
+        .assert()
+        .code(0);
     assert!(folder.path().join("pipeline.schema.json").exists(), "the modeline's schema is there");
     refuses(&mut init, "choose another name")?;
     fs::create_dir(folder.path().join("empty"))?;
@@ -177,7 +194,10 @@ const GUIDE: [&str; 3] = [
 #[test]
 fn migrate_keeps_every_number_of_the_guides_examples() -> Outcome {
     for line in GUIDE {
-        let output = fsct().args(["migrate", "--", "python", "train_test.py"]).args(line.split(' ')).output()?;
+        let output = fsct()
+            .args(["migrate", "--", "python", "train_test.py"])
+            .args(line.split(' '))
+            .output()?;
         let yaml = String::from_utf8(output.stdout)?;
         let words: Vec<&str> = line.split(' ').collect();
         for pair in words.chunks(2) {
@@ -202,14 +222,20 @@ fn migrate_keeps_every_number_of_the_guides_examples() -> Outcome {
 #[test]
 fn migrate_ends_in_a_pipeline_that_runs_where_all_of_it_exists() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let line = "--method ProFOCT_softmax --dataset Omniglot --backbone Conv4S --use_amp 0 --k_shot 1";
+    let line =
+        "--method ProFOCT_softmax --dataset Omniglot --backbone Conv4S --use_amp 0 --k_shot 1";
     let output = fsct()
         .current_dir(folder.path())
         .args(["migrate", "--root", "data", "-o", "moved.yaml", "--"])
         .args(line.split(' '))
         .output()?;
     assert!(folder.path().join("moved.yaml").exists());
-    let code = fsct().current_dir(folder.path()).args(["validate", "--offline", "moved.yaml"]).output()?.status.code();
+    let code = fsct()
+        .current_dir(folder.path())
+        .args(["validate", "--offline", "moved.yaml"])
+        .output()?
+        .status
+        .code();
     assert_eq!(code, output.status.code(), "validate and migrate agree");
     Ok(())
 }
@@ -228,11 +254,14 @@ fn completions_know_the_commands() -> Outcome {
 #[test]
 fn every_command_of_the_documentation_exists() -> Outcome {
     let help = stdout(fsct().arg("--help"))?;
-    let known = |command: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
+    let known = |command: &str| {
+        help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")))
+    };
     for page in ["docs/configuration.md", "docs/editors.md", "docs/ci.md", "docs/migrating.md"] {
         let text = fs::read_to_string(Path::new(page))?;
         for line in text.lines() {
-            let mut words = line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
+            let mut words =
+                line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
             let Some(command) = words.nth(1) else { continue };
             let command = command.trim_matches(|c: char| !c.is_ascii_lowercase());
             let plain = line.trim_start().starts_with("fsct ") || line.contains("`fsct ");

@@ -46,17 +46,7 @@ pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
 fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
     let data = &loaded.pipeline.data;
     match (data.format, &data.root) {
-        (Format::Synthetic, Some(_)) => faults.push(
-            loaded
-                .fault_of(
-                    Unwise("unused"),
-                    "data.root",
-                    "`data.root` does nothing for `data.format: synthetic`",
-                )
-                .label("not read")
-                .help("remove it; the glyphs are drawn, not read".to_owned()),
-        ),
-        (Format::Synthetic, None) | (_, Some(_)) => {}
+        (Format::Synthetic, _) | (_, Some(_)) => {}
         (_, None) => {
             let mut fault = loaded.fault_of(
                 Rule("missing"),
