@@ -11,7 +11,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let good = fs::read_to_string("pipelines/omniglot.yaml")?;
     for (name, text) in [("good", good.clone()), ("bad", good.replace("amp: off", "apm: f61"))] {
-        let paths: Vec<_> = (0..count).map(|index| folder.path().join(format!("{name}{index}.yaml"))).collect();
+        let paths: Vec<_> =
+            (0..count).map(|index| folder.path().join(format!("{name}{index}.yaml"))).collect();
         for path in &paths {
             fs::write(path, &text)?;
         }
@@ -25,7 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|path| load(path, &Overrides::default()).map_or_else(|faults| faults.len(), |_| 0))
             .sum();
         let seconds = start.elapsed().as_secs_f64();
-        println!("{name}: {:.0} files/s, {faults} faults, first file {first:.1?}", count as f64 / seconds);
+        println!(
+            "{name}: {:.0} files/s, {faults} faults, first file {first:.1?}",
+            count as f64 / seconds
+        );
     }
     Ok(())
 }

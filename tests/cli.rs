@@ -63,9 +63,69 @@ fn validate_looks_at_folders_unless_offline() -> Outcome {
 }
 
 #[test]
+fn validate_looks_whether_the_data_has_such_episodes() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for alphabet in ["Greek", "Latin", "Sanskrit"] {
+        for character in ["character01", "character02", "character03"] {
+            let path =
+                folder.path().join("data/images_background_x").join(alphabet).join(character);
+            fs::create_dir_all(&path)?;
+            for drawing in 1..=4 {
+                let name = format!("{character}_{drawing:02}.png").replace("character", "00");
+                image::GrayImage::from_pixel(8, 8, image::Luma([255])).save(path.join(name))?;
+            }
+        }
+    }
+    let text = "data: {format: omniglot, root: data, image_size: 28}\nbackbone: {kind: conv4s}\n\
+                method: {kind: fsct}\nepisode: {n_way: 3, k_shot: 1, n_query: 3}\n";
+    let path = folder.path().join("p.yaml");
+    let validate = |text: &str| -> Result<(Option<i32>, String), Box<dyn Error>> {
+        fs::write(&path, text)?;
+        let output = fsct().arg("validate").arg(&path).output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    };
+    let (code, said) = validate(text)?;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = validate(&text.replace("n_way: 3", "n_way: 4"))?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fsct::episode::n_way") && said.contains("p.yaml:4:18"), "{said}");
+    let (code, said) = validate(&text.replace("n_query: 3", "n_query: 4"))?;
+    assert_eq!(code, Some(1), "{said}");
+    fs::write(
+        folder.path().join("data/images_background_x/Greek/character01/0001_01.png"),
+        "no image",
+    )?;
+    let (code, said) = validate(text)?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fsct::data::root::unusable"), "{said}");
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn validate_looks_for_the_device_unless_offline() -> Outcome {
+    let folder = folder(&[("p.yaml", &format!("{GOOD}device: cuda\n"))])?;
+    let path = folder.path().join("p.yaml");
+    let said = stdout(fsct().arg("validate").arg(&path))?;
+    assert!(
+        said.contains("fsct::device::not_compiled") && said.contains("--features cuda"),
+        "{said}"
+    );
+    fsct().args(["validate", "--offline"]).arg(&path).assert().code(0);
+    Ok(())
+}
+
+#[test]
 fn json_lists_one_object_a_fault() -> Outcome {
-    let folder = folder(&[("p.yaml", "data: {format: x}\nbackbone: {kind: y}\nmethod: {kind: fsct}\nhorse: 1\n")])?;
-    let text = stdout(fsct().current_dir(folder.path()).args(["validate", "--format", "json", "p.yaml", "q.yaml"]))?;
+    let folder = folder(&[(
+        "p.yaml",
+        "data: {format: x}\nbackbone: {kind: y}\nmethod: {kind: fsct}\nhorse: 1\n",
+    )])?;
+    let text = stdout(
+        fsct()
+            .current_dir(folder.path())
+            .args(["validate", "--format", "json", "p.yaml", "q.yaml"]),
+    )?;
     let faults: Vec<Value> = serde_json::from_str(&text)?;
     assert_eq!(faults.len(), 4);
     for fault in &faults {
@@ -132,7 +192,10 @@ fn refuses(command: &mut Command, help: &str) -> Outcome {
 fn render_names_the_environment_the_set_and_the_file() -> Outcome {
     let folder = folder(&[("p.yaml", GOOD)])?;
     let mut command = fsct();
-    command.current_dir(folder.path()).env("FSCT_MEMORY__AMP", "f16").args(["render", "p.yaml", "--set", "seed=9"]);
+    command
+        .current_dir(folder.path())
+        .env("FSCT_MEMORY__AMP", "f16")
+        .args(["render", "p.yaml", "--set", "seed=9"]);
     let text = stdout(&mut command)?;
     for (value, origin) in [
         ("amp: f16", "# FSCT_MEMORY__AMP=f16"),
@@ -140,7 +203,10 @@ fn render_names_the_environment_the_set_and_the_file() -> Outcome {
         ("kind: conv4s", "# p.yaml:2:18"),
         ("k_shot: 5", "# default"),
     ] {
-        assert!(text.lines().any(|line| line.contains(value) && line.ends_with(origin)), "{value} in\n{text}");
+        assert!(
+            text.lines().any(|line| line.contains(value) && line.ends_with(origin)),
+            "{value} in\n{text}"
+        );
     }
     let values: Vec<Value> = serde_json::from_str(&stdout(command.args(["--format", "json"]))?)?;
     let amp = values.iter().find(|value| value["path"] == "memory.amp").ok_or("memory.amp")?;
@@ -156,7 +222,11 @@ fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
     init.current_dir(folder.path()).args(["init", "data", "-o", "mine.yaml"]).assert().code(0);
     let text = fs::read_to_string(folder.path().join("mine.yaml"))?;
     assert!(text.contains("format: omniglot") && text.contains("name: mine"), "{text}");
-    fsct().current_dir(folder.path()).args(["validate", "--deny-warnings", "mine.yaml"]).assert().code(0);
+    fsct()
+        .current_dir(folder.path())
+        .args(["validate", "--offline", "--deny-warnings", "mine.yaml"])
+        .assert()
+        .code(0);
     assert!(folder.path().join("pipeline.schema.json").exists(), "the modeline's schema is there");
     refuses(&mut init, "choose another name")?;
     fs::create_dir(folder.path().join("empty"))?;
@@ -177,7 +247,10 @@ const GUIDE: [&str; 3] = [
 #[test]
 fn migrate_keeps_every_number_of_the_guides_examples() -> Outcome {
     for line in GUIDE {
-        let output = fsct().args(["migrate", "--", "python", "train_test.py"]).args(line.split(' ')).output()?;
+        let output = fsct()
+            .args(["migrate", "--", "python", "train_test.py"])
+            .args(line.split(' '))
+            .output()?;
         let yaml = String::from_utf8(output.stdout)?;
         let words: Vec<&str> = line.split(' ').collect();
         for pair in words.chunks(2) {
@@ -202,14 +275,20 @@ fn migrate_keeps_every_number_of_the_guides_examples() -> Outcome {
 #[test]
 fn migrate_ends_in_a_pipeline_that_runs_where_all_of_it_exists() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let line = "--method ProFOCT_softmax --dataset Omniglot --backbone Conv4S --use_amp 0 --k_shot 1";
+    let line =
+        "--method ProFOCT_softmax --dataset Omniglot --backbone Conv4S --use_amp 0 --k_shot 1";
     let output = fsct()
         .current_dir(folder.path())
         .args(["migrate", "--root", "data", "-o", "moved.yaml", "--"])
         .args(line.split(' '))
         .output()?;
     assert!(folder.path().join("moved.yaml").exists());
-    let code = fsct().current_dir(folder.path()).args(["validate", "--offline", "moved.yaml"]).output()?.status.code();
+    let code = fsct()
+        .current_dir(folder.path())
+        .args(["validate", "--offline", "moved.yaml"])
+        .output()?
+        .status
+        .code();
     assert_eq!(code, output.status.code(), "validate and migrate agree");
     Ok(())
 }
@@ -226,13 +305,55 @@ fn completions_know_the_commands() -> Outcome {
 }
 
 #[test]
+fn the_reference_of_the_documentation_is_current() -> Outcome {
+    let page = "docs/configuration.md";
+    let text = fs::read_to_string(page)?;
+    let (before, _) = text.split_once("<!-- reference -->").ok_or("the mark of the reference")?;
+    let current = format!("{before}<!-- reference -->\n\n{}", fsct::config::reference());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(page, current)?;
+        return Ok(());
+    }
+    assert!(
+        text == current,
+        "{page} is stale: run `UPDATE_DOCS=1 cargo test --release --test cli`"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_example_of_the_documentation_is_valid() -> Outcome {
+    let mut count = 0;
+    for page in ["docs/configuration.md", "README.md"] {
+        let text = fs::read_to_string(page)?;
+        for block in text.split("```yaml\n").skip(1) {
+            let yaml = block.split("```").next().unwrap_or_default();
+            if yaml.contains("\nbackbone:") {
+                let loaded =
+                    fsct::config::load_str(page, yaml, &fsct::config::Overrides::default());
+                assert!(
+                    loaded.as_ref().is_ok_and(|loaded| loaded.warnings.is_empty()),
+                    "{loaded:?}"
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 2, "only {count} examples");
+    Ok(())
+}
+
+#[test]
 fn every_command_of_the_documentation_exists() -> Outcome {
     let help = stdout(fsct().arg("--help"))?;
-    let known = |command: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
+    let known = |command: &str| {
+        help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")))
+    };
     for page in ["docs/configuration.md", "docs/editors.md", "docs/ci.md", "docs/migrating.md"] {
         let text = fs::read_to_string(Path::new(page))?;
         for line in text.lines() {
-            let mut words = line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
+            let mut words =
+                line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
             let Some(command) = words.nth(1) else { continue };
             let command = command.trim_matches(|c: char| !c.is_ascii_lowercase());
             let plain = line.trim_start().starts_with("fsct ") || line.contains("`fsct ");

@@ -19,7 +19,11 @@ fn faults(bytes: &[u8]) -> Result<Faults, Box<dyn Error>> {
     let start = Instant::now();
     let faults = load(&path, &Overrides::default()).err().ok_or("a hostile text was accepted")?;
     let taken = start.elapsed();
-    assert!(taken < LIMIT, "{taken:?} for {:?}…", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
+    assert!(
+        taken < LIMIT,
+        "{taken:?} for {:?}…",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
+    );
     assert!(faults.iter().all(|fault| !fault.message.is_empty() && fault.help.is_some()));
     Ok(faults)
 }
@@ -44,7 +48,10 @@ fn large_and_deep_texts_are_refused_at_once() -> Result<(), Box<dyn Error>> {
         ("nested flow", b"{a: [".repeat(nines / 5)),
         ("nested block", b"- ".repeat(nines / 2)),
         ("nested keys", b"? ".repeat(nines / 2)),
-        ("deep mappings", (0..1300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>().into()),
+        (
+            "deep mappings",
+            (0..1300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>().into(),
+        ),
         ("one long key", [vec![b'a'; nines], b": 1".to_vec()].concat()),
         ("one long value", [b"name: ".to_vec(), vec![b'a'; nines]].concat()),
         ("an open quote", [b"name: \"".to_vec(), vec![b'a'; nines]].concat()),
@@ -64,7 +71,10 @@ fn large_and_deep_texts_are_refused_at_once() -> Result<(), Box<dyn Error>> {
         ("digits", [b"seed: ".to_vec(), vec![b'9'; nines]].concat()),
         ("carriage returns", vec![b'\r'; nines]),
         ("alias bomb", bomb(9).into()),
-        ("wide alias bomb", format!("a: &a [{}]\nb: [{}]", "x,".repeat(9000), "*a,".repeat(9000)).into()),
+        (
+            "wide alias bomb",
+            format!("a: &a [{}]\nb: [{}]", "x,".repeat(9000), "*a,".repeat(9000)).into(),
+        ),
         ("escapes", [b"name: \"".to_vec(), b"\\x41".repeat(nines / 4), b"\"".to_vec()].concat()),
         ("invalid UTF-8", vec![0xff; nines]),
         ("half a character", "é".as_bytes()[..1].to_vec()),
@@ -82,7 +92,12 @@ fn large_and_deep_texts_are_refused_at_once() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn a_diagnostic_never_carries_what_a_terminal_would_obey() -> Result<(), Box<dyn Error>> {
-    for text in ["name: \x1b[2J\n", "\x1b]0;x\x07: 1\n", "name: \"\\e[2J\\u0007\"\nseed: x\n", "\"\\e[2J\": 1\n"] {
+    for text in [
+        "name: \x1b[2J\n",
+        "\x1b]0;x\x07: 1\n",
+        "name: \"\\e[2J\\u0007\"\nseed: x\n",
+        "\"\\e[2J\": 1\n",
+    ] {
         let rendered = fsct::cli::plain(&faults(text.as_bytes())?);
         assert!(!rendered.contains(['\x1b', '\x07']), "{rendered:?}");
     }
@@ -92,11 +107,70 @@ fn a_diagnostic_never_carries_what_a_terminal_would_obey() -> Result<(), Box<dyn
 /// Pieces of which pipelines, and texts that nearly are, are made.
 fn piece() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
-        "data:", "format: ", "synthetic", "omniglot", "backbone:", "kind: ", "conv4s", "method:", "fsct", "profoct",
-        "memory:", "amp: ", "f16", "off", "vic:", "{", "}", "[", "]", ",", ": ", "- ", "\n", "\n  ", "\n    ", "#", "&a ",
-        "*a", "!!str ", "!x ", "? ", "|", ">", "'", "\"", "---", "...", "%YAML 1.2", "<<: ", "~", "null", "1e400", "-0",
-        ".inf", ".nan", "0x", "0o9", "999999999999999999999999999999999999999999", "\t", "\r\n", "\u{85}", "\u{feff}", "é",
-        "数", "\\", "@", "`", "image_size: ", "seed: ", "version: ", "name: ", "loss_scale: ", "weight: ", "device: cuda:",
+        "data:",
+        "format: ",
+        "synthetic",
+        "omniglot",
+        "backbone:",
+        "kind: ",
+        "conv4s",
+        "method:",
+        "fsct",
+        "profoct",
+        "memory:",
+        "amp: ",
+        "f16",
+        "off",
+        "vic:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ": ",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "#",
+        "&a ",
+        "*a",
+        "!!str ",
+        "!x ",
+        "? ",
+        "|",
+        ">",
+        "'",
+        "\"",
+        "---",
+        "...",
+        "%YAML 1.2",
+        "<<: ",
+        "~",
+        "null",
+        "1e400",
+        "-0",
+        ".inf",
+        ".nan",
+        "0x",
+        "0o9",
+        "999999999999999999999999999999999999999999",
+        "\t",
+        "\r\n",
+        "\u{85}",
+        "\u{feff}",
+        "é",
+        "数",
+        "\\",
+        "@",
+        "`",
+        "image_size: ",
+        "seed: ",
+        "version: ",
+        "name: ",
+        "loss_scale: ",
+        "weight: ",
+        "device: cuda:",
     ]);
     prop_oneof![4 => fixed.prop_map(str::to_owned), 1 => any::<String>(), 1 => any::<f64>().prop_map(|x| x.to_string())]
 }

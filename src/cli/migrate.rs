@@ -49,8 +49,9 @@ impl Migrate {
 pub(super) fn write_with_schema(path: &Path, text: &str) -> Result<(), Error> {
     write_new(path, text)?;
     let schema = path.with_file_name(config::FILE_NAME);
-    std::fs::write(&schema, config::schema_text())
-        .map_err(|error| Error::failed(format!("`{}` cannot be written: {error}", schema.display())))
+    std::fs::write(&schema, config::schema_text()).map_err(|error| {
+        Error::failed(format!("`{}` cannot be written: {error}", schema.display()))
+    })
 }
 
 /// Writes a file that is not there yet.
