@@ -10,6 +10,20 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["backbone", "blocks", block, "norm", leaf] => {
             format!("feature.trunk.{block}.BN.{}", norm_leaf(leaf))
         }
+        ["backbone", "stem", "conv", leaf] => format!("feature.conv1.{leaf}"),
+        ["backbone", "stem", "norm", leaf] => format!("feature.bn1.{}", norm_leaf(leaf)),
+        ["backbone", "stages", stage, "blocks", block, layer, rest @ ..] => {
+            let stage: usize = stage.parse().ok()?;
+            let (layer, leaf) = match (*layer, rest) {
+                ("conv1" | "conv2", [leaf]) => ((*layer).to_owned(), *leaf),
+                ("norm1", [leaf]) => ("bn1".into(), norm_leaf(leaf)),
+                ("norm2", [leaf]) => ("bn2".into(), norm_leaf(leaf)),
+                ("downsample", ["conv", leaf]) => ("downsample.0".into(), *leaf),
+                ("downsample", ["norm", leaf]) => ("downsample.1".into(), norm_leaf(leaf)),
+                _ => return None,
+            };
+            format!("feature.layer{}.{block}.{layer}.{leaf}", stage + 1)
+        }
         ["head", "prototype_weight"] => "proto_weight".into(),
         ["head", "attention", "norm", leaf] => {
             format!("ATTN.input_linear.0.{}", norm_leaf(leaf))
@@ -31,7 +45,7 @@ pub fn reference_name(path: &str) -> Option<String> {
 }
 
 /// Enum variants stand in our paths, but say nothing about the tensor.
-const VARIANTS: &[&str] = &["Conv", "Fsct", "Ctx", "Cosine", "Linear"];
+const VARIANTS: &[&str] = &["Conv", "ResNet", "Fsct", "Ctx", "Cosine", "Linear"];
 
 fn norm_leaf(leaf: &str) -> &str {
     match leaf {

@@ -37,6 +37,15 @@ impl ConvNetSpec {
         Self { channels, blocks: blocks.collect() }
     }
 
+    /// The variant for small drawings: the first two blocks without padding but pooled, the others
+    /// with padding and unpooled.
+    pub fn conv_np(depth: usize, channels: usize) -> Self {
+        let first = ConvBlockSpec { padding: 0, pool: true };
+        let other = ConvBlockSpec { padding: 1, pool: false };
+        let blocks = (0..depth).map(|block| if block < 2 { first } else { other });
+        Self { channels, blocks: blocks.collect() }
+    }
+
     /// A new network.
     pub fn init(&self, init: &mut Init) -> ConvNet {
         let std = (2.0 / (9 * CHANNELS) as f64).sqrt();

@@ -3,18 +3,22 @@
 //! Blocks are the unit of recomputation: each is a function of its input alone.
 
 pub mod conv;
+pub mod resnet;
 
 use burn::prelude::*;
 
 use super::init::Init;
 use super::norm::{BatchNorm, Norm};
 use conv::{ConvNet, ConvNetSpec};
+use resnet::{ResNet, ResNetSpec};
 
 /// What a backbone is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BackboneSpec {
     /// Conv4 and its kin.
     Conv(ConvNetSpec),
+    /// ResNet18 and its kin.
+    ResNet(ResNetSpec),
 }
 
 impl BackboneSpec {
@@ -22,6 +26,7 @@ impl BackboneSpec {
     pub fn init(&self, init: &mut Init) -> Backbone {
         match self {
             Self::Conv(spec) => Backbone::Conv(spec.init(init)),
+            Self::ResNet(spec) => Backbone::ResNet(spec.init(init)),
         }
     }
 
@@ -29,6 +34,7 @@ impl BackboneSpec {
     pub fn feature_shape(&self, image_size: usize) -> [usize; 3] {
         match self {
             Self::Conv(spec) => spec.feature_shape(image_size),
+            Self::ResNet(spec) => spec.feature_shape(image_size),
         }
     }
 }
@@ -39,6 +45,8 @@ impl BackboneSpec {
 pub enum Backbone {
     /// Conv4 and its kin.
     Conv(ConvNet),
+    /// ResNet18 and its kin.
+    ResNet(ResNet),
 }
 
 impl Backbone {
@@ -53,6 +61,7 @@ impl Backbone {
     pub fn blocks(&self) -> usize {
         match self {
             Self::Conv(net) => net.blocks.len(),
+            Self::ResNet(net) => net.blocks(),
         }
     }
 
@@ -60,6 +69,7 @@ impl Backbone {
     pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         match self {
             Self::Conv(net) => net.blocks[block].forward(input, norm),
+            Self::ResNet(net) => net.forward_block(block, input, norm),
         }
     }
 
@@ -73,6 +83,7 @@ impl Backbone {
     pub fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {
         match self {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
+            Self::ResNet(net) => net.norms_mut(),
         }
     }
 }
