@@ -51,6 +51,22 @@ fn validate_exits_with_0_1_or_2() -> Outcome {
     Ok(())
 }
 
+#[cfg(not(debug_assertions))]
+#[test]
+fn a_thousand_files_take_less_than_a_second_of_one_core() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for index in 0..1000 {
+        let text = if index % 2 == 0 { GOOD.to_owned() } else { GOOD.replace("fsct", "fstc") };
+        fs::write(folder.path().join(format!("{index}.yaml")), text)?;
+    }
+    let start = std::time::Instant::now();
+    let output = fsct().args(["validate", "--offline"]).arg(folder.path()).output()?;
+    let taken = start.elapsed();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(taken.as_secs_f64() < 1.0, "{taken:?}");
+    Ok(())
+}
+
 #[test]
 fn validate_looks_at_folders_unless_offline() -> Outcome {
     let folder = folder(&[("p.yaml", &GOOD.replace("synthetic", "omniglot, root: nowhere"))])?;

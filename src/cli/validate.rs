@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::findings::{Finding, Format, write};
+use super::{
+    Output,
+    findings::{Finding, Format, write},
+};
 use crate::{
     Error,
     config::{self, Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
@@ -37,7 +40,7 @@ pub struct Validate {
 
 impl Validate {
     /// Checks every file and prints what is wrong.
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self, output: Output) -> Result<(), Error> {
         let overrides = Overrides::from_process(self.set.clone());
         let findings: Vec<Finding> = files(&self.paths)
             .into_iter()
@@ -50,7 +53,7 @@ impl Validate {
                 Finding { file, faults }
             })
             .collect();
-        print!("{}", write(&findings, self.format));
+        print!("{}", write(&findings, self.format, output.quiet));
         if findings.iter().any(|finding| finding.faults.is_unreadable()) {
             return Err(Error::Unreadable);
         }
