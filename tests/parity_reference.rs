@@ -19,6 +19,7 @@ use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::layers::to_host;
 use fsct::model::method::{ctx::CtxSpec, fsct::FsctSpec};
 use fsct::model::names::reference_name;
+use fsct::model::norm::NormPolicy;
 use fsct::model::weights::{Path, read, write};
 use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Norm};
 use fsct::stage::backward::Backward;
@@ -32,6 +33,8 @@ const JITTERED_TRIES: u64 = 8;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+const NORM: NormPolicy = NormPolicy::Running;
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -193,7 +196,8 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
     let mut net = fixture.net(&device);
     let shape = fixture.shape;
 
-    let mut step = Backward { objective: Objective { vic }, embedding: Rc::new(Plain) };
+    let mut step =
+        Backward { objective: Objective { vic }, embedding: Rc::new(Plain { norm: NORM }) };
     let mut state = StageState::default();
     for (index, expected) in fixture.index["steps"].as_array().unwrap().iter().enumerate() {
         let images = fixture.input(index, &plain);

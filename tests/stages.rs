@@ -16,6 +16,7 @@ use fsct::model::attention::Similarity;
 use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::layers::to_host;
 use fsct::model::method::{ctx::CtxSpec, fsct::FsctSpec};
+use fsct::model::norm::NormPolicy;
 use fsct::model::weights::Path;
 use fsct::model::{
     Backbone, BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, Moments, NetSpec, Norm,
@@ -36,6 +37,7 @@ use rand_chacha::ChaCha8Rng;
 /// f32 sums in another order.
 const EXACT: f64 = 1e-5;
 
+const NORM: NormPolicy = NormPolicy::Running;
 const SHAPE: EpisodeShape = EpisodeShape { n_way: 3, k_shot: 2, n_query: 3 };
 const SIZE: usize = 20;
 
@@ -163,7 +165,7 @@ fn cutting_the_step_at_the_features_changes_nothing() {
     for method in METHODS {
         let net = net(method);
         let expected = monolithic(method, &net, episode(1));
-        let grads = run(&mut backward(method, Plain), &net, episode(1));
+        let grads = run(&mut backward(method, Plain { norm: NORM }), &net, episode(1));
         let error = difference(&expected, &by_path(&net, &grads.gradients));
         assert!(error < EXACT, "{method:?}: {error:.1e}");
     }
@@ -173,8 +175,8 @@ fn cutting_the_step_at_the_features_changes_nothing() {
 fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
     for method in METHODS {
         let net = net(method);
-        let plain = run(&mut backward(method, Plain), &net, episode(1));
-        let again = run(&mut backward(method, Recompute), &net, episode(1));
+        let plain = run(&mut backward(method, Plain { norm: NORM }), &net, episode(1));
+        let again = run(&mut backward(method, Recompute { norm: NORM }), &net, episode(1));
         let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &again.gradients));
         assert!(error < EXACT, "{method:?}: {error:.1e}");
         assert_eq!(plain.terms, again.terms);
@@ -207,9 +209,14 @@ fn micro_batches_match_their_chunks_on_one_tape() {
             let features = joined.select(0, indices(&back, &images.device()));
             let expected = from_features(method, &net, features);
 
-            for inner in [Rc::new(Plain) as Rc<dyn Embed>, Rc::new(Recompute)] {
-                let grads =
-                    run(&mut backward(method, MicroBatch { steps, inner }), &net, episode(1));
+            for inner in
+                [Rc::new(Plain { norm: NORM }) as Rc<dyn Embed>, Rc::new(Recompute { norm: NORM })]
+            {
+                let grads = run(
+                    &mut backward(method, MicroBatch { steps, inner, norm: NORM }),
+                    &net,
+                    episode(1),
+                );
                 let error = difference(&expected, &by_path(&net, &grads.gradients));
                 assert!(error < EXACT, "{method:?} in {steps}: {error:.1e}");
             }
@@ -233,7 +240,7 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
         let window: Window = (0..length).map(episode).collect();
         // The dynamic weights move from episode to episode, so the singles share their state.
         let mut state = StageState::default();
-        let mut single = backward(method, Plain);
+        let mut single = backward(method, Plain { norm: NORM });
         let mut sum: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         for one in window.clone() {
             let mut cx = StepContext { scale: 1.0, state: &mut state };
@@ -243,7 +250,8 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
                 mean.iter_mut().zip(values).for_each(|(sum, it)| *sum += it / length as f32);
             }
         }
-        let mut step: BoxStep<Window> = Box::new(Accumulate { inner: backward(method, Plain) });
+        let mut step: BoxStep<Window> =
+            Box::new(Accumulate { inner: backward(method, Plain { norm: NORM }) });
         let grads = run(&mut step, &net, window);
         assert_eq!((grads.terms.len(), grads.moments.len()), (length as usize, length as usize));
         let error = difference(&sum, &by_path(&net, &grads.gradients));
@@ -253,7 +261,8 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
 
 #[test]
 fn an_empty_window_is_an_error() {
-    let mut step: BoxStep<Window> = Box::new(Accumulate { inner: backward(Method::Fsct, Plain) });
+    let mut step: BoxStep<Window> =
+        Box::new(Accumulate { inner: backward(Method::Fsct, Plain { norm: NORM }) });
     let mut state = StageState::default();
     let mut cx = StepContext { scale: 1.0, state: &mut state };
     assert!(step.grads(&net(Method::Fsct), Vec::new(), &mut cx).is_err());
@@ -267,7 +276,7 @@ fn an_empty_window_is_an_error() {
 fn autocast_is_off_by_rounding_only() {
     for method in METHODS {
         let net = net(method);
-        let plain = run(&mut backward(method, Plain), &net, episode(1));
+        let plain = run(&mut backward(method, Plain { norm: NORM }), &net, episode(1));
         let plain = by_path(&net, &plain.gradients);
         for dtype in [FloatDType::F16, FloatDType::BF16] {
             let rounded = fsct::model::weights::read(&net);
@@ -279,13 +288,13 @@ fn autocast_is_off_by_rounding_only() {
             });
             let mut images = episode(1);
             images.images = images.images.cast(dtype).cast(FloatDType::F32);
-            let rounding = run(&mut backward(method, Plain), &coarse, images);
+            let rounding = run(&mut backward(method, Plain { norm: NORM }), &coarse, images);
             let rounding = norm_of_difference(&plain, &by_path(&coarse, &rounding.gradients));
 
             for recompute in [false, true] {
                 let inner = match recompute {
-                    true => backward(method, Recompute),
-                    false => backward(method, Plain),
+                    true => backward(method, Recompute { norm: NORM }),
+                    false => backward(method, Plain { norm: NORM }),
                 };
                 let mut step: BoxStep<Episode> = Box::new(LossScale {
                     initial: ScalerState::fixed(1024.0),
@@ -324,11 +333,11 @@ fn norm_of_difference(expected: &ByPath, actual: &ByPath) -> f64 {
 fn autocast_runs_in_16_bits_and_leaves_the_master_weights_alone() {
     let net = net(Method::Fsct);
     let before = fsct::model::weights::read(&net);
-    let inner = backward(Method::Fsct, Plain);
+    let inner = backward(Method::Fsct, Plain { norm: NORM });
     let mut step: BoxStep<Episode> = Box::new(Autocast { dtype: FloatDType::F16, inner });
     let low = run(&mut step, &net, episode(1));
     assert_eq!(before, fsct::model::weights::read(&net));
-    let plain = run(&mut backward(Method::Fsct, Plain), &net, episode(1));
+    let plain = run(&mut backward(Method::Fsct, Plain { norm: NORM }), &net, episode(1));
     let (low, plain) = (by_path(&net, &low.gradients), by_path(&net, &plain.gradients));
     assert!(norm_of_difference(&plain, &low) > 1e-6, "as exact as f32: nothing was lowered");
 }
@@ -336,10 +345,10 @@ fn autocast_runs_in_16_bits_and_leaves_the_master_weights_alone() {
 #[test]
 fn a_loss_scale_leaves_the_gradients_alone() {
     let net = net(Method::Profoct);
-    let plain = run(&mut backward(Method::Profoct, Plain), &net, episode(1));
+    let plain = run(&mut backward(Method::Profoct, Plain { norm: NORM }), &net, episode(1));
     let mut step: BoxStep<Episode> = Box::new(LossScale {
         initial: ScalerState::dynamic(),
-        inner: backward(Method::Profoct, Plain),
+        inner: backward(Method::Profoct, Plain { norm: NORM }),
     });
     let scaled = run(&mut step, &net, episode(1));
     let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &scaled.gradients));
@@ -355,7 +364,7 @@ fn overflow_is_an_outcome_and_halves_the_scale() {
         inner: Box::new(Accumulate {
             inner: Box::new(Autocast {
                 dtype: FloatDType::F16,
-                inner: backward(Method::Fsct, Plain),
+                inner: backward(Method::Fsct, Plain { norm: NORM }),
             }),
         }),
     });
@@ -370,12 +379,12 @@ fn overflow_is_an_outcome_and_halves_the_scale() {
 #[test]
 fn clearing_the_cache_changes_nothing() {
     let net = net(Method::Fsct);
-    let plain = run(&mut backward(Method::Fsct, Plain), &net, episode(1));
+    let plain = run(&mut backward(Method::Fsct, Plain { norm: NORM }), &net, episode(1));
     let mut step: BoxStep<Episode> = Box::new(ClearCache {
         every: 1,
         device: Device::flex(),
         steps: 0,
-        inner: backward(Method::Fsct, Plain),
+        inner: backward(Method::Fsct, Plain { norm: NORM }),
     });
     let cleared = run(&mut step, &net, episode(1));
     assert_eq!(by_path(&net, &plain.gradients), by_path(&net, &cleared.gradients));
@@ -389,7 +398,7 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     vic.dynamic.as_mut().unwrap().driver = Driver::Gradient;
     let base = vic.dynamic.unwrap().base;
     let net = net(Method::Profoct);
-    let mut step = Backward { objective, embedding: Rc::new(Plain) };
+    let mut step = Backward { objective, embedding: Rc::new(Plain { norm: NORM }) };
     let mut state = StageState::default();
     let mut weights = Vec::new();
     for _ in 0..60 {

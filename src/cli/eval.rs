@@ -86,8 +86,13 @@ impl Eval {
             None => None,
         };
         let mut failed = None;
-        let accuracy =
-            evaluate_episodes(&net, set, &device.device, &episodes, &mut |number, answer| {
+        let accuracy = evaluate_episodes(
+            &net,
+            graph::norm_policy(pipeline),
+            set,
+            &device.device,
+            &episodes,
+            &mut |number, answer| {
                 if let Some((file, path)) = &mut predictions
                     && failed.is_none()
                 {
@@ -95,7 +100,8 @@ impl Eval {
                         .err()
                         .map(|error| RunError::file("write", path.clone())(error));
                 }
-            })?;
+            },
+        )?;
         if let Some((mut file, path)) = predictions {
             file.flush().map_err(RunError::file("write", path))?;
         }

@@ -170,3 +170,21 @@ pub const CODES: &[Code] = &[
 pub fn code(name: &str) -> Option<&'static Code> {
     CODES.iter().find(|code| code.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_explained() {
+        let rules = [include_str!("check.rs"), include_str!("../cli/validate.rs")].concat();
+        let mut found = 0;
+        for part in rules.split("Rule(\"").skip(1).chain(rules.split("Unwise(\"").skip(1)) {
+            let rule = part.split('"').next().unwrap_or_default();
+            let explained = CODES.iter().any(|code| code.name.ends_with(&format!("::{rule}")));
+            assert!(explained, "the rule `{rule}` has no entry in CODES");
+            found += 1;
+        }
+        assert!(found > 10, "only {found} rules");
+    }
+}

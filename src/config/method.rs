@@ -31,6 +31,16 @@ pub struct Method {
     /// Last layer.
     #[serde(default)]
     pub classifier: Classifier,
+    /// Weights of the shots in a prototype; `fsct` and `profoct` only.
+    #[serde(default)]
+    pub prototypes: Prototypes,
+    /// Channels of CTX's projection; `ctx` only.
+    #[schemars(range(min = 1, max = 4096))]
+    #[serde(default = "default_dim_attn")]
+    pub dim_attn: usize,
+    /// Distance between queries and prototypes; `protonet` only.
+    #[serde(default)]
+    pub distance: Distance,
     /// Variance, invariance and covariance regularisation; `profoct` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vic: Option<Vic>,
@@ -48,6 +58,9 @@ fn default_dim_head() -> usize {
 fn default_mlp_dim() -> usize {
     512
 }
+fn default_dim_attn() -> usize {
+    128
+}
 
 /// Few-shot method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +70,37 @@ pub enum MethodKind {
     Fsct,
     /// FSCT with VIC regularisation of the support features.
     Profoct,
+    /// CrossTransformer (Doersch et al., NeurIPS 2020), as the FSCT authors compare with it.
+    Ctx,
+    /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
+    /// own.
+    Protonet,
+}
+
+/// Weights of the shots in a prototype.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Prototypes {
+    /// A row of weights for each way, as published: the model is tied to its ways and shots.
+    #[default]
+    PerWay,
+    /// One row for all ways: the model can be tested at other ways, and with plain means at other
+    /// shots.
+    Shared,
+}
+
+/// Distance between queries and prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Distance {
+    /// Squared Euclidean distance.
+    #[default]
+    Euclidean,
+    /// Cosine similarity times 10.
+    Cosine,
+    /// Squared Mahalanobis distance under the support features' covariance, shrunk half-way to a
+    /// multiple of the identity; by Woodbury's identity, without any d×d matrix.
+    Mahalanobis,
 }
 
 /// Attention between prototypes and queries.

@@ -16,11 +16,25 @@ pub struct Optimizer {
     /// Momentum, from 0 to below 1; `sgd` only.
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
+    /// Largest norm of all gradients together; longer ones are shortened to it. Not written, they
+    /// are left alone.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// How the learning rate moves during training.
+    pub schedule: Schedule,
 }
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self { kind: OptimizerKind::Adamw, learning_rate: 1e-3, weight_decay: 1e-5, momentum: 0.9 }
+        Self {
+            kind: OptimizerKind::Adamw,
+            learning_rate: 1e-3,
+            weight_decay: 1e-5,
+            momentum: 0.9,
+            clip_norm: None,
+            schedule: Schedule::default(),
+        }
     }
 }
 
@@ -35,4 +49,49 @@ pub enum OptimizerKind {
     Adam,
     /// Stochastic gradient descent with momentum.
     Sgd,
+}
+
+/// How the learning rate moves during training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Shape of the curve after the warm-up.
+    pub kind: ScheduleKind,
+    /// Optimizer steps in which the learning rate rises in a straight line from 0; 0 = none.
+    #[schemars(range(max = 1_000_000_000))]
+    pub warmup_steps: usize,
+    /// Share of the learning rate that `cosine` ends at, from 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub final_share: f64,
+    /// Epochs between two drops of `step`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub step_epochs: usize,
+    /// Factor of each drop of `step`, above 0 up to 1.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    pub step_factor: f64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::Constant,
+            warmup_steps: 0,
+            final_share: 0.0,
+            step_epochs: 20,
+            step_factor: 0.1,
+        }
+    }
+}
+
+/// Shape of the learning rate's curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// It stays.
+    #[default]
+    Constant,
+    /// Half a cosine, down to `final_share` (Loshchilov and Hutter, ICLR 2017).
+    Cosine,
+    /// Multiplied by `step_factor` every `step_epochs`.
+    Step,
 }

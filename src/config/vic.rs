@@ -88,15 +88,14 @@ pub struct Dynamic {
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub ema_decay: Option<f64>,
     /// What moves them.
-    pub driven_by: DynamicDriver,
+    pub driven_by: Option<DynamicDriver>,
 }
 
 /// What moves the dynamic weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DynamicDriver {
     /// The values of the loss terms, as in the reference.
-    #[default]
     Loss,
     /// The norms of their gradients at the features.
     Gradient,

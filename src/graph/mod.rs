@@ -6,7 +6,8 @@ mod objective;
 mod optimizer;
 mod stages;
 
-pub use net::net_spec;
+pub use net::{net_spec, norm_policy};
+
 pub use objective::objective;
 pub use optimizer::optimizer;
 pub use stages::{Built, build};

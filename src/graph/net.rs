@@ -1,7 +1,13 @@
-use crate::config::{Attention, BackboneKind, Classifier, MethodKind, Pipeline};
+use crate::config::{
+    self, Attention, BackboneKind, BatchNormMode, Classifier, MethodKind, Pipeline, Prototypes,
+};
 use crate::model::attention::Similarity;
 use crate::model::backbone::conv::ConvNetSpec;
+use crate::model::backbone::resnet::{ResNetSpec, Trunk};
+use crate::model::method::ctx::CtxSpec;
 use crate::model::method::fsct::FsctSpec;
+use crate::model::method::protonet::Distance;
+use crate::model::norm::NormPolicy;
 use crate::model::{BackboneSpec, EpisodeShape, HeadSpec, NetSpec};
 
 /// The network that a pipeline describes.
@@ -23,11 +29,29 @@ impl From<crate::config::Episode> for EpisodeShape {
 
 fn backbone(pipeline: &Pipeline) -> BackboneSpec {
     let kind = pipeline.backbone.kind;
-    match kind {
+    let channels = kind.channels();
+    let depths = match kind {
         BackboneKind::Conv4 | BackboneKind::Conv4s => {
-            BackboneSpec::Conv(ConvNetSpec::conv(4, kind.channels()))
+            return BackboneSpec::Conv(ConvNetSpec::conv(4, channels));
         }
-    }
+        BackboneKind::Conv6 | BackboneKind::Conv6s => {
+            return BackboneSpec::Conv(ConvNetSpec::conv(6, channels));
+        }
+        BackboneKind::Conv4np | BackboneKind::Conv4snp => {
+            return BackboneSpec::Conv(ConvNetSpec::conv_np(4, channels));
+        }
+        BackboneKind::Conv6np | BackboneKind::Conv6snp => {
+            return BackboneSpec::Conv(ConvNetSpec::conv_np(6, channels));
+        }
+        BackboneKind::Resnet12 => [2, 1, 1, 1],
+        BackboneKind::Resnet18 => [2, 2, 2, 2],
+        BackboneKind::Resnet34 => [3, 4, 6, 3],
+    };
+    let trunk = match pipeline.backbone.resolved_trunk() {
+        config::Trunk::Torchvision => Trunk::Torchvision,
+        config::Trunk::Feti => Trunk::Feti,
+    };
+    BackboneSpec::ResNet(ResNetSpec { channels, depths, trunk })
 }
 
 fn head(pipeline: &Pipeline) -> HeadSpec {
@@ -44,7 +68,22 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             dim_head: method.dim_head,
             mlp_dim: method.mlp_dim,
             true_cosine: method.classifier == Classifier::Cosine,
-            shared_prototypes: false,
+            shared_prototypes: method.prototypes == Prototypes::Shared,
         }),
+        MethodKind::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: method.dim_attn }),
+        MethodKind::Protonet => HeadSpec::Protonet(match method.distance {
+            config::Distance::Euclidean => Distance::Euclidean,
+            config::Distance::Cosine => Distance::Cosine,
+            config::Distance::Mahalanobis => Distance::Mahalanobis,
+        }),
+    }
+}
+
+/// Which statistics the backbone's batch norms use, in training and in testing.
+pub fn norm_policy(pipeline: &Pipeline) -> NormPolicy {
+    match pipeline.backbone.resolved_batch_norm() {
+        BatchNormMode::Episode => NormPolicy::Episode,
+        BatchNormMode::Running => NormPolicy::Running,
+        BatchNormMode::Frozen => NormPolicy::Frozen,
     }
 }

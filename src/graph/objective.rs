@@ -14,6 +14,7 @@ pub fn objective(pipeline: &Pipeline) -> Objective {
 struct Defaults {
     weights: VicWeights,
     dynamic: bool,
+    driver: Driver,
     ema_decay: f64,
     variance_target: f64,
     variance_eps: f64,
@@ -28,7 +29,8 @@ impl Defaults {
         match preset {
             VicPreset::Profonet => Self {
                 weights: VicWeights { alpha: 0.1, beta: 0.1, gamma: 0.1 },
-                dynamic: false,
+                dynamic: true,
+                driver: Driver::Gradient,
                 ema_decay: 0.9,
                 variance_target: 1.0,
                 variance_eps: 1e-4,
@@ -40,6 +42,7 @@ impl Defaults {
             VicPreset::Reference => Self {
                 weights: VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 },
                 dynamic: true,
+                driver: Driver::Loss,
                 ema_decay: 0.9,
                 variance_target: 1e-4,
                 variance_eps: 1e-8,
@@ -62,8 +65,9 @@ fn vic(vic: &config::Vic) -> Vic {
     let dynamic = vic.dynamic.enabled.unwrap_or(defaults.dynamic).then(|| Dynamic {
         ema_decay: vic.dynamic.ema_decay.unwrap_or(defaults.ema_decay),
         driver: match vic.dynamic.driven_by {
-            DynamicDriver::Loss => Driver::Loss,
-            DynamicDriver::Gradient => Driver::Gradient,
+            None => defaults.driver,
+            Some(DynamicDriver::Loss) => Driver::Loss,
+            Some(DynamicDriver::Gradient) => Driver::Gradient,
         },
         base: initial,
     });

@@ -3,13 +3,14 @@ use std::rc::Rc;
 use burn::prelude::*;
 use burn::tensor::{DType, FloatDType};
 
+use super::net::norm_policy;
 use super::objective::objective;
 use crate::plan::{Plan, Precision, Scale, StageSpec};
 use crate::stage::accumulate::Accumulate;
 use crate::stage::autocast::Autocast;
 use crate::stage::backward::Backward;
 use crate::stage::clear_cache::ClearCache;
-use crate::stage::embed::Plain;
+use crate::stage::embed::{Plain, Untrained};
 use crate::stage::loss_scale::{LossScale, ScalerState};
 use crate::stage::micro_batch::MicroBatch;
 use crate::stage::{BoxStep, Embed, Episode, Window};
@@ -35,11 +36,15 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
         .collect();
     let lowered = stages.iter().any(|stage| matches!(stage, StageSpec::Autocast(_)));
 
-    let embedding: Rc<dyn Embed> =
-        stages.iter().rev().fold(Rc::new(Plain), |inner, stage| match *stage {
-            StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner }),
+    let norm = norm_policy(&plan.pipeline);
+    let embedding: Rc<dyn Embed> = if plan.pipeline.backbone.train {
+        stages.iter().rev().fold(Rc::new(Plain { norm }), |inner, stage| match *stage {
+            StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner, norm }),
             _ => inner,
-        });
+        })
+    } else {
+        Rc::new(Untrained { norm })
+    };
     let episode: BoxStep<Episode> = stages.iter().rev().fold(
         Box::new(Backward { objective: objective(&plan.pipeline), embedding }),
         |inner, stage| match *stage {

@@ -96,7 +96,11 @@ impl Vic {
         let invariance = if self.invariance {
             let weight = prototype_weight
                 .unwrap_or_else(|| Tensor::zeros([1, shape.k_shot, 1], &support.device()));
-            invariance(support.clone(), prototypes(support.clone(), weight), shape.k_shot)
+            invariance(
+                support.clone(),
+                prototypes(support.clone(), weight, shape.n_way),
+                shape.k_shot,
+            )
         } else {
             Tensor::zeros([1], &support.device())
         };

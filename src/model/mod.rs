@@ -10,6 +10,7 @@ pub mod cosine;
 pub mod init;
 pub mod kernel;
 pub mod layers;
+pub mod mahalanobis;
 pub mod method;
 pub mod names;
 pub mod norm;

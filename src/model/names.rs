@@ -45,7 +45,7 @@ pub fn reference_name(path: &str) -> Option<String> {
 }
 
 /// Enum variants stand in our paths, but say nothing about the tensor.
-const VARIANTS: &[&str] = &["Conv", "ResNet", "Fsct", "Ctx", "Cosine", "Linear"];
+const VARIANTS: &[&str] = &["Conv", "ResNet", "Fsct", "Ctx", "Protonet", "Cosine", "Linear"];
 
 fn norm_leaf(leaf: &str) -> &str {
     match leaf {

@@ -24,6 +24,40 @@ pub enum Norm<'a> {
     Running,
 }
 
+/// Which statistics batch norms use over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPolicy {
+    /// The batch's own, in training and in testing.
+    Episode,
+    /// The batch's own in training, the running ones in testing.
+    Running,
+    /// The running ones, in training and in testing; they do not move.
+    Frozen,
+}
+
+impl NormPolicy {
+    /// The statistics of a training pass; a batch's moments go to `moments`.
+    pub fn training<'a>(self, moments: &'a mut Vec<Moments>) -> Norm<'a> {
+        match self {
+            Self::Episode | Self::Running => Norm::Batch(moments),
+            Self::Frozen => Norm::Running,
+        }
+    }
+
+    /// The statistics of a test pass.
+    pub fn testing<'a>(self, moments: &'a mut Vec<Moments>) -> Norm<'a> {
+        match self {
+            Self::Episode => Norm::Batch(moments),
+            Self::Running | Self::Frozen => Norm::Running,
+        }
+    }
+
+    /// Whether training moves the running statistics.
+    pub fn moves_running(self) -> bool {
+        self == Self::Running
+    }
+}
+
 /// Statistics of one layer over one batch.
 #[derive(Debug, Clone)]
 pub struct Moments {

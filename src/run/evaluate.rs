@@ -10,8 +10,10 @@ use super::RunError;
 use super::statistics::Accuracy;
 use crate::config::Pipeline;
 use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
+use crate::graph::norm_policy;
 use crate::model::layers::to_host;
-use crate::model::{EpisodeShape, FewShotNet, Norm};
+use crate::model::norm::NormPolicy;
+use crate::model::{EpisodeShape, FewShotNet};
 
 /// Which episodes to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,24 +54,24 @@ pub fn evaluate_split(
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
     let episodes: Vec<EpisodeIndices> =
         (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
-    evaluate_episodes(net, set, device, &episodes, on_answer)
+    evaluate_episodes(net, norm_policy(pipeline), set, device, &episodes, on_answer)
 }
 
 /// Accuracy over given episodes, with the ways and shots that the network is made for.
 pub fn evaluate_episodes(
     net: &FewShotNet,
+    norm: NormPolicy,
     set: &ImageSet,
     device: &Device,
     episodes: &[EpisodeIndices],
     on_answer: &mut dyn FnMut(usize, Answer),
 ) -> Result<Accuracy, RunError> {
     let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
-    let features = Features::new(net, set, device, images);
+    let features = Features::new(net, norm, set, device, images);
     let mut accuracies = Vec::with_capacity(episodes.len());
     for (number, episode) in episodes.iter().enumerate() {
         let shape = EpisodeShape::from(episode.shape());
-        let support = features.of(&episode.support);
-        let query = features.of(&episode.query);
+        let (support, query) = features.of(episode);
         let logits = to_host(net.head.forward(support, query, shape).logits);
         let accuracy = accuracy(&logits, shape);
         accuracies.push(accuracy);
@@ -81,6 +83,7 @@ pub fn evaluate_episodes(
 /// Features of the images of a split.
 struct Features<'a> {
     net: &'a FewShotNet,
+    norm: NormPolicy,
     set: &'a ImageSet,
     device: &'a Device,
     /// Features of every image, where that is cheaper than embedding each episode.
@@ -89,9 +92,16 @@ struct Features<'a> {
 
 impl<'a> Features<'a> {
     /// Prepares for episodes that need `images` images in all.
-    fn new(net: &'a FewShotNet, set: &'a ImageSet, device: &'a Device, images: usize) -> Self {
-        let mut features = Self { net, set, device, bank: None };
-        if set.len() > images || set.is_empty() {
+    fn new(
+        net: &'a FewShotNet,
+        norm: NormPolicy,
+        set: &'a ImageSet,
+        device: &'a Device,
+        images: usize,
+    ) -> Self {
+        let mut features = Self { net, norm, set, device, bank: None };
+        // On an episode's own statistics an image has other features in each episode.
+        if norm == NormPolicy::Episode || set.len() > images || set.is_empty() {
             return features;
         }
         let ids: Vec<usize> = (0..set.len()).collect();
@@ -102,13 +112,22 @@ impl<'a> Features<'a> {
         features
     }
 
-    fn of(&self, images: &[usize]) -> Tensor<4> {
-        let Some(bank) = &self.bank else {
-            return self.embed_all(images);
+    /// Features of an episode's support and queries.
+    fn of(&self, episode: &EpisodeIndices) -> (Tensor<4>, Tensor<4>) {
+        let shots = episode.support.len();
+        let images: Vec<usize> = episode.support.iter().chain(&episode.query).copied().collect();
+        let features = match &self.bank {
+            Some(bank) => {
+                let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
+                let rows = TensorData::new(rows, [images.len()]);
+                bank.clone().select(0, Tensor::from_data(rows, self.device))
+            }
+            // Its own statistics are those of the whole episode.
+            None if self.norm == NormPolicy::Episode => self.embed(&images),
+            None => self.embed_all(&images),
         };
-        let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
-        let rows = TensorData::new(rows, [images.len()]);
-        bank.clone().select(0, Tensor::from_data(rows, self.device))
+        let support = features.clone().slice([0..shots]);
+        (support, features.slice([shots..images.len()]))
     }
 
     fn embed_all(&self, images: &[usize]) -> Tensor<4> {
@@ -121,7 +140,7 @@ impl<'a> Features<'a> {
         images.iter().for_each(|image| self.set.read_into(*image, &mut pixels));
         let dims = [images.len(), shape.channels, shape.height, shape.width];
         let images = Tensor::from_data(TensorData::new(pixels, dims), self.device);
-        self.net.backbone.forward(images, &mut Norm::Running)
+        self.net.backbone.forward(images, &mut self.norm.testing(&mut Vec::new()))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod evaluate;
 pub mod events;
 pub mod folder;
+pub mod schedule;
 pub mod statistics;
 pub mod trainer;
 pub mod whole;

@@ -11,11 +11,13 @@ use super::checkpoint::{self, Checkpoint, EpochSums, Progress};
 use super::evaluate::{Evaluation, evaluate_split};
 use super::events::{Epoch, Event, Reporter, Step, Validated};
 use super::folder::RunFolder;
+use super::schedule::{Length, learning_rate};
 use super::{Interrupt, RunError};
 use crate::data::{Dataset, EpisodeBatch, ImageSet, Loader, Sampler, Split, Stream};
 use crate::device::{MemoryMeter, Selected};
 use crate::graph::{self, Built};
 use crate::loss::Terms;
+use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::Plan;
 use crate::stage::{BoxStep, Episode, Grads, StepContext, Window, clear_cache};
@@ -36,6 +38,7 @@ pub struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     step: BoxStep<Window>,
     episodes_a_step: usize,
+    norm: NormPolicy,
     progress: Progress,
     meter: MemoryMeter,
     started: Instant,
@@ -61,6 +64,9 @@ impl<'a> Trainer<'a> {
             reporter.report(&Event::Warning { message });
         }
         let mut net = FewShotNet::new(&graph::net_spec(pipeline), pipeline.seed, &training);
+        if !pipeline.backbone.train {
+            net.backbone = net.backbone.no_grad();
+        }
         let mut optimizer = graph::optimizer(&pipeline.optimizer);
         let mut progress = Progress::default();
         if let Some((path, checkpoint)) = resume {
@@ -79,6 +85,7 @@ impl<'a> Trainer<'a> {
             optimizer,
             step,
             episodes_a_step,
+            norm: graph::norm_policy(pipeline),
             seconds_before: progress.seconds,
             progress,
             started: Instant::now(),
@@ -158,16 +165,26 @@ impl<'a> Trainer<'a> {
     }
 
     /// Moves the weights along the gradients, unless those overflowed.
-    fn apply(&mut self, grads: Grads) -> Result<Taken, RunError> {
+    fn apply(&mut self, mut grads: Grads) -> Result<Taken, RunError> {
         let gradient_norm = grads.gradients.global_norm(&self.net);
         let finite = grads.finite.unwrap_or(true) && gradient_norm.is_finite();
-        let learning_rate = self.plan.pipeline.optimizer.learning_rate;
+        let steps_per_epoch = self.steps_per_epoch();
+        let optimizer = &self.plan.pipeline.optimizer;
+        let length = Length { steps_per_epoch, epochs: self.plan.pipeline.train.epochs };
+        let learning_rate = learning_rate(optimizer, self.progress.step, length);
         self.progress.step += 1;
         if finite {
+            if let Some(longest) = optimizer.clip_norm
+                && gradient_norm > longest
+            {
+                grads.gradients.scale(&self.net, longest / gradient_norm);
+            }
             let net = self.net.clone();
             self.net = self.optimizer.step(learning_rate, net, grads.gradients.0);
-            for moments in &grads.moments {
-                self.net.update_running(moments);
+            if self.norm.moves_running() {
+                for moments in &grads.moments {
+                    self.net.update_running(moments);
+                }
             }
             self.progress.skipped_in_a_row = 0;
         } else {

@@ -4,7 +4,8 @@
 use burn::prelude::*;
 
 use super::grads::Gradients;
-use crate::model::{Backbone, Moments, Norm};
+use crate::model::norm::NormPolicy;
+use crate::model::{Backbone, Moments};
 
 /// Embeds the images of an episode, and remembers what the way back needs.
 pub trait Embed {
@@ -35,13 +36,16 @@ pub trait Tape {
 }
 
 /// Keeps every activation on the tape: the plain way, fastest and largest.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Plain;
+#[derive(Debug, Clone, Copy)]
+pub struct Plain {
+    /// Statistics that batch norms use.
+    pub norm: NormPolicy,
+}
 
 impl Embed for Plain {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
         let mut moments = Vec::new();
-        let output = backbone.forward(on_tape(images), &mut Norm::Batch(&mut moments));
+        let output = backbone.forward(on_tape(images), &mut self.norm.training(&mut moments));
         let features = output.clone().inner();
         Embedded { features, moments, tape: Box::new(PlainTape { output }) }
     }
@@ -54,6 +58,29 @@ struct PlainTape {
 impl Tape for PlainTape {
     fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
         Gradients::take(&mut pull_back(self.output, d_features), backbone)
+    }
+}
+
+/// Passes a backbone that is not trained: nothing is kept, and nothing comes back.
+#[derive(Debug, Clone, Copy)]
+pub struct Untrained {
+    /// Statistics that batch norms use.
+    pub norm: NormPolicy,
+}
+
+impl Embed for Untrained {
+    fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
+        let mut moments = Vec::new();
+        let features = backbone.off_tape().forward(images, &mut self.norm.training(&mut moments));
+        Embedded { features, moments, tape: Box::new(NoTape) }
+    }
+}
+
+struct NoTape;
+
+impl Tape for NoTape {
+    fn backward(self: Box<Self>, _backbone: &Backbone, _d_features: Tensor<4>) -> Gradients {
+        Gradients::default()
     }
 }
 

@@ -15,7 +15,8 @@ use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape};
 use super::grads::Gradients;
-use crate::model::{Backbone, Moments, Norm};
+use crate::model::norm::NormPolicy;
+use crate::model::{Backbone, Moments};
 
 /// Embeds an episode in `steps` micro-batches.
 pub struct MicroBatch {
@@ -23,6 +24,8 @@ pub struct MicroBatch {
     pub steps: usize,
     /// How each is embedded when it is run again with a tape.
     pub inner: Rc<dyn Embed>,
+    /// Statistics that batch norms use.
+    pub norm: NormPolicy,
 }
 
 impl Embed for MicroBatch {
@@ -33,7 +36,7 @@ impl Embed for MicroBatch {
         let outputs = (0..parts.count).map(|part| {
             let mut used = Vec::new();
             let output =
-                plain.forward(parts.take(images.clone(), part), &mut Norm::Batch(&mut used));
+                plain.forward(parts.take(images.clone(), part), &mut self.norm.training(&mut used));
             moments = Some(match moments.take() {
                 Some(pooled) => pooled.into_iter().zip(used).map(|(a, b)| a.pool(b)).collect(),
                 None => used,

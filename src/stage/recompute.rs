@@ -11,11 +11,15 @@ use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape, on_tape, pull_back};
 use super::grads::Gradients;
-use crate::model::{Backbone, Norm};
+use crate::model::Backbone;
+use crate::model::norm::NormPolicy;
 
 /// Embeds an episode block by block, keeping block inputs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Recompute;
+#[derive(Debug, Clone, Copy)]
+pub struct Recompute {
+    /// Statistics that batch norms use.
+    pub norm: NormPolicy,
+}
 
 impl Embed for Recompute {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
@@ -24,14 +28,15 @@ impl Embed for Recompute {
         let mut inputs = Vec::with_capacity(plain.blocks());
         let features = (0..plain.blocks()).fold(images, |input, block| {
             inputs.push(input.clone());
-            plain.forward_block(block, input, &mut Norm::Batch(&mut moments))
+            plain.forward_block(block, input, &mut self.norm.training(&mut moments))
         });
-        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs }) }
+        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs, norm: self.norm }) }
     }
 }
 
 struct RecomputeTape {
     inputs: Vec<Tensor<4>>,
+    norm: NormPolicy,
 }
 
 impl Tape for RecomputeTape {
@@ -42,8 +47,9 @@ impl Tape for RecomputeTape {
             let block = self.inputs.len();
             // The images need no gradient.
             let input = if block == 0 { on_tape(input) } else { on_tape(input).require_grad() };
-            let output =
-                backbone.forward_block(block, input.clone(), &mut Norm::Batch(&mut Vec::new()));
+            let mut again = Vec::new();
+            let mut norm = self.norm.training(&mut again);
+            let output = backbone.forward_block(block, input.clone(), &mut norm);
             let mut tape = pull_back(output, d_output);
             gradients.add(backbone, Gradients::take(&mut tape, backbone));
             if block == 0 {

@@ -79,11 +79,11 @@ impl Fsct {
     /// # Shapes
     /// - `support`: `[n_way · k_shot, dim]`, by class
     /// - `query`: `[Q, dim]`
-    pub fn forward(&self, support: Tensor<2>, query: Tensor<2>) -> HeadOutput {
+    pub fn forward(&self, support: Tensor<2>, query: Tensor<2>, shape: EpisodeShape) -> HeadOutput {
         let [queries, dim] = query.dims();
         let query = to_f32(query).reshape([queries, 1, dim]);
         let classes: Tensor<3> =
-            prototypes(to_f32(support), self.prototype_weight.val()).unsqueeze_dim(0);
+            prototypes(to_f32(support), self.prototype_weight.val(), shape.n_way).unsqueeze_dim(0);
         let attended = (0..self.depth).fold(classes, |classes, _| {
             let classes = self.attention.forward(classes.clone(), query.clone()) + classes;
             self.feed_forward.forward(classes.clone()) + classes

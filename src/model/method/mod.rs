@@ -2,12 +2,14 @@
 
 pub mod ctx;
 pub mod fsct;
+pub mod protonet;
 
 use burn::prelude::*;
 
 use super::{EpisodeShape, init::Init};
 use ctx::{Ctx, CtxSpec};
 use fsct::{Fsct, FsctSpec};
+use protonet::{Distance, Protonet};
 
 /// What a head is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,8 @@ pub enum HeadSpec {
     Fsct(FsctSpec),
     /// CrossTransformer.
     Ctx(CtxSpec),
+    /// Prototypical network.
+    Protonet(Distance),
 }
 
 impl HeadSpec {
@@ -24,6 +28,7 @@ impl HeadSpec {
         match self {
             Self::Fsct(spec) => Head::Fsct(spec.init(features.iter().product(), episode, init)),
             Self::Ctx(spec) => Head::Ctx(spec.init(features[0], init)),
+            Self::Protonet(distance) => Head::Protonet(Protonet::new(*distance)),
         }
     }
 }
@@ -43,6 +48,8 @@ pub enum Head {
     Fsct(Fsct),
     /// CrossTransformer.
     Ctx(Ctx),
+    /// Prototypical network.
+    Protonet(Protonet),
 }
 
 impl Head {
@@ -51,16 +58,23 @@ impl Head {
     /// - `query`: `[Q, C, H, W]`
     pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
         match self {
-            Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3)),
+            Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
+            Self::Protonet(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
         }
+    }
+
+    /// The number of ways that the head is tied to, if it is.
+    pub fn tied_to_ways(&self) -> Option<usize> {
+        let [rows, _, _] = self.prototype_weight()?.dims();
+        (rows > 1).then_some(rows)
     }
 
     /// The weights of the shots in a prototype, `[n_way or 1, k_shot, 1]`, where they are learned.
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
-            Self::Ctx(_) => None,
+            Self::Ctx(_) | Self::Protonet(_) => None,
         }
     }
 }

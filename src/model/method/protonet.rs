@@ -1,0 +1,72 @@
+//! Prototypical networks: Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning",
+//! NeurIPS 2017.
+
+use burn::prelude::*;
+
+use super::HeadOutput;
+use crate::model::EpisodeShape;
+use crate::model::layers::to_f32;
+use crate::model::mahalanobis::squared_distances;
+
+/// How far a query is from a prototype.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distance {
+    /// Squared Euclidean distance.
+    Euclidean,
+    /// Cosine similarity times [`COSINE_SCALE`].
+    Cosine,
+    /// Squared Mahalanobis distance under the support's covariance.
+    Mahalanobis,
+}
+
+/// Factor on cosine similarities: within ±1, softmax could not be sure of anything (Gidaris and
+/// Komodakis, CVPR 2018, learn it and start at 10).
+pub const COSINE_SCALE: f64 = 10.0;
+
+/// Keeps the cosine of a zero vector finite.
+const EPSILON: f64 = 1e-8;
+
+/// Logits are negative distances to the mean of each class. It has no parameters.
+#[derive(Module, Debug)]
+pub struct Protonet {
+    /// 0 Euclidean, 1 cosine, 2 Mahalanobis: modules hold numbers.
+    distance: usize,
+}
+
+impl Protonet {
+    /// A head with this distance.
+    pub fn new(distance: Distance) -> Self {
+        Self { distance: distance as usize }
+    }
+
+    /// # Shapes
+    /// - `support`: `[n_way · k_shot, dim]`, by class
+    /// - `query`: `[Q, dim]`
+    pub fn forward(&self, support: Tensor<2>, query: Tensor<2>, shape: EpisodeShape) -> HeadOutput {
+        let (support, query) = (to_f32(support), to_f32(query));
+        let [_, dim] = support.dims();
+        let prototypes = support
+            .clone()
+            .reshape([shape.n_way, shape.k_shot, dim])
+            .mean_dim(1)
+            .reshape([shape.n_way, dim]);
+        let logits = match self.distance {
+            0 => -euclidean(query, prototypes),
+            1 => unit(query).matmul(unit(prototypes).transpose()) * COSINE_SCALE,
+            _ => -squared_distances(query, prototypes, support),
+        };
+        HeadOutput { logits, attended: None }
+    }
+}
+
+/// `‖q − p‖² = ‖q‖² − 2 q·p + ‖p‖²`: never a `[Q, n_way, dim]` tensor.
+fn euclidean(query: Tensor<2>, prototypes: Tensor<2>) -> Tensor<2> {
+    let queries = query.clone().square().sum_dim(1);
+    let classes = prototypes.clone().square().sum_dim(1).transpose();
+    queries + classes - query.matmul(prototypes.transpose()) * 2.0
+}
+
+fn unit(rows: Tensor<2>) -> Tensor<2> {
+    let norm = rows.clone().square().sum_dim(1).sqrt();
+    rows / (norm + EPSILON)
+}
