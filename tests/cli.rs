@@ -51,6 +51,22 @@ fn validate_exits_with_0_1_or_2() -> Outcome {
     Ok(())
 }
 
+#[cfg(not(debug_assertions))]
+#[test]
+fn a_thousand_files_take_less_than_a_second_of_one_core() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for index in 0..1000 {
+        let text = if index % 2 == 0 { GOOD.to_owned() } else { GOOD.replace("fsct", "fstc") };
+        fs::write(folder.path().join(format!("{index}.yaml")), text)?;
+    }
+    let start = std::time::Instant::now();
+    let output = fsct().args(["validate", "--offline"]).arg(folder.path()).output()?;
+    let taken = start.elapsed();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(taken.as_secs_f64() < 1.0, "{taken:?}");
+    Ok(())
+}
+
 #[test]
 fn validate_looks_at_folders_unless_offline() -> Outcome {
     let folder = folder(&[("p.yaml", &GOOD.replace("synthetic", "omniglot, root: nowhere"))])?;
@@ -58,6 +74,59 @@ fn validate_looks_at_folders_unless_offline() -> Outcome {
     let said = stdout(fsct().arg("validate").arg(&path))?;
     assert!(said.contains("`data.root: nowhere` does not exist"), "{said}");
     fsct().arg("validate").arg(&path).assert().code(1);
+    fsct().args(["validate", "--offline"]).arg(&path).assert().code(0);
+    Ok(())
+}
+
+#[test]
+fn validate_looks_whether_the_data_has_such_episodes() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for alphabet in ["Greek", "Latin", "Sanskrit"] {
+        for character in ["character01", "character02", "character03"] {
+            let path =
+                folder.path().join("data/images_background_x").join(alphabet).join(character);
+            fs::create_dir_all(&path)?;
+            for drawing in 1..=4 {
+                let name = format!("{character}_{drawing:02}.png").replace("character", "00");
+                image::GrayImage::from_pixel(8, 8, image::Luma([255])).save(path.join(name))?;
+            }
+        }
+    }
+    let text = "data: {format: omniglot, root: data, image_size: 28}\nbackbone: {kind: conv4s}\n\
+                method: {kind: fsct}\nepisode: {n_way: 3, k_shot: 1, n_query: 3}\n";
+    let path = folder.path().join("p.yaml");
+    let validate = |text: &str| -> Result<(Option<i32>, String), Box<dyn Error>> {
+        fs::write(&path, text)?;
+        let output = fsct().arg("validate").arg(&path).output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    };
+    let (code, said) = validate(text)?;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = validate(&text.replace("n_way: 3", "n_way: 4"))?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fsct::episode::n_way") && said.contains("p.yaml:4:18"), "{said}");
+    let (code, said) = validate(&text.replace("n_query: 3", "n_query: 4"))?;
+    assert_eq!(code, Some(1), "{said}");
+    fs::write(
+        folder.path().join("data/images_background_x/Greek/character01/0001_01.png"),
+        "no image",
+    )?;
+    let (code, said) = validate(text)?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fsct::data::root::unusable"), "{said}");
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn validate_looks_for_the_device_unless_offline() -> Outcome {
+    let folder = folder(&[("p.yaml", &format!("{GOOD}device: cuda\n"))])?;
+    let path = folder.path().join("p.yaml");
+    let said = stdout(fsct().arg("validate").arg(&path))?;
+    assert!(
+        said.contains("fsct::device::not_compiled") && said.contains("--features cuda"),
+        "{said}"
+    );
     fsct().args(["validate", "--offline"]).arg(&path).assert().code(0);
     Ok(())
 }
@@ -171,7 +240,7 @@ fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
     assert!(text.contains("format: omniglot") && text.contains("name: mine"), "{text}");
     fsct()
         .current_dir(folder.path())
-        .args(["validate", "--deny-warnings", "mine.yaml"])
+        .args(["validate", "--offline", "--deny-warnings", "mine.yaml"])
         .assert()
         .code(0);
     assert!(folder.path().join("pipeline.schema.json").exists(), "the modeline's schema is there");
@@ -248,6 +317,45 @@ fn completions_know_the_commands() -> Outcome {
             assert!(script.contains(command), "{command} in {shell}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn the_reference_of_the_documentation_is_current() -> Outcome {
+    let page = "docs/configuration.md";
+    let text = fs::read_to_string(page)?;
+    let (before, _) = text.split_once("<!-- reference -->").ok_or("the mark of the reference")?;
+    let current = format!("{before}<!-- reference -->\n\n{}", fsct::config::reference());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(page, current)?;
+        return Ok(());
+    }
+    assert!(
+        text == current,
+        "{page} is stale: run `UPDATE_DOCS=1 cargo test --release --test cli`"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_example_of_the_documentation_is_valid() -> Outcome {
+    let mut count = 0;
+    for page in ["docs/configuration.md", "README.md"] {
+        let text = fs::read_to_string(page)?;
+        for block in text.split("```yaml\n").skip(1) {
+            let yaml = block.split("```").next().unwrap_or_default();
+            if yaml.contains("\nbackbone:") {
+                let loaded =
+                    fsct::config::load_str(page, yaml, &fsct::config::Overrides::default());
+                assert!(
+                    loaded.as_ref().is_ok_and(|loaded| loaded.warnings.is_empty()),
+                    "{loaded:?}"
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 2, "only {count} examples");
     Ok(())
 }
 

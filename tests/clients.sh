@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # The programs that users meet pipelines in: yaml-language-server as an editor drives it,
 # check-jsonschema, pre-commit, and a SARIF reader's schema. Installs what it needs, from npm and
-# PyPI, into target/clients.
+# PyPI, into `clients` in the target folder.
 #
-#   tests/clients.sh [FSCT]      FSCT: the binary, target/release/fsct by default
+#   tests/clients.sh [FSCT]      FSCT: the binary; the release build by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-fsct=$(realpath "${1:-target/release/fsct}")
-clients=$root/target/clients
+target=${CARGO_TARGET_DIR:-$root/target}
+fsct=$(realpath "${1:-$target/release/fsct}")
+clients=$target/clients
 mkdir -p "$clients"
 
 for tool in node npm python3 git; do

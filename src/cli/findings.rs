@@ -30,9 +30,10 @@ pub struct Finding {
     pub faults: Faults,
 }
 
-/// Writes the findings of all files.
-pub fn write(findings: &[Finding], format: Format) -> String {
+/// Writes the findings of all files; a quiet text has no summary.
+pub fn write(findings: &[Finding], format: Format, quiet: bool) -> String {
     match format {
+        Format::Text if quiet => faults(findings),
         Format::Text => text(findings),
         Format::Json => json_array(findings),
         Format::Sarif => sarif(findings),
@@ -50,9 +51,12 @@ fn severity(fault: &Fault) -> &'static str {
     if fault.is_warning() { "warning" } else { "error" }
 }
 
+fn faults(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| render_faults::for_stdout(&finding.faults)).collect()
+}
+
 fn text(findings: &[Finding]) -> String {
-    let mut text: String =
-        findings.iter().map(|finding| render_faults::plain(&finding.faults)).collect();
+    let mut text = faults(findings);
     let errors = each(findings).filter(|(_, fault)| !fault.is_warning()).count();
     let warnings = each(findings).count() - errors;
     let valid = findings.iter().filter(|finding| !finding.faults.has_errors()).count();
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn json_has_the_promised_fields() -> Result<(), serde_json::Error> {
-        let faults: Value = serde_json::from_str(&write(&findings(), Format::Json))?;
+        let faults: Value = serde_json::from_str(&write(&findings(), Format::Json, false))?;
         assert_eq!(
             faults[0],
             json!({
@@ -239,7 +243,7 @@ mod tests {
                 "help": "did you mean `omniglot`?",
             })
         );
-        let none: Value = serde_json::from_str(&write(&[], Format::Json))?;
+        let none: Value = serde_json::from_str(&write(&[], Format::Json, false))?;
         assert_eq!(none, json!([]));
         Ok(())
     }
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn workflow_commands_escape_what_would_end_them() {
         assert_eq!(
-            write(&findings(), Format::Github),
+            write(&findings(), Format::Github, false),
             "::error file=a b.yaml,line=1,col=16,endLine=1,endColumn=25,title=fsct%3A%3Adata%3A%3Aformat::\
              `data.format` must be `synthetic` or `omniglot`, not `omniglott`%0Adid you mean `omniglot`?\n"
         );
@@ -256,7 +260,7 @@ mod tests {
 
     #[test]
     fn sarif_points_into_the_file() -> Result<(), serde_json::Error> {
-        let log: Value = serde_json::from_str(&write(&findings(), Format::Sarif))?;
+        let log: Value = serde_json::from_str(&write(&findings(), Format::Sarif, false))?;
         let result = &log["runs"][0]["results"][0];
         let location = &result["locations"][0]["physicalLocation"];
         assert_eq!(location["artifactLocation"]["uri"], "a%20b.yaml");

@@ -104,7 +104,7 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
-            Command::Validate(command) => command.run(),
+            Command::Validate(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Init(command) => command.run(),

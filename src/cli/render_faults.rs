@@ -36,9 +36,19 @@ pub fn plain(faults: &Faults) -> String {
     faults.iter().map(|fault| render(&FaultReport::new(fault.clone()), &handler)).collect()
 }
 
+/// Each fault for standard output: in colours where that is a terminal.
+pub fn for_stdout(faults: &Faults) -> String {
+    let handler = handler(std::io::stdout().is_terminal());
+    faults.iter().map(|fault| render(&FaultReport::new(fault.clone()), &handler)).collect()
+}
+
 fn terminal() -> GraphicalReportHandler {
-    let colours = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    handler(std::io::stderr().is_terminal())
+}
+
+fn handler(terminal: bool) -> GraphicalReportHandler {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours = terminal && wanted;
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false)
 }

@@ -5,10 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::findings::{Finding, Format, write};
+use super::{
+    Output,
+    findings::{Finding, Format, write},
+};
 use crate::{
     Error,
-    config::{Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
+    config::{self, Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
+    data::{self, DataError, ImageShape, Sampler, Split, Stream},
+    device::{self, DeviceError},
 };
 
 /// Check pipeline files without running them
@@ -35,7 +40,7 @@ pub struct Validate {
 
 impl Validate {
     /// Checks every file and prints what is wrong.
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self, output: Output) -> Result<(), Error> {
         let overrides = Overrides::from_process(self.set.clone());
         let findings: Vec<Finding> = files(&self.paths)
             .into_iter()
@@ -48,7 +53,7 @@ impl Validate {
                 Finding { file, faults }
             })
             .collect();
-        print!("{}", write(&findings, self.format));
+        print!("{}", write(&findings, self.format, output.quiet));
         if findings.iter().any(|finding| finding.faults.is_unreadable()) {
             return Err(Error::Unreadable);
         }
@@ -70,9 +75,52 @@ impl Validate {
     }
 }
 
-/// What the text alone does not show: files.
+/// What the text alone does not show: files, the device, and whether the data has such episodes.
 fn outside(loaded: &Loaded) -> Vec<Fault> {
-    check_files(loaded)
+    let mut faults = check_files(loaded);
+    if let Err(error) = device::select(loaded.pipeline.device) {
+        let rule = match error {
+            DeviceError::NotCompiled(_) => "not_compiled",
+            DeviceError::Absent { .. } => "absent",
+        };
+        let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
+        let fault = loaded.fault_of(FaultKind::Rule(rule), "device", error.to_string());
+        faults.push(fault.label("asked for here").help(help));
+    }
+    // Synthetic glyphs would have to be drawn first, and a check writes nothing.
+    if faults.is_empty() && loaded.pipeline.data.format != config::Format::Synthetic {
+        faults.extend(episodes(loaded).err().map(|error| match error {
+            DataError::Pipeline { key, message, help } => {
+                loaded.fault_of(FaultKind::Value, key, message).help(help)
+            }
+            error => {
+                let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
+                loaded.fault_of(FaultKind::Rule("unusable"), "data.root", error.to_string()).help(
+                    help.or_else(|| Some("repair the data set, or name another folder".into())),
+                )
+            }
+        }));
+    }
+    faults
+}
+
+/// Whether every split that the pipeline draws from has its episodes.
+fn episodes(loaded: &Loaded) -> Result<(), DataError> {
+    let pipeline = &loaded.absolute();
+    let size = pipeline.data.image_size;
+    let channels = pipeline.backbone.kind.channels();
+    let shape = ImageShape { channels, height: size, width: size };
+    let data = data::open(&pipeline.data, shape, Path::new("."))?;
+    for (split, stream, episodes) in [
+        (Split::Base, Stream::Train, pipeline.train.episodes_per_epoch),
+        (Split::Val, Stream::Validate, pipeline.validate.episodes),
+        (Split::Novel, Stream::Test, pipeline.test.episodes),
+    ] {
+        if episodes > 0 {
+            Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+        }
+    }
+    Ok(())
 }
 
 /// The files that the arguments name, each once, in the order of the arguments.

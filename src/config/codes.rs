@@ -87,10 +87,22 @@ pub const CODES: &[Code] = &[
         text: "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`.",
     },
     Code {
-        name: "fsct::data::root::unused",
-        title: "a synthetic data set has no folder",
-        text: "Its glyphs are drawn from the seed. Remove `data.root`, or name the format of the \
-               folder.",
+        name: "fsct::data::root::unusable",
+        title: "the folder is there, and its images cannot be used",
+        text: "A file is damaged or cannot be read; the message names it. `fsct validate --offline` does \
+               not look.",
+    },
+    Code {
+        name: "fsct::device::absent",
+        title: "there is no such GPU, or no driver",
+        text: "`nvidia-smi` lists the GPUs that the driver sees; they are counted from 0. `device: auto` \
+               takes the CPU where there is none.",
+    },
+    Code {
+        name: "fsct::device::not_compiled",
+        title: "this fsct was built without CUDA",
+        text: "Build it with `cargo build --release --features cuda`, or write `device: cpu` or \
+               `device: auto`.",
     },
     Code {
         name: "fsct::memory::accumulation_steps::one_step",
@@ -157,4 +169,22 @@ pub const CODES: &[Code] = &[
 /// Looks a code up by name.
 pub fn code(name: &str) -> Option<&'static Code> {
     CODES.iter().find(|code| code.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_explained() {
+        let rules = [include_str!("check.rs"), include_str!("../cli/validate.rs")].concat();
+        let mut found = 0;
+        for part in rules.split("Rule(\"").skip(1).chain(rules.split("Unwise(\"").skip(1)) {
+            let rule = part.split('"').next().unwrap_or_default();
+            let explained = CODES.iter().any(|code| code.name.ends_with(&format!("::{rule}")));
+            assert!(explained, "the rule `{rule}` has no entry in CODES");
+            found += 1;
+        }
+        assert!(found > 10, "only {found} rules");
+    }
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Data {
     /// Layout of the data set on disk.
     pub format: Format,
-    /// Folder of the data set, relative to the pipeline file. Not needed for `synthetic`.
+    /// Folder of the data set, relative to the pipeline file.
     ///
+    /// `synthetic` needs none: it keeps its glyphs there, or else in the user's cache folder.
     /// As `--set data.root=…` or `FSCT_DATA__ROOT` it is relative to the current directory.
     #[schemars(extend("format" = "path", "minLength" = 1, "examples" = ["../data/omniglot"]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -141,7 +141,7 @@ fn belongs(rule: &str, key: &str) -> bool {
         .is_some_and(|name| !name.contains("::"))
 }
 
-fn required(path: &str) -> bool {
+pub(super) fn required(path: &str) -> bool {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     let parent = if parent.is_empty() { Some(schema()) } else { property(parent) };
     parent
@@ -149,7 +149,7 @@ fn required(path: &str) -> bool {
         .is_some_and(|keys| keys.iter().any(|key| key == name))
 }
 
-fn choices(schema: &Value) -> Vec<(&str, &str)> {
+pub(super) fn choices(schema: &Value) -> Vec<(&str, &str)> {
     let alternatives = schema.get("anyOf").and_then(Value::as_array);
     std::iter::once(schema)
         .chain(alternatives.into_iter().flatten())

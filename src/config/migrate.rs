@@ -130,7 +130,11 @@ pub fn migrate(words: &[String], root: Option<&str>) -> Migrated {
 
 fn read(words: &[String]) -> Line {
     let mut line = Line { given: Vec::new(), notes: Vec::new() };
-    let mut words = words.iter().map(|word| word.trim()).filter(|word| !matches!(*word, "" | "\\"));
+    // A line that was quoted as one word is a line all the same.
+    let mut words = words
+        .iter()
+        .flat_map(|word| word.split_whitespace())
+        .filter(|word| !matches!(*word, "" | "\\"));
     let mut pending = words.next();
     while let Some(word) = pending {
         pending = words.next();

@@ -16,6 +16,7 @@ mod method;
 mod migrate;
 mod optimizer;
 mod pipeline;
+mod reference;
 mod render;
 mod schema;
 mod shape;
@@ -40,6 +41,7 @@ pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
 pub use pipeline::Pipeline;
+pub use reference::reference;
 pub use render::{render, render_json};
 pub use schema::{FILE_NAME, VERSION, schema, schema_text};
 pub use source::{Source, SourceKind, Span};

@@ -101,6 +101,7 @@ impl Transform for Plain {
         if let Some(Value::String(text)) = schema.get_mut("description") {
             *text = unwrap_lines(text);
         }
+        describe_choices(schema);
     }
 }
 
@@ -124,6 +125,24 @@ fn unwrap_lines(text: &str) -> String {
         out.push_str(line);
     }
     out
+}
+
+/// A hover shows one text: the key's, and what each of its values means.
+fn describe_choices(schema: &mut Schema) {
+    let value = schema.as_value();
+    let alternatives = value.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    let list: String = std::iter::once(value)
+        .chain(alternatives)
+        .filter_map(|schema| {
+            Some((schema.get("enum")?.as_array()?, schema.get("enumDescriptions")?.as_array()?))
+        })
+        .flat_map(|(values, texts)| values.iter().zip(texts))
+        .filter_map(|(value, text)| Some(format!("\n- `{}`: {}", value.as_str()?, text.as_str()?)))
+        .collect();
+    if let (false, Some(Value::String(text))) = (list.is_empty(), value.get("description")) {
+        let text = format!("{text}\n{list}");
+        schema.insert("markdownDescription".into(), text.into());
+    }
 }
 
 /// `oneOf: [{const, description}…]` → `enum`, with the descriptions in `enumDescriptions` for

@@ -134,6 +134,15 @@ for (const path of pipelines) {
   const bare = values.map((value) => value.replaceAll('"', "")).toSorted();
   assert.deepEqual(bare, ["bf16", "f16", "off"], "the values of amp: are offered");
 
+  const value = `${start}memory:\n  amp: f16\n`;
+  const whole = await open(path, value);
+  const meaning = await request("textDocument/hover", {
+    textDocument: { uri: whole },
+    position: { line: value.split("\n").length - 2, character: 3 },
+  });
+  assert.match(JSON.stringify(meaning.contents), /bfloat16/, "hover explains the values of amp:");
+  close(whole);
+
   const wrong = await open(path, `${start}memory:\n  apm: f16\n`);
   const [fault] = diagnostics.get(wrong);
   assert.equal(fault?.range.start.line, 5, "a slip is marked on its line");
