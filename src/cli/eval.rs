@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Output;
 use super::run::{located, open_data, stored_pipeline};
 use crate::config::{Overrides, Pipeline};
-use crate::data::{EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
+use crate::data::{DataError, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
 use crate::model::FewShotNet;
 use crate::report::Verbosity;
 use crate::run::RunError;
@@ -58,8 +58,9 @@ impl Eval {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let path = checkpoint_path(&self.run)?;
         let checkpoint = Checkpoint::read(&path)?;
+        let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
-        self.test(&checkpoint, &path, &loaded.absolute(), output)
+        self.test(&checkpoint, &path, &trained, &loaded.absolute(), output)
             .map_err(|error| located(error, &loaded))
     }
 
@@ -67,16 +68,33 @@ impl Eval {
         &self,
         checkpoint: &Checkpoint,
         path: &Path,
+        trained: &Pipeline,
         pipeline: &Pipeline,
         output: Output,
     ) -> Result<(), RunError> {
         let device = device::select(pipeline.device)?;
         let net = FewShotNet::new(
-            &graph::net_spec(pipeline),
-            pipeline.seed,
+            &graph::net_spec(trained),
+            trained.seed,
             &device.device.clone().autodiff(),
         );
         let net = checkpoint.load_model(path, net)?.valid();
+        if let Some(n_way) = net.head.tied_to_ways()
+            && n_way != pipeline.episode.n_way
+        {
+            return Err(DataError::Pipeline {
+                key: "episode.n_way",
+                message: format!(
+                    "`episode.n_way: {}` does not fit a model that was trained with {n_way} ways \
+                     and `method.prototypes: per_way`",
+                    pipeline.episode.n_way
+                ),
+                help: format!(
+                    "test it with {n_way} ways, or train with `method.prototypes: shared`"
+                ),
+            }
+            .into());
+        }
         let data = open_data(pipeline)?;
         let set = data.split(self.split);
         let episodes = self.episodes(set, pipeline)?;

@@ -1,8 +1,8 @@
 //! Rules over several keys: what no single type can say.
 
 use super::{
-    AccumulationUnit, Amp, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale, MethodKind,
-    OptimizerKind,
+    AccumulationUnit, Amp, Attention, BackboneKind, Checkpoint, Classifier, CovarianceForm,
+    DeviceSpec, Distance, Format, LossScale, MethodKind, OptimizerKind, Prototypes, Trunk,
     fault::{
         Fault,
         FaultKind::{Rule, Unwise},
@@ -13,7 +13,18 @@ use super::{
 /// All rules, in the order of the file's keys.
 pub fn check(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for rule in [data, backbone, method, accumulation, precision, cache, optimizer, length] {
+    for rule in [
+        data,
+        backbone,
+        trunk,
+        method,
+        belonging,
+        accumulation,
+        precision,
+        cache,
+        optimizer,
+        length,
+    ] {
         rule(loaded, &mut faults);
     }
     faults
@@ -81,6 +92,75 @@ fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
                     ),
                 )
                 .help(format!("use {least} px or more")),
+        );
+    }
+}
+
+fn trunk(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let backbone = &loaded.pipeline.backbone;
+    let Some(trunk) = backbone.trunk else { return };
+    let help = match (backbone.kind, trunk) {
+        (BackboneKind::Resnet12, Trunk::Torchvision) => "write `trunk: feti`, or use `resnet18`",
+        (kind, _) if !kind.is_resnet() => "remove it, or use a ResNet",
+        _ => return,
+    };
+    let message =
+        format!("`backbone.kind: {}` has no trunk `{}`", word(&backbone.kind), word(&trunk));
+    faults.push(
+        loaded.fault_of(Rule("no_such_trunk"), "backbone.trunk", message).help(help.to_owned()),
+    );
+}
+
+/// Keys that only some methods read.
+fn belonging(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let method = &loaded.pipeline.method;
+    let transformer = matches!(method.kind, MethodKind::Fsct | MethodKind::Profoct);
+    let mut wants = |holds: bool, key: &str, value: String, kinds: &str| {
+        if !holds {
+            let message = format!(
+                "`{key}: {value}` does not belong to `method.kind: {}`",
+                word(&method.kind)
+            );
+            faults.push(
+                loaded
+                    .fault_of(Rule("not_of_this_method"), key, message)
+                    .help(format!("remove it, or write `kind: {kinds}`")),
+            );
+        }
+    };
+    wants(
+        method.kind == MethodKind::Protonet || method.distance == Distance::Euclidean,
+        "method.distance",
+        word(&method.distance),
+        "protonet",
+    );
+    wants(
+        transformer || method.prototypes == Prototypes::PerWay,
+        "method.prototypes",
+        word(&method.prototypes),
+        "fsct",
+    );
+    wants(
+        transformer || method.classifier == Classifier::Reference,
+        "method.classifier",
+        word(&method.classifier),
+        "fsct",
+    );
+    wants(
+        method.kind != MethodKind::Protonet || method.attention == Attention::Cosine,
+        "method.attention",
+        word(&method.attention),
+        "fsct",
+    );
+    if method.kind == MethodKind::Protonet && !loaded.pipeline.backbone.train {
+        faults.push(
+            loaded
+                .fault_of(
+                    Rule("nothing_to_train"),
+                    "backbone.train",
+                    "`backbone.train: false` leaves `method.kind: protonet` nothing to train",
+                )
+                .help("remove it, or use a method with weights of its own".to_owned()),
         );
     }
 }
