@@ -29,10 +29,10 @@ pub fn explain(topic: &str) -> Result<String, String> {
     property(&path).filter(|_| !path.is_empty()).map(|schema| key(&path, schema)).ok_or_else(|| {
         let keys = keys();
         let names = keys.iter().map(String::as_str).chain(CODES.iter().map(|code| code.name));
-        match suggest::closest(topic, names).or_else(|| tail(topic, &keys)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => "`fsct explain` without an argument lists all keys and codes".to_owned(),
-        }
+        let tail = || tail(topic, &keys).map(|key| format!("did you mean `{key}`?"));
+        suggest::meant(topic, names).or_else(tail).unwrap_or_else(|| {
+            "`fsct explain` without an argument lists all keys and codes".to_owned()
+        })
     })
 }
 

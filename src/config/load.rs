@@ -290,7 +290,7 @@ fn environment(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         let Some(key) = name.strip_prefix(PREFIX) else { continue };
         let lower = key.to_lowercase();
         let keys = shape::shape().fields().unwrap_or_default();
-        let close = suggest::closest(&lower, keys.iter().map(|field| field.name.as_str()));
+        let close = suggest::meant(&lower, keys.iter().map(|field| field.name.as_str()));
         if value.is_empty() || (!key.contains("__") && close.is_none()) {
             continue;
         }

@@ -283,6 +283,9 @@ fn backbone(line: &mut Line, draft: &mut Draft) {
         } else {
             format!("the ImageNet weights of {kind}")
         };
+        if line.is_on("FETI") {
+            draft.set("backbone.trunk", "feti", "", &from);
+        }
         draft.set("backbone.weights.from", source, "", &from);
         draft.set(
             "backbone.weights.path",

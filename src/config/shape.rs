@@ -376,8 +376,8 @@ impl Reader<'_> {
             .iter()
             .map(|field| field.name.as_str())
             .filter(|name| !entries.iter().any(|(other, _)| other.name == *name));
-        let help = if let Some(meant) = suggest::closest(&key.name, free) {
-            format!("did you mean `{meant}`?")
+        let help = if let Some(meant) = suggest::meant(&key.name, free) {
+            meant
         } else if let Some(home) = home_of(&key.name, parent) {
             format!("`{}` belongs under `{home}`", key.name)
         } else {
@@ -513,8 +513,8 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
             return Some(format!("write {} or {}", value.floor(), value.ceil()));
         }
         Value::String(text) => {
-            if let Some(meant) = suggest::closest(text, words.iter().copied()) {
-                return Some(format!("did you mean `{meant}`?"));
+            if let Some(meant) = suggest::meant(text, words.iter().copied()) {
+                return Some(meant);
             }
             if *shape == Shape::Bool {
                 return Some(match text.to_lowercase().as_str() {
@@ -562,6 +562,10 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
     match shape {
         Shape::Map(_) if path.is_empty() => Some(START.into()),
         Shape::Map(_) => Some("write its keys below it, indented".into()),
+        // The message has listed them already; what they mean helps more than the list again.
+        Shape::Choice(words) if words.len() > 4 => {
+            Some(format!("`fsct explain {path}` tells them apart"))
+        }
         shape => {
             let default = super::schema::property(path).and_then(|schema| schema.get("default"));
             let default = default.filter(|default| !default.is_object() && !default.is_null());
@@ -604,8 +608,7 @@ fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
             if gpu {
                 return Some("write `cuda`, or `cuda:N` for GPU number N".into());
             }
-            let meant = suggest::closest(text, ["auto", "cpu", "cuda"]);
-            meant.map(|meant| format!("did you mean `{meant}`?"))
+            suggest::meant(text, ["auto", "cpu", "cuda"])
         }),
         Some("name") => {
             let mut chars = text.chars();
