@@ -1,8 +1,8 @@
 //! Defaults ← file ← `FSCT_A__B` environment ← `--set a.b=value` → [`Pipeline`].
 //!
-//! The layers are merged as trees with places (see [`tree`](super::tree)) rather than through
-//! figment: a value typed in a shell then has a text and a place of its own, and a fault in
-//! `--set memory.amp=f61` is shown under that `f61`.
+//! Figment merges the values (see [`layers`](super::layers)); beside them the layers are merged as
+//! trees with places (see [`tree`](super::tree)), so that a value typed in a shell has a text and a
+//! place of its own, and a fault in `--set memory.amp=f61` is shown under that `f61`.
 
 use std::{
     fs::File,
@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use super::{
     Pipeline, check,
     fault::{Fault, FaultKind, Faults},
+    layers::Layers,
     schema::VERSION,
     shape::{self, Shape},
     source::{Source, SourceKind, Span},
@@ -156,16 +157,20 @@ fn resolve(
     if let Some(fault) = too_new(&tree) {
         return Err(fault.into());
     }
+    let mut values = Layers::new(&tree);
     if matches!(tree.value, Value::Map(_)) {
         for layer in layers {
+            values = values.over(&layer);
             tree.overlay(layer);
         }
     }
-    let Some(mut json) = shape::read(&tree, &mut faults) else {
+    let Some(json) = shape::read(&tree, &mut faults) else {
         return Err(Faults::new(faults));
     };
-    absolute_shell_paths(&mut json, &tree, base_dir(path.as_deref()));
-    let pipeline: Pipeline = match serde_json::from_value(json) {
+    for (key, absolute) in absolute_shell_paths(&json, &tree, base_dir(path.as_deref())) {
+        values = values.replace(key, &absolute);
+    }
+    let pipeline: Pipeline = match values.extract() {
         Ok(pipeline) => pipeline,
         Err(error) => {
             // The schema let something pass that the types do not: said without a place.
@@ -376,22 +381,16 @@ fn pointer(path: &str) -> String {
 
 /// Makes paths that were typed in a shell absolute, from the current directory as a shell's user
 /// expects; where nothing is there, from the pipeline's folder, as if it were written in the file.
-fn absolute_shell_paths(json: &mut Json, tree: &Node, base: &Path) {
-    for path in path_keys() {
-        let Some((_, node)) = tree.find(path) else { continue };
-        if !node.span.source.is_shell() {
-            continue;
-        }
-        let Some(Json::String(text)) = json.pointer_mut(&pointer(path)) else { continue };
-        let beside = base.join(&*text);
-        let here = Path::new(&*text);
+fn absolute_shell_paths(json: &Json, tree: &Node, base: &Path) -> Vec<(&'static str, String)> {
+    let absolute = |path: &'static String| {
+        tree.find(path).filter(|(_, node)| node.span.source.is_shell())?;
+        let text = json.pointer(&pointer(path))?.as_str()?;
+        let (beside, here) = (base.join(text), Path::new(text));
         let chosen = if !here.exists() && beside.exists() { beside.as_path() } else { here };
-        if let Ok(absolute) = std::path::absolute(chosen)
-            && let Some(absolute) = absolute.to_str()
-        {
-            *text = absolute.to_owned();
-        }
-    }
+        let absolute = std::path::absolute(chosen).ok()?.to_str()?.to_owned();
+        Some((path.as_str(), absolute))
+    };
+    path_keys().iter().filter_map(absolute).collect()
 }
 
 /// Keys whose value is a path.

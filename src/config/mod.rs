@@ -10,6 +10,7 @@ mod episode;
 mod explain;
 mod fault;
 mod init;
+mod layers;
 mod load;
 mod memory;
 mod method;

@@ -77,6 +77,11 @@ pub fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Json> {
     (faults.len() == before).then_some(json)
 }
 
+/// The values of a tree that may be a part of a pipeline only; what is wrong in it is null.
+pub fn values(node: &Node) -> Json {
+    Reader { faults: &mut Vec::new() }.read(shape(), node, "", &node.span)
+}
+
 fn compile(schema: &Json) -> Shape {
     if let Some(Json::Array(choices)) = schema.get("enum") {
         return Shape::Choice(choices.iter().filter_map(Json::as_str).map(Into::into).collect());
