@@ -14,6 +14,13 @@ pub struct Code {
     pub text: &'static str,
 }
 
+/// Title and text of the same rule for several keys.
+const NOT_OF_THIS_METHOD: (&str, &str) = (
+    "the method does not read this key",
+    "`distance` belongs to `protonet`; `prototypes` and `classifier` to `fsct` and `profoct`; \
+     `attention` to all but `protonet`. Elsewhere the key would do nothing.",
+);
+
 /// All of them, in alphabetical order within their group: the text, then rules by key.
 pub const CODES: &[Code] = &[
     Code {
@@ -83,15 +90,15 @@ pub const CODES: &[Code] = &[
     },
     Code {
         name: "fsct::backbone::train::nothing_to_train",
-        title: "neither the backbone nor the method would learn",
-        text: "A prototypical network has no weights of its own: without the backbone's there is nothing \
-               for the optimizer to change.",
+        title: "a prototypical network has no weights but its backbone's",
+        text: "With `backbone.train: false` no step could change anything. Train the backbone, or use \
+               a method with weights of its own.",
     },
     Code {
         name: "fsct::backbone::trunk::no_such_trunk",
-        title: "the architecture has no such trunk",
-        text: "Only ResNets have a choice of trunk; `resnet12` exists with FETI's alone, as torchvision has \
-               none.",
+        title: "the architecture does not come with this trunk",
+        text: "`resnet18` and `resnet34` have torchvision's trunk and FETI's, `resnet12` only FETI's, \
+               and convolutional networks have no choice.",
     },
     Code {
         name: "fsct::data::image_size::too_small",
@@ -169,6 +176,26 @@ pub const CODES: &[Code] = &[
         title: "with one shot the invariance term is zero",
         text: "It is the distance of support features to their prototype, and a single shot is its own \
                prototype.",
+    },
+    Code {
+        name: "fsct::method::attention::not_of_this_method",
+        title: NOT_OF_THIS_METHOD.0,
+        text: NOT_OF_THIS_METHOD.1,
+    },
+    Code {
+        name: "fsct::method::classifier::not_of_this_method",
+        title: NOT_OF_THIS_METHOD.0,
+        text: NOT_OF_THIS_METHOD.1,
+    },
+    Code {
+        name: "fsct::method::distance::not_of_this_method",
+        title: NOT_OF_THIS_METHOD.0,
+        text: NOT_OF_THIS_METHOD.1,
+    },
+    Code {
+        name: "fsct::method::prototypes::not_of_this_method",
+        title: NOT_OF_THIS_METHOD.0,
+        text: NOT_OF_THIS_METHOD.1,
     },
     Code {
         name: "fsct::method::vic::without_profoct",

@@ -532,6 +532,11 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
                     return Some(format!("write the number without a unit: `{digits}`"));
                 }
             }
+            // `backbone: conv4s`: the word says which, and the key that takes it is missing.
+            let takes = |field: &&Field| words(&field.shape).contains(&text.as_str());
+            if let Some(field) = shape.fields().into_iter().flatten().find(takes) {
+                return Some(format!("write `{{{}: {text}}}`", field.name));
+            }
             if let (Shape::Map(fields), Some((key, value))) = (shape, text.split_once(':'))
                 && fields.iter().any(|field| field.name == key)
             {
