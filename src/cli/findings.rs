@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::render_faults;
-use crate::config::{CODES, Fault, Faults, keys};
+use crate::config::{self, Fault, Faults, keys};
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -192,7 +192,7 @@ fn sarif(findings: &[Finding]) -> String {
 }
 
 fn rule(code: &str) -> (String, String, String) {
-    if let Some(entry) = CODES.iter().find(|entry| entry.name == code) {
+    if let Some(entry) = config::code(code) {
         return (code.into(), entry.title.into(), entry.text.into());
     }
     let key = code.trim_start_matches("fsct::").replace("::", ".");

@@ -1,13 +1,15 @@
 //! Rules over several keys: what no single type can say.
 
 use super::{
-    AccumulationUnit, Amp, Attention, BackboneKind, Checkpoint, Classifier, CovarianceForm,
-    DeviceSpec, Distance, Format, LossScale, MethodKind, OptimizerKind, Prototypes, Trunk,
+    AccumulationUnit, Amp, BackboneKind, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale,
+    MethodKind, Trunk,
     fault::{
         Fault,
         FaultKind::{Rule, Unwise},
     },
-    load::{Loaded, Origin, path_keys},
+    load::{Loaded, Origin, path_keys, pointer},
+    schema::property,
+    shape::plain,
 };
 
 /// All rules, in the order of the file's keys.
@@ -17,12 +19,13 @@ pub fn check(loaded: &Loaded) -> Vec<Fault> {
         data,
         backbone,
         trunk,
+        nothing_to_train,
         method,
-        belonging,
+        unread,
         accumulation,
         precision,
         cache,
-        optimizer,
+        schedule,
         length,
     ] {
         rule(loaded, &mut faults);
@@ -107,52 +110,63 @@ fn trunk(loaded: &Loaded, faults: &mut Vec<Fault>) {
     let message =
         format!("`backbone.kind: {}` has no trunk `{}`", word(&backbone.kind), word(&trunk));
     faults.push(
-        loaded.fault_of(Rule("no_such_trunk"), "backbone.trunk", message).help(help.to_owned()),
+        loaded
+            .fault_of(Rule("no_such_trunk"), "backbone.trunk", message)
+            .label("not for this backbone")
+            .help(help.to_owned()),
     );
 }
 
-/// Keys that only some methods read.
-fn belonging(loaded: &Loaded, faults: &mut Vec<Fault>) {
-    let method = &loaded.pipeline.method;
-    let transformer = matches!(method.kind, MethodKind::Fsct | MethodKind::Profoct);
-    let mut wants = |holds: bool, key: &str, value: String, kinds: &str| {
-        if !holds {
-            let message = format!(
-                "`{key}: {value}` does not belong to `method.kind: {}`",
-                word(&method.kind)
-            );
-            faults.push(
-                loaded
-                    .fault_of(Rule("not_of_this_method"), key, message)
-                    .help(format!("remove it, or write `kind: {kinds}`")),
-            );
+/// Keys that only some choices of another key read: `(key, other key, choices)`.
+pub(super) const READ_BY: &[(&str, &str, &[&str])] = &[
+    ("method.attention", "method.kind", &["fsct", "profoct", "ctx"]),
+    ("method.depth", "method.kind", &["fsct", "profoct"]),
+    ("method.heads", "method.kind", &["fsct", "profoct"]),
+    ("method.dim_head", "method.kind", &["fsct", "profoct"]),
+    ("method.mlp_dim", "method.kind", &["fsct", "profoct"]),
+    ("method.classifier", "method.kind", &["fsct", "profoct"]),
+    ("method.prototypes", "method.kind", &["fsct", "profoct"]),
+    ("method.dim_attn", "method.kind", &["ctx"]),
+    ("method.distance", "method.kind", &["protonet"]),
+    ("optimizer.momentum", "optimizer.kind", &["sgd"]),
+    ("optimizer.schedule.final_share", "optimizer.schedule.kind", &["cosine"]),
+    ("optimizer.schedule.step_epochs", "optimizer.schedule.kind", &["step"]),
+    ("optimizer.schedule.step_factor", "optimizer.schedule.kind", &["step"]),
+];
+
+/// A value that nothing reads. Defaults pass: a resolved pipeline has them all written out.
+fn unread(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let pipeline = serde_json::to_value(&loaded.pipeline).unwrap_or_default();
+    let value = |key: &str| pipeline.pointer(&pointer(key));
+    for (key, by, choices) in READ_BY {
+        let default = property(key).and_then(|schema| schema.get("default"));
+        let (Some(value), Some(chosen)) = (value(key), value(by).and_then(|it| it.as_str())) else {
+            continue;
+        };
+        if Some(value) == default || choices.contains(&chosen) {
+            continue;
         }
-    };
-    wants(
-        method.kind == MethodKind::Protonet || method.distance == Distance::Euclidean,
-        "method.distance",
-        word(&method.distance),
-        "protonet",
-    );
-    wants(
-        transformer || method.prototypes == Prototypes::PerWay,
-        "method.prototypes",
-        word(&method.prototypes),
-        "fsct",
-    );
-    wants(
-        transformer || method.classifier == Classifier::Reference,
-        "method.classifier",
-        word(&method.classifier),
-        "fsct",
-    );
-    wants(
-        method.kind != MethodKind::Protonet || method.attention == Attention::Cosine,
-        "method.attention",
-        word(&method.attention),
-        "fsct",
-    );
-    if method.kind == MethodKind::Protonet && !loaded.pipeline.backbone.train {
+        // A method of another kind is another model; a curve of another kind is a leftover.
+        let kind = match by.starts_with("method") {
+            true => Rule("not_of_this_method"),
+            false => Unwise("unused"),
+        };
+        let message = format!("`{key}: {}` does nothing with `{by}: {chosen}`", plain(value));
+        let own = by.rsplit('.').next().unwrap_or(by);
+        let choices = choices.iter().map(|choice| format!("`{own}: {choice}`"));
+        let choices = choices.collect::<Vec<_>>().join(" or ");
+        faults.push(
+            loaded
+                .fault_of(kind, key, message)
+                .label("not read")
+                .help(format!("remove it, or write {choices}")),
+        );
+    }
+}
+
+/// A baseline without weights of its own needs a backbone that is trained.
+fn nothing_to_train(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    if loaded.pipeline.method.kind == MethodKind::Protonet && !loaded.pipeline.backbone.train {
         faults.push(
             loaded
                 .fault_of(
@@ -298,21 +312,28 @@ fn cache(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn optimizer(loaded: &Loaded, faults: &mut Vec<Fault>) {
-    let optimizer = &loaded.pipeline.optimizer;
-    if optimizer.kind != OptimizerKind::Sgd && loaded.is_written("optimizer.momentum") {
+fn schedule(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let pipeline = &loaded.pipeline;
+    let warmup = pipeline.optimizer.schedule.warmup_steps;
+    let episodes = pipeline.train.episodes_per_epoch;
+    let window = match pipeline.memory.accumulation_unit {
+        AccumulationUnit::Episodes => pipeline.memory.accumulation_steps,
+        AccumulationUnit::Queries => 1,
+    };
+    let steps = pipeline.train.epochs * episodes.div_ceil(window);
+    if warmup > 0 && warmup >= steps {
         faults.push(
             loaded
                 .fault_of(
-                    Unwise("unused"),
-                    "optimizer.momentum",
+                    Unwise("never_ends"),
+                    "optimizer.schedule.warmup_steps",
                     format!(
-                        "`optimizer.momentum` does nothing with `optimizer.kind: {}`",
-                        word(&optimizer.kind)
+                        "`optimizer.schedule.warmup_steps: {warmup}` is not over after the {steps} \
+                         steps of training"
                     ),
                 )
-                .label("for `sgd` only")
-                .help("remove it, or write `kind: sgd`".to_owned()),
+                .label("the learning rate is never reached")
+                .help("use a small part of the steps, or train longer".to_owned()),
         );
     }
 }

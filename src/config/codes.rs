@@ -77,6 +77,18 @@ pub const CODES: &[Code] = &[
                `fsct explain` lists all keys.",
     },
     Code {
+        name: "fsct::*::not_of_this_method",
+        title: "the key belongs to another method",
+        text: "Each method reads its own keys: a prototypical network has no attention, and a transformer \
+               no distance. Remove the key, or choose the method that reads it.",
+    },
+    Code {
+        name: "fsct::*::unused",
+        title: "nothing reads the value",
+        text: "Another key's value decides whether this one is read: only `sgd` has momentum, only a \
+               `cosine` schedule a final share. Remove it, or change the other key.",
+    },
+    Code {
         name: "fsct::backbone::train::nothing_to_train",
         title: "a prototypical network has no weights but its backbone's",
         text: "With `backbone.train: false` no step could change anything. Train the backbone, or use \
@@ -192,10 +204,10 @@ pub const CODES: &[Code] = &[
                another method the block would do nothing.",
     },
     Code {
-        name: "fsct::optimizer::momentum::unused",
-        title: "only `sgd` has momentum",
-        text: "Adam and AdamW keep their own running means. Remove `momentum`, or choose \
-               `kind: sgd`.",
+        name: "fsct::optimizer::schedule::warmup_steps::never_ends",
+        title: "the warm-up is longer than training",
+        text: "The learning rate rises in a straight line during the warm-up, so it is never reached. A \
+               few percent of the steps are usual.",
     },
     Code {
         name: "fsct::test::checkpoint::no_validation",
@@ -205,9 +217,13 @@ pub const CODES: &[Code] = &[
     },
 ];
 
-/// Looks a code up by name.
+/// Looks a code up by name; `fsct::*::unused` stands for the rule at any key.
 pub fn code(name: &str) -> Option<&'static Code> {
-    CODES.iter().find(|code| code.name == name)
+    let shared = |code: &&Code| {
+        let rule = code.name.strip_prefix("fsct::*::");
+        rule.is_some_and(|rule| name.rsplit("::").next() == Some(rule))
+    };
+    CODES.iter().find(|code| code.name == name).or_else(|| CODES.iter().find(shared))
 }
 
 #[cfg(test)]

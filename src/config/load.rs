@@ -375,7 +375,7 @@ fn overlay(
 }
 
 /// A dotted path as a JSON pointer.
-fn pointer(path: &str) -> String {
+pub(super) fn pointer(path: &str) -> String {
     format!("/{}", path.replace('.', "/"))
 }
 

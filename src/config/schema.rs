@@ -12,7 +12,7 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::{BackboneKind, Pipeline};
+use super::{BackboneKind, MethodKind, Pipeline, check::READ_BY};
 
 /// Version of the file format that this program reads; `version` in a pipeline.
 pub const VERSION: u32 = 1;
@@ -61,23 +61,47 @@ fn generate() -> Value {
 
 /// Rules over several keys, as far as a schema can say them.
 fn conditions(schema: &serde_json::Map<String, Value>) -> Value {
-    let kinds = &schema["properties"]["backbone"]["properties"]["kind"]["enum"];
-    let kinds: Vec<BackboneKind> = serde_json::from_value(kinds.clone()).unwrap_or_default();
-    let mut rules: Vec<Value> = kinds
-        .into_iter()
-        .map(|kind| {
-            let least = kind.min_image_size();
-            let kind = within(
-                "backbone",
-                json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]}),
-            );
-            let size = json!({"properties": {"image_size": {"minimum": least}}});
-            json!({"if": kind, "then": {"properties": {"data": size}}})
-        })
-        .collect();
+    let key = |path: &str| {
+        let inner = path.split('.').map(|name| format!("/properties/{name}")).collect::<String>();
+        schema.get("properties").and_then(|it| it.pointer(inner.strip_prefix("/properties")?))
+    };
+    let one_of = |section, kinds: &Value| {
+        within(section, json!({"properties": {"kind": {"enum": kinds}}, "required": ["kind"]}))
+    };
+    let then = |section: &str, name: &str, rule: Value| json!({"properties": {section: {"properties": {name: rule}}}});
+    let kinds = |path| key(path).map_or(Value::Null, |kind| kind["enum"].clone());
+    let mut rules = Vec::new();
+
+    let backbones = kinds("backbone.kind");
+    let backbones: Vec<BackboneKind> = serde_json::from_value(backbones).unwrap_or_default();
+    for kind in &backbones {
+        let least = then("data", "image_size", json!({"minimum": kind.min_image_size()}));
+        rules.push(json!({"if": one_of("backbone", &json!([kind])), "then": least}));
+    }
+    let convolutions: Vec<_> = backbones.iter().filter(|kind| !kind.is_resnet()).collect();
+    let no_trunk = then("backbone", "trunk", json!({"type": "null"}));
+    rules.push(json!({"if": one_of("backbone", &json!(convolutions)), "then": no_trunk}));
+    let feti = then("backbone", "trunk", json!({"enum": ["feti", null]}));
+    rules.push(json!({"if": one_of("backbone", &json!([BackboneKind::Resnet12])), "then": feti}));
+    let trained = then("backbone", "train", json!({"const": true}));
+    rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet])), "then": trained}));
+
+    let methods = kinds("method.kind");
+    for (path, by, choices) in READ_BY.iter().filter(|(_, by, _)| *by == "method.kind") {
+        let others = methods.as_array().into_iter().flatten();
+        let others: Vec<_> =
+            others.filter(|kind| !choices.iter().any(|choice| *kind == choice)).collect();
+        let default = key(path).and_then(|schema| schema.get("default"));
+        let (Some((section, name)), Some(default)) = (path.split_once('.'), default) else {
+            continue;
+        };
+        debug_assert!(by.starts_with(section));
+        let default = then(section, name, json!({"const": default}));
+        rules.push(json!({"if": one_of(section, &json!(others)), "then": default}));
+    }
     let vic = json!({"properties": {"vic": {"type": "object"}}, "required": ["vic"]});
-    let profoct = json!({"properties": {"kind": {"const": "profoct"}}});
-    rules.push(json!({"if": within("method", vic), "then": {"properties": {"method": profoct}}}));
+    let profoct = then("method", "kind", json!({"const": MethodKind::Profoct}));
+    rules.push(json!({"if": within("method", vic), "then": profoct}));
     Value::Array(rules)
 }
 

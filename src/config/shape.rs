@@ -505,7 +505,7 @@ fn kind_of(shape: &Shape, node: &Node) -> String {
 
 /// The next action for a value that does not fit.
 fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
-    let words = words(shape);
+    let choices = words(shape);
     match &node.value {
         Value::Null => {
             return Some(match shape {
@@ -518,7 +518,7 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
             return Some(format!("write {} or {}", value.floor(), value.ceil()));
         }
         Value::String(text) => {
-            if let Some(meant) = suggest::meant(text, words.iter().copied()) {
+            if let Some(meant) = suggest::meant(text, choices.iter().copied()) {
                 return Some(meant);
             }
             if *shape == Shape::Bool {
@@ -537,6 +537,11 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
                     return Some(format!("write the number without a unit: `{digits}`"));
                 }
             }
+            // `backbone: conv4s`: the word says which, and the key that takes it is missing.
+            let takes = |field: &&Field| words(&field.shape).contains(&text.as_str());
+            if let Some(field) = shape.fields().into_iter().flatten().find(takes) {
+                return Some(format!("write `{{{}: {text}}}`", field.name));
+            }
             if let (Shape::Map(fields), Some((key, value))) = (shape, text.split_once(':'))
                 && fields.iter().any(|field| field.name == key)
             {
@@ -545,7 +550,7 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
         }
         Value::Bool(value) => {
             let word = if *value { ["on", "true"] } else { ["off", "none"] };
-            if let Some(word) = word.iter().find(|word| words.contains(word)) {
+            if let Some(word) = word.iter().find(|word| choices.contains(word)) {
                 return Some(format!("write `{word}`"));
             }
             if matches!(shape, Shape::Text(_)) {
