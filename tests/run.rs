@@ -180,6 +180,22 @@ fn a_run_cannot_go_on_with_another_pipeline() {
     assert!(said.contains("epoch 2/2"), "{said}");
 }
 
+/// Every memory key at once: what no single stage's test shows is that they go together.
+#[test]
+fn all_memory_stages_train_together() {
+    let all = "memory: {accumulation_steps: 2, accumulation_unit: queries, recompute: block, \
+               amp: f16, loss_scale: dynamic, clear_cache_every: 5}";
+    let pipeline =
+        PIPELINE.replace("memory: {accumulation_steps: 2}", all).replace("epochs: 2", "epochs: 1");
+    let place = Workplace::new(&pipeline);
+    let said = succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    assert!(said.contains("batch norm is not"), "what is approximate is said: {said}");
+    let steps = history(&place.run_folder());
+    let last = steps.iter().rfind(|it| it["event"] == "step").unwrap();
+    assert!(last["state"]["loss_scale"]["scale"].as_f64() > Some(1.0), "{last}");
+    assert!(last["loss"].is_number(), "{last}");
+}
+
 #[test]
 fn a_run_folder_holds_what_was_run_and_what_came_out() {
     let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
@@ -247,6 +263,55 @@ fn eval_repeats_the_test_and_writes_predictions() {
     let checkpoint = run.join("checkpoints/last.ckpt");
     let checkpoint = checkpoint.to_str().unwrap();
     succeeded(&place.fsct(&["eval", checkpoint, "--split", "val", "--episodes", "5"]));
+}
+
+#[test]
+fn eval_answers_listed_episodes_and_names_what_is_wrong_in_a_list() {
+    let place = Workplace::new(&PIPELINE.replace("epochs: 2", "epochs: 1"));
+    succeeded(&place.fsct(&["run", "tiny.yaml"]));
+    let run = place.run_folder();
+    let eval = |lines: &str| {
+        fs::write(place.path().join("list.jsonl"), lines).unwrap();
+        place.fsct(&[
+            "eval",
+            run.to_str().unwrap(),
+            "--episodes",
+            "list.jsonl",
+            "--predictions",
+            "out.jsonl",
+        ])
+    };
+    let classes = ["alphabet17/character01", "alphabet17/character02", "alphabet18/character03"];
+    let images = |drawings: &[usize]| -> Vec<Vec<String>> {
+        classes
+            .iter()
+            .map(|class| drawings.iter().map(|it| format!("{class}/{it:02}.png")).collect())
+            .collect()
+    };
+    let line = |classes: &[&str], support: &[usize], query: &[usize]| {
+        let (support, query) = (images(support), images(query));
+        serde_json::json!({"classes": classes, "support": support, "query": query}).to_string()
+    };
+    let good = line(&classes, &[1, 2], &[3, 4, 5, 6]);
+    succeeded(&eval(&format!("{good}\n\n{good}\n")));
+    let out = fs::read_to_string(place.path().join("out.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(first["query"], "alphabet17/character01/03.png");
+    assert_eq!(out.lines().count(), 2 * 3 * 4);
+
+    for (bad, word) in [
+        (line(&classes, &[1, 2], &[2, 3]), "listed twice"),
+        (line(&classes, &[1], &[2, 3]), "1 shots"),
+        (line(&classes[..2], &[1, 2], &[3]), "2 classes"),
+        (good.replace("03.png", "99.png"), "no image"),
+        (good.replace("character02\"", "character77\""), "no class"),
+        ("{\"classes\": []}".into(), "support"),
+    ] {
+        let output = eval(&format!("{good}\n{bad}\n"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("list.jsonl:2") && said.contains(word), "{word}: {said}");
+    }
 }
 
 #[test]

@@ -13,6 +13,11 @@ pub struct Memory {
     pub accumulation_steps: usize,
     /// What a micro-batch is: a whole episode, or a part of one.
     pub accumulation_unit: AccumulationUnit,
+    /// What is run again in the backward pass instead of being kept.
+    ///
+    /// `block` saves everything inside the backbone's blocks but the one at work, costs one more
+    /// forward pass, and changes no result.
+    pub recompute: Recompute,
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
     /// Saves up to half of the activations, and time where the device has 16-bit units. Costs time
@@ -38,6 +43,7 @@ impl Default for Memory {
         Self {
             accumulation_steps: 1,
             accumulation_unit: AccumulationUnit::Episodes,
+            recompute: Recompute::None,
             amp: Amp::Off,
             loss_scale: LossScale::Dynamic,
             clear_cache_every: 0,
@@ -55,6 +61,17 @@ pub enum AccumulationUnit {
     Episodes,
     /// Parts of one episode: the peak falls, the effective batch stays.
     Queries,
+}
+
+/// What is run again in the backward pass instead of being kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Recompute {
+    /// Nothing: every activation is kept.
+    #[default]
+    None,
+    /// Each block of the backbone, from its input.
+    Block,
 }
 
 /// Automatic mixed precision.

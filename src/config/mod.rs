@@ -37,7 +37,7 @@ pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use init::{guess_format, init};
 pub use load::{Loaded, Origin, Overrides, load, load_str};
-pub use memory::{AccumulationUnit, Amp, LossScale, Memory};
+pub use memory::{AccumulationUnit, Amp, LossScale, Memory, Recompute};
 pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};

@@ -49,6 +49,7 @@ pub fn select(asked: DeviceSpec) -> Result<Selected, DeviceError> {
 
 fn cpu() -> Selected {
     super::allocator::keep_freed_pages();
+    make_cpu_the_default();
     Selected { device: Device::flex(), name: "cpu".into() }
 }
 
@@ -57,6 +58,20 @@ enum Absence {
     NotCompiled,
     #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "needs the cuda feature"))]
     NotFound(String),
+}
+
+/// Burn reads an optimizer's record onto its default device, which in a CUDA build is the GPU, there
+/// or not.
+fn make_cpu_the_default() {
+    #[cfg(feature = "cuda")]
+    if std::env::var_os("BURN_DEVICE").is_none() {
+        // SAFETY: a device is selected before the run starts any thread, so nobody reads the
+        // environment at the same time.
+        #[expect(unsafe_code, reason = "Burn has no other way to say it")]
+        unsafe {
+            std::env::set_var("BURN_DEVICE", "flex");
+        }
+    }
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -13,6 +13,7 @@ use crate::stage::clear_cache::ClearCache;
 use crate::stage::embed::{Plain, Untrained};
 use crate::stage::loss_scale::{LossScale, ScalerState};
 use crate::stage::micro_batch::MicroBatch;
+use crate::stage::recompute::Recompute;
 use crate::stage::{BoxStep, Embed, Episode, Window};
 
 /// A step with all its stages.
@@ -39,6 +40,7 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
     let norm = norm_policy(&plan.pipeline);
     let embedding: Rc<dyn Embed> = if plan.pipeline.backbone.train {
         stages.iter().rev().fold(Rc::new(Plain { norm }), |inner, stage| match *stage {
+            StageSpec::Recompute => Rc::new(Recompute { norm }),
             StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner, norm }),
             _ => inner,
         })

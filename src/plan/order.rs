@@ -1,4 +1,4 @@
-use crate::config::{AccumulationUnit, Amp, LossScale, Memory, Pipeline};
+use crate::config::{AccumulationUnit, Amp, LossScale, Memory, Pipeline, Recompute};
 
 /// A resolved pipeline with its stages in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub enum StageSpec {
     },
     /// 16-bit matrix products.
     Autocast(Precision),
+    /// Keep block inputs, run blocks again.
+    Recompute,
     /// One episode in parts.
     MicroBatch {
         /// Parts an episode.
@@ -85,6 +87,9 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
     if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
         stages.push(StageSpec::MicroBatch { steps: memory.accumulation_steps });
     }
+    if memory.recompute == Recompute::Block {
+        stages.push(StageSpec::Recompute);
+    }
     Plan { pipeline: pipeline.clone(), notes: notes(memory), stages }
 }
 
@@ -113,4 +118,45 @@ fn notes(memory: &Memory) -> Vec<Note> {
                 .into(),
         },
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, load_str};
+
+    fn stages(memory: &str) -> Vec<StageSpec> {
+        let text = format!(
+            "data: {{format: synthetic, image_size: 28}}\nbackbone: {{kind: conv4s}}\n\
+             method: {{kind: fsct}}\nmemory: {{{memory}}}\n"
+        );
+        let loaded = load_str("test", &text, &Overrides::default()).unwrap();
+        compile(&loaded.pipeline).stages
+    }
+
+    #[test]
+    fn a_plain_pipeline_is_one_episode_a_step() {
+        assert_eq!(stages(""), [StageSpec::Accumulate { steps: 1 }]);
+    }
+
+    #[test]
+    fn every_stage_has_its_place() {
+        let all = "accumulation_steps: 4, accumulation_unit: queries, amp: f16, recompute: block, \
+                   clear_cache_every: 50";
+        let expected = [
+            StageSpec::ClearCache { every: 50 },
+            StageSpec::LossScale(Scale::Dynamic),
+            StageSpec::Accumulate { steps: 1 },
+            StageSpec::Autocast(Precision::F16),
+            StageSpec::MicroBatch { steps: 4 },
+            StageSpec::Recompute,
+        ];
+        assert_eq!(stages(all), expected);
+    }
+
+    #[test]
+    fn bf16_needs_no_loss_scale() {
+        let expected = [StageSpec::Accumulate { steps: 1 }, StageSpec::Autocast(Precision::Bf16)];
+        assert_eq!(stages("amp: bf16"), expected);
+    }
 }

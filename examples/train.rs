@@ -1,0 +1,53 @@
+//! Trains a pipeline from a program of your own, with a reporter of your own.
+//!
+//! ```sh
+//! cargo run --release --example train
+//! ```
+
+use std::path::Path;
+
+use fsct::config::{Overrides, load_str};
+use fsct::data::{self, ImageShape};
+use fsct::run::Interrupt;
+use fsct::run::events::{Event, Reporter};
+use fsct::run::whole;
+use fsct::{device, plan};
+
+const PIPELINE: &str = "
+name: example
+data: {format: synthetic, image_size: 28}
+episode: {n_way: 5, k_shot: 1, n_query: 5}
+backbone: {kind: conv4s}
+method: {kind: fsct, heads: 4, dim_head: 16, mlp_dim: 64}
+train: {epochs: 1, episodes_per_epoch: 20}
+validate: {episodes: 0}
+test: {episodes: 50}
+";
+
+/// Prints the loss of every fifth step.
+struct EveryFifth;
+
+impl Reporter for EveryFifth {
+    fn report(&mut self, event: &Event) {
+        if let Event::Step(step) = event
+            && step.step.is_multiple_of(5)
+        {
+            println!("step {}: loss {:.3}", step.step, step.terms.loss);
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pipeline = load_str("example", PIPELINE, &Overrides::default())?.pipeline;
+    let plan = plan::compile(&pipeline);
+    let device = device::select(pipeline.device)?;
+    let shape = ImageShape { channels: 1, height: 28, width: 28 };
+    let data = data::open(&pipeline.data, shape, Path::new("."))?;
+    let folder = whole::prepare(&data, &pipeline, &std::env::temp_dir().join("fsct-example"))?;
+    let interrupt = Interrupt::default();
+    let metrics = whole::run(&plan, &data, &device, &folder, &interrupt, None, &mut EveryFifth)?;
+    if let Some(novel) = metrics.result.novel {
+        println!("novel accuracy: {novel}");
+    }
+    Ok(())
+}
