@@ -106,7 +106,7 @@ impl WeightsFile {
         }
         let values = TensorData::from_bytes(bytes, tensor.shape.clone(), tensor.dtype)
             .convert::<f32>()
-            .into_vec::<f32>()
+            .try_into_vec::<f32>()
             .map_err(|error| format!("{error:?}"))?;
         match values.iter().position(|value| !value.is_finite()) {
             Some(at) => Err(format!("value {at} is not finite")),

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use glob::Pattern;
 
@@ -75,9 +76,9 @@ impl Matching {
                 Some(found) if &found != shape => {
                     Some(format!("`{name}` is {found:?} and should be {shape:?}"))
                 }
-                Some(_) => file
-                    .wrong_type(&full)
-                    .map(|it| format!("`{name}` holds {it} and should hold floating-point numbers")),
+                Some(_) => file.wrong_type(&full).map(|it| {
+                    format!("`{name}` holds {it} and should hold floating-point numbers")
+                }),
             };
             let may_be_missing = allowed.takes(&name);
             match fault {
@@ -97,9 +98,13 @@ impl Matching {
         }
         allowed.all_used(&file)?;
         let taken: BTreeSet<&str> = pairs.values().map(String::as_str).collect();
-        let left =
-            file.names().filter(|name| !taken.contains(name)).map(str::to_owned).collect();
+        let left = file.names().filter(|name| !taken.contains(name)).map(str::to_owned).collect();
         Ok(Self { pairs, prefix, left, missing, file })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// Tensors that the file has for the network.
