@@ -1,36 +1,38 @@
 """Writes tests/data/weights: files as PyTorch writes them, for tests/weights.rs.
 
-Run once, with PyTorch and NumPy: python3 tests/parity/make_weights.py
-Values follow a formula that the test computes too: tensor number t (in the order of the state dict),
-entry i: sin(0.1 i + t), and its absolute value for running variances.
+Run once, with PyTorch and torchvision: python3 tests/parity/make_weights.py
+
+Values follow a formula that the test computes too: tensor number t of a state dict has
+sin(0.1 · (sum of the indices) + t) everywhere, and its absolute value in running variances. As it
+depends on the sum alone, a tensor is an overlapping view of a short storage, and a whole ResNet takes
+kilobytes.
 """
 
 import os
 import pathlib
-import sys
 from collections import OrderedDict
 
 import torch
+import torchvision
 
 OUT = pathlib.Path(__file__).parent.parent / "data" / "weights"
 
 
 def formula(number, shape, positive=False):
-    count = 1
-    for side in shape:
-        count *= side
-    values = torch.sin(torch.arange(count, dtype=torch.float64) * 0.1 + number)
-    return (values.abs() if positive else values).to(torch.float32).reshape(shape)
+    length = sum(side - 1 for side in shape) + 1
+    values = torch.sin(torch.arange(length, dtype=torch.float64) * 0.1 + number)
+    values = (values.abs() if positive else values).to(torch.float32)
+    return values.as_strided(shape, [1] * len(shape))
 
 
 def filled(shapes):
-    """A state dict whose values follow the formula."""
+    """A state dict whose values follow the formula; batch counters are 7."""
     state = OrderedDict()
     for number, (name, shape) in enumerate(shapes):
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(7)
-        else:
-            state[name] = formula(number, shape, name.endswith("running_var"))
+        counter = name.endswith("num_batches_tracked")
+        state[name] = (
+            torch.tensor(7) if counter else formula(number, shape, name.endswith("running_var"))
+        )
     return state
 
 
@@ -40,18 +42,17 @@ def norm(name, width):
 
 
 def conv4s():
-    """The reference's Conv4S: each layer of a block is registered twice."""
+    """The reference's Conv4S without the second registration of each layer."""
     shapes = []
     for block in range(4):
-        for conv, bn in (("C", "BN"), ("trunk.0", "trunk.1")):
-            name = f"feature.trunk.{block}"
-            shapes.append((f"{name}.{conv}.weight", [64, 1 if block == 0 else 64, 3, 3]))
-            shapes.append((f"{name}.{conv}.bias", [64]))
-            shapes += norm(f"{name}.{bn}", 64)
+        name = f"feature.trunk.{block}"
+        shapes.append((f"{name}.C.weight", [64, 1 if block == 0 else 64, 3, 3]))
+        shapes.append((f"{name}.C.bias", [64]))
+        shapes += norm(f"{name}.BN", 64)
     return shapes
 
 
-def head(dim, n_way, k_shot, heads, dim_head, mlp_dim):
+def fsct_head(dim, n_way, k_shot, heads, dim_head, mlp_dim):
     inner = heads * dim_head
     return [
         ("proto_weight", [n_way, k_shot, 1]),
@@ -75,6 +76,19 @@ def head(dim, n_way, k_shot, heads, dim_head, mlp_dim):
     ]
 
 
+def feti12():
+    """torchvision's ResNet with basic blocks [2, 1, 1, 1] and a 5×5 stem, as FETI names it."""
+    blocks = [2, 1, 1, 1]
+    net = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, blocks)
+    net.conv1 = torch.nn.Conv2d(3, 64, 5, stride=2, padding=1, bias=False)
+    shapes = [
+        (f"module.resnet.{name}", list(tensor.shape))
+        for name, tensor in net.state_dict().items()
+        if not name.startswith("fc.")
+    ]
+    return shapes + [("module.classifier.weight", [20, 512])]
+
+
 class Hostile:
     """Runs a command where a pickle is executed."""
 
@@ -89,38 +103,36 @@ def save(name, value, **options):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    # Doubly registered layers share their values, as in the reference: kept once in the file.
-    state = filled(conv4s() + head(64, 3, 2, 2, 8, 16))
-    for block in range(4):
-        for conv, bn in (("C", "BN"),):
-            prefix = f"feature.trunk.{block}."
-            for name in [it for it in state if it.startswith(prefix + "trunk.")]:
-                twin = name.replace(".trunk.0.", f".{conv}.").replace(".trunk.1.", f".{bn}.") \
-                    if name[len(prefix):].startswith("trunk.") else name
-                twin = prefix + (name[len(prefix):].replace("trunk.0.", "C.").replace("trunk.1.", "BN."))
-                state[name] = state[twin]
-    # Half precision keeps the file small; it is also a type that must be read.
-    half = {name: it.half() if it.is_floating_point() else it for name, it in state.items()}
-    shared = {}
-    for name in list(half):
-        key = state[name].data_ptr()
-        half[name] = shared.setdefault(key, half[name])
-    save("reference.tar", {"epoch": 3, "state": half})
+    resnet18 = torchvision.models.resnet18(weights=None).state_dict()
+    save("resnet18.pth", filled([(name, list(it.shape)) for name, it in resnet18.items()]))
 
-    small = OrderedDict([("a.weight", formula(0, [2, 3])), ("a.bias", formula(1, [2]))])
+    feti = filled(feti12())
+    save("feti12.pt.tar", {"epoch": 9, "state_dict": feti})
+    name = "module.resnet.layer2.0.conv2.weight"
+    integers = torch.tensor(1).expand(feti[name].shape)
+    save("feti12_int.pt.tar", {"state_dict": {**feti, name: integers}})
+
+    state = filled(conv4s() + fsct_head(64, 3, 2, 2, 8, 16))
+    for name in [it for it in state if it.startswith("feature.trunk.")]:
+        twin = name.replace(".C.", ".trunk.0.").replace(".BN.", ".trunk.1.")
+        state[twin] = state[name]
+    save("reference.tar", {"epoch": 3, "state": state})
+
+    small = OrderedDict([("a.weight", formula(0, [2, 3]).clone()), ("a.bias", formula(1, [2]))])
     save("small.pth", small)
-    save("legacy.pth", small, _use_new_zipfile_serialization=False)
-    save("double.pth", {name: it.double() for name, it in small.items()})
-    save("bfloat16.pth", {name: it.bfloat16() for name, it in small.items()})
-    save("int.pth", {"a.weight": torch.arange(6).reshape(2, 3), "a.bias": small["a.bias"]})
-    save("strided.pth", {"a.weight": formula(0, [3, 2]).T, "a.bias": small["a.bias"]})
-    save("nan.pth", {"a.weight": small["a.weight"], "a.bias": torch.tensor([1.0, float("nan")])})
-    save("hostile.pth", {"state_dict": small, "extra": Hostile()})
+    save("small_legacy.pth", small, _use_new_zipfile_serialization=False)
+    save("small_double.pth", {name: it.double() for name, it in small.items()})
+    save("small_half.pth", {name: it.half() for name, it in small.items()})
+    save("small_bfloat16.pth", {name: it.bfloat16() for name, it in small.items()})
+    transposed = small["a.weight"].T.contiguous().T
+    save("small_transposed.pth", {**small, "a.weight": transposed})
+    save("small_nan.pth", {**small, "a.bias": torch.tensor([1.0, float("nan")])})
+    hostile = {"state_dict": small, "extra": Hostile()}
+    save("hostile.pth", hostile)
     save("hostile_root.pth", Hostile())
-    save("hostile_legacy.pth", {"state_dict": small, "extra": Hostile()},
-         _use_new_zipfile_serialization=False)
+    save("hostile_legacy.pth", hostile, _use_new_zipfile_serialization=False)
     save("no_tensors.pth", {"epoch": 3})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
