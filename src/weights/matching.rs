@@ -167,7 +167,8 @@ fn nothing_in_common(
         .iter()
         .filter_map(|naming| wanted.iter().find_map(|(path, _)| naming.name(path)))
         .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>();
+        .collect::<BTreeSet<_>>();
+    let sought: Vec<String> = sought.into_iter().collect();
     WeightsError::Misfit {
         path: file.path().to_owned(),
         faults: vec![format!(

@@ -2,14 +2,15 @@
 
 Run once, with PyTorch and torchvision: python3 tests/parity/make_weights.py
 
-Values follow a formula that the test computes too: tensor number t of a state dict has
-sin(0.1 · (sum of the indices) + t) everywhere, and its absolute value in running variances. As it
+Values follow a formula that the test computes too: sin(0.1 · (sum of the indices) + t), where t is
+the CRC-32 of the tensor's name modulo 1000, and its absolute value in running variances. As it
 depends on the sum alone, a tensor is an overlapping view of a short storage, and a whole ResNet takes
 kilobytes.
 """
 
 import os
 import pathlib
+import zlib
 from collections import OrderedDict
 
 import torch
@@ -18,21 +19,20 @@ import torchvision
 OUT = pathlib.Path(__file__).parent.parent / "data" / "weights"
 
 
-def formula(number, shape, positive=False):
+def formula(name, shape):
     length = sum(side - 1 for side in shape) + 1
-    values = torch.sin(torch.arange(length, dtype=torch.float64) * 0.1 + number)
-    values = (values.abs() if positive else values).to(torch.float32)
+    phase = zlib.crc32(name.encode()) % 1000
+    values = torch.sin(torch.arange(length, dtype=torch.float64) * 0.1 + phase)
+    values = (values.abs() if name.endswith("running_var") else values).to(torch.float32)
     return values.as_strided(shape, [1] * len(shape))
 
 
 def filled(shapes):
     """A state dict whose values follow the formula; batch counters are 7."""
     state = OrderedDict()
-    for number, (name, shape) in enumerate(shapes):
+    for name, shape in shapes:
         counter = name.endswith("num_batches_tracked")
-        state[name] = (
-            torch.tensor(7) if counter else formula(number, shape, name.endswith("running_var"))
-        )
+        state[name] = torch.tensor(7) if counter else formula(name, shape)
     return state
 
 
@@ -118,7 +118,7 @@ def main():
         state[twin] = state[name]
     save("reference.tar", {"epoch": 3, "state": state})
 
-    small = OrderedDict([("a.weight", formula(0, [2, 3]).clone()), ("a.bias", formula(1, [2]))])
+    small = {name: it.clone() for name, it in filled([("a.weight", [2, 3]), ("a.bias", [2])]).items()}
     save("small.pth", small)
     save("small_legacy.pth", small, _use_new_zipfile_serialization=False)
     save("small_double.pth", {name: it.double() for name, it in small.items()})
