@@ -475,3 +475,37 @@ fn weights_that_do_not_fit_are_said_before_there_is_a_run() {
     assert!(said(&output).contains("fsct::backbone::weights::path::unfit"), "{}", said(&output));
     succeeds(here, &["validate", "--offline", "p.yaml"]);
 }
+
+#[test]
+fn a_model_whose_backbone_was_not_saved_takes_it_from_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let head_only =
+        net(resnet([2, 2, 2, 2], Trunk::Torchvision), fsct_head(Similarity::Cosine, false), 32, 7);
+    let bytes = export(&head_only, Names::Reference, 3).unwrap();
+    let whole = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let head = whole.tensors().into_iter().filter(|(name, _)| !name.starts_with("feature."));
+    fs::write(here.join("head.safetensors"), safetensors::serialize(head, None).unwrap()).unwrap();
+
+    let pipeline = |weights: &str| {
+        PIPELINE
+            .replace("image_size: 28", "image_size: 32")
+            .replace("kind: conv4s", &format!("kind: resnet18, train: false{weights}"))
+    };
+    let file = data("resnet18.pth");
+    let weights = format!(", weights: {{from: torchvision, path: {}}}", file.display());
+    fs::write(here.join("bare.yaml"), pipeline("")).unwrap();
+    fs::write(here.join("full.yaml"), pipeline(&weights)).unwrap();
+
+    let refused = fsct(here, &["import", "head.safetensors", "bare.yaml", "-o", "model.ckpt"]);
+    assert!(said(&refused).contains("can come from `backbone.weights`"), "{}", said(&refused));
+    let text = succeeds(here, &["import", "head.safetensors", "full.yaml", "-o", "model.ckpt"]);
+    assert!(text.contains("100 tensors loaded") && text.contains("18 tensors loaded"), "{text}");
+    succeeds(here, &["export", "model.ckpt", "--to", "out.safetensors"]);
+    let out = WeightsFile::open(&here.join("out.safetensors")).unwrap();
+    let torch = WeightsFile::open(&file).unwrap();
+    let same = |name: &str, other: &str| out.values(name).unwrap() == torch.values(other).unwrap();
+    assert!(same("feature.model.6.1.bn2.running_var", "layer3.1.bn2.running_var"));
+    let head = WeightsFile::open(&here.join("head.safetensors")).unwrap();
+    assert_eq!(out.values("FFN.1.weight").unwrap(), head.values("FFN.1.weight").unwrap());
+}

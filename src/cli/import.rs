@@ -21,7 +21,7 @@ use crate::{Error, graph};
 /// Turn a model of the reference code into a checkpoint
 ///
 /// The pipeline says what the model is: backbone, method, ways and shots. Every tensor of it must be
-/// in the file.
+/// in the file; only a backbone that the reference did not save comes from `backbone.weights`.
 #[derive(Debug, Args)]
 pub struct Import {
     /// A checkpoint of the reference code, `{'epoch', 'state'}`, or an export of `fsct`
@@ -41,31 +41,38 @@ impl Import {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
         print_faults(&loaded.warnings);
-        let mut pipeline = loaded.absolute();
-        // The model's own weights are what it starts from.
-        pipeline.backbone.weights = None;
-        let matching = self.import(&pipeline)?;
-        Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+        for matching in self.import(loaded.absolute())? {
+            Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+        }
         if output.verbosity() > Verbosity::Quiet {
             println!("test it with `fsct eval {}`", self.output.display());
         }
         Ok(())
     }
 
-    fn import(&self, pipeline: &Pipeline) -> Result<Matching, RunError> {
+    fn import(&self, mut pipeline: Pipeline) -> Result<Vec<Matching>, RunError> {
         let device = burn::prelude::Device::flex().autodiff();
-        let net = FewShotNet::new(&graph::net_spec(pipeline), pipeline.seed, &device);
+        let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &device);
+        let file = WeightsFile::open(&self.weights)?;
+        // The published code neither trains nor saves an ImageNet backbone: its checkpoints are heads.
+        let saved = file.names().any(|name| name.contains("feature."));
+        let backbone = if saved { None } else { graph::match_weights(&pipeline)? };
+        if let Some(backbone) = &backbone {
+            net = backbone.load(net)?;
+        }
         let request = Request {
-            scope: Scope::Whole,
+            scope: if backbone.is_some() { Scope::Head } else { Scope::Whole },
             namings: &[Naming::Reference, Naming::ReferenceChain],
             allow_missing: &[],
         };
-        let matching = Matching::new(WeightsFile::open(&self.weights)?, &shapes(&net), &request)?;
+        let matching = Matching::new(file, &shapes(&net), &request)?;
         let net = matching.load(net)?;
-        let path = self.checkpoint(pipeline)?;
+        // The checkpoint has them.
+        pipeline.backbone.weights = None;
+        let path = self.checkpoint(&pipeline)?;
         let optimizer = graph::optimizer(&pipeline.optimizer);
         checkpoint::write(&path, &pipeline.to_yaml(), &Progress::default(), &net, &optimizer)?;
-        Ok(matching)
+        Ok(backbone.into_iter().chain([matching]).collect())
     }
 
     /// The file to write; a folder gets the files of a run around it.

@@ -13,8 +13,34 @@ use crate::model::weights::write;
 pub enum Scope {
     /// The backbone; the head stays as it is.
     Backbone,
+    /// The head; the backbone stays as it is.
+    Head,
     /// Everything.
     Whole,
+}
+
+impl Scope {
+    fn takes(self, path: &str) -> bool {
+        match self {
+            Self::Backbone => path.starts_with("backbone."),
+            Self::Head => path.starts_with("head."),
+            Self::Whole => true,
+        }
+    }
+
+    /// What to do about weights that do not fit.
+    fn help(self) -> &'static str {
+        match self {
+            Self::Backbone => {
+                "use the weights of this very architecture, or name what may stay at its initial \
+                 value in `backbone.weights.allow_missing`"
+            }
+            Self::Head | Self::Whole => {
+                "describe the model of the file in the pipeline: backbone, method, widths, ways and \
+                 shots; a backbone that the file does not have can come from `backbone.weights`"
+            }
+        }
+    }
 }
 
 /// What to look for in a file.
@@ -53,12 +79,9 @@ impl Matching {
         tensors: &[(String, Vec<usize>)],
         request: &Request,
     ) -> Result<Self, WeightsError> {
-        let wanted: Vec<_> = tensors
-            .iter()
-            .filter(|(path, _)| request.scope == Scope::Whole || path.starts_with("backbone."))
-            .collect();
+        let wanted: Vec<_> = tensors.iter().filter(|(path, _)| request.scope.takes(path)).collect();
         let Some((naming, prefix)) = recognise(&file, &wanted, request.namings) else {
-            return Err(nothing_in_common(&file, &wanted, request.namings));
+            return Err(nothing_in_common(&file, &wanted, request));
         };
 
         let mut faults = Vec::new();
@@ -91,9 +114,7 @@ impl Matching {
             return Err(WeightsError::Misfit {
                 path: file.path().to_owned(),
                 faults,
-                help: "use the weights of this very architecture, or name what may stay at its \
-                       initial value in `backbone.weights.allow_missing`"
-                    .into(),
+                help: request.scope.help().into(),
             });
         }
         allowed.all_used(&file)?;
@@ -160,10 +181,11 @@ fn recognise(
 fn nothing_in_common(
     file: &WeightsFile,
     wanted: &[&(String, Vec<usize>)],
-    namings: &[Naming],
+    request: &Request,
 ) -> WeightsError {
     let has: Vec<String> = file.names().take(3).map(|name| format!("`{name}`")).collect();
-    let sought = namings
+    let sought = request
+        .namings
         .iter()
         .filter_map(|naming| wanted.iter().find_map(|(path, _)| naming.name(path)))
         .map(|name| format!("`{name}`"))
@@ -176,7 +198,13 @@ fn nothing_in_common(
             has.join(", "),
             sought.join(" or ")
         )],
-        help: "check `backbone.kind`, `backbone.trunk` and `backbone.weights.from`".into(),
+        help: match request.scope {
+            Scope::Backbone => {
+                "check `backbone.kind`, `backbone.trunk` and `backbone.weights.from`"
+            }
+            scope => scope.help(),
+        }
+        .into(),
     }
 }
 
