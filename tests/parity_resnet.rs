@@ -17,9 +17,10 @@ use fsct::model::weights::{Path, read, write};
 use fsct::model::{Backbone, BackboneSpec, Norm};
 use serde_json::Value;
 
-/// Relative to the largest value, or to the norm for sums over a tensor.
+/// Relative to the largest value, or to the norm for sums over a tensor. With the kinks out of reach
+/// float32 is within 4e-5 here, and PyTorch's own float32 within 2e-5 of its float64.
 const VALUE_TOLERANCE: f64 = 1e-4;
-const GRADIENT_TOLERANCE: f64 = 1e-3;
+const GRADIENT_TOLERANCE: f64 = 2e-4;
 
 /// `count` numbers in [−1, 1): a hash of the position, seeded by the name.
 fn uniform(name: &str, count: usize) -> Vec<f32> {
