@@ -8,9 +8,9 @@ use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
 
-use super::kernel::{self, After, norm_act};
+use super::kernel::norm::norm_act;
+use super::kernel::{self, After};
 use super::layers::{to_dtype, to_f32};
 
 const EPSILON: f64 = 1e-5;
@@ -115,7 +115,10 @@ impl BatchNorm {
             _ => {
                 let output = self.normalise(input, norm);
                 let output = if after.relu { relu(output) } else { output };
-                if after.pool { max_pool2d(output, MaxPoolOptions::new([2, 2])) } else { output }
+                match after.pool {
+                    Some(pool) => max_pool2d(output, pool.options()),
+                    None => output,
+                }
             }
         }
     }

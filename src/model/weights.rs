@@ -30,11 +30,11 @@ pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     shapes.found
 }
 
+/// Values of a tensor, by its path and shape, where they are known.
+pub type Lookup<'a> = dyn FnMut(&str, &[usize]) -> Option<Vec<f32>> + 'a;
+
 /// Replaces those tensors of a module that `lookup` knows by path and shape, PyTorch's layout.
-pub fn write<M: Module>(
-    module: M,
-    lookup: &mut dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>,
-) -> M {
+pub fn write<M: Module>(module: M, lookup: &mut Lookup) -> M {
     module.map(&mut Writer { path: Path::default(), lookup })
 }
 
@@ -120,7 +120,7 @@ impl ModuleVisitor for Shapes {
 
 struct Writer<'a> {
     path: Path,
-    lookup: &'a mut dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>,
+    lookup: &'a mut Lookup<'a>,
 }
 
 impl ModuleMapper for Writer<'_> {

@@ -6,7 +6,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::NormOps;
+use super::{After, NormOps};
 
 #[derive(Debug)]
 struct NormAct;
@@ -21,8 +21,7 @@ struct State<B: Backend> {
     mean: B::FloatTensorPrimitive,
     variance: B::FloatTensorPrimitive,
     epsilon: f64,
-    relu: bool,
-    pool: bool,
+    after: After,
 }
 
 impl<B: NormOps> Backward<B, 3> for NormAct {
@@ -45,8 +44,7 @@ impl<B: NormOps> Backward<B, 3> for NormAct {
             state.variance,
             d_output,
             state.epsilon,
-            state.relu,
-            state.pool,
+            state.after,
         );
         for (node, gradient) in [(input, d_input), (gamma, d_gamma), (beta, d_beta)] {
             if let Some(node) = node {
@@ -62,8 +60,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
-        pool: bool,
+        after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormAct.prepare::<C>(nodes).compute_bound().stateful();
@@ -73,11 +70,11 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         };
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
         let (output, mean, variance) =
-            B::norm_act(input.into_primitive(), gamma.clone(), beta.clone(), epsilon, relu, pool);
+            B::norm_act(input.into_primitive(), gamma.clone(), beta.clone(), epsilon, after);
         let output = match (prepared, kept) {
             (OpsKind::Tracked(prep), Some(input)) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                let state = State { input, gamma, beta, mean, variance, epsilon, relu, pool };
+                let state = State { input, gamma, beta, mean, variance, epsilon, after };
                 prep.finish(state, output)
             }
             (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
@@ -94,8 +91,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         _variance: FloatTensor<Self>,
         _d_output: FloatTensor<Self>,
         _epsilon: f64,
-        _relu: bool,
-        _pool: bool,
+        _after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         panic!("the gradient of a fused batch norm is not differentiable again")
     }
