@@ -1,5 +1,6 @@
 //! Every key of the method, its VIC terms and the backbone's norms does what it says: another value
 //! gives another step, and only the two forms of the covariance give the same.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use burn::prelude::*;
 use fsct::config::{Overrides, load_str};

@@ -2,6 +2,7 @@
 //!
 //! `tests/data/resnet` was made in float64 by `tests/parity/make_resnet.py`, which says why the
 //! shifts of the batch norms are part of it; weights and images follow the same formula here.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,7 +2,7 @@
 //!
 //! Alone in its program, as it reads the program's memory. `examples/profoct_cost.rs` measures the
 //! same at full size, with times.
-
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![cfg(feature = "counting-allocator")]
 
 use burn::prelude::*;

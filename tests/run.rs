@@ -315,6 +315,30 @@ fn eval_answers_listed_episodes_and_names_what_is_wrong_in_a_list() {
 }
 
 #[test]
+fn shared_prototypes_are_tested_at_other_ways_and_shots_and_published_ones_are_not() {
+    let short = PIPELINE
+        .replace("epochs: 2", "epochs: 1")
+        .replace("episodes_per_epoch: 25", "episodes_per_epoch: 4");
+    let shared = short.replace("kind: profoct,", "kind: profoct, prototypes: shared,");
+    for (pipeline, other_ways) in [(short, false), (shared, true)] {
+        let place = Workplace::new(&pipeline);
+        succeeded(&place.fsct(&["run", "tiny.yaml"]));
+        let run = place.run_folder();
+        let eval = |set: &str| place.fsct(&["eval", run.to_str().unwrap(), "--set", set]);
+        succeeded(&eval("episode.k_shot=4"));
+        succeeded(&eval("episode.n_query=5"));
+        let output = eval("episode.n_way=5");
+        if other_ways {
+            succeeded(&output);
+        } else {
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("trained with 3 ways") && said.contains("shared"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn impossible_episodes_end_before_training_and_say_what_to_do() {
     let place = Workplace::new(PIPELINE);
     for (set, key) in [("episode.n_way=5000", "n_way"), ("episode.n_query=5000", "n_query")] {

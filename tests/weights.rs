@@ -2,6 +2,7 @@
 //! read again.
 //!
 //! `tests/data/weights` was made by `tests/parity/make_weights.py` with PyTorch.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
