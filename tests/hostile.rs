@@ -1,4 +1,5 @@
 //! Bad YAML never hurts: a clear error, in under a second and in bounded memory.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{
     error::Error,
