@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use burn::prelude::*;
+use fsct::config::Optimizer;
 use fsct::model::attention::Similarity;
 use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::backbone::resnet::{ResNetSpec, Trunk};
@@ -18,6 +19,7 @@ use fsct::model::method::protonet::Distance;
 use fsct::model::names::Naming;
 use fsct::model::weights::{read, shapes};
 use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec};
+use fsct::run::checkpoint::{Progress, write as write_checkpoint};
 use fsct::weights::{Matching, Names, Request, Scope, WeightsError, WeightsFile, export};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -237,7 +239,11 @@ fn one_of_each(folder: &Path) -> Vec<PathBuf> {
     );
     let exported = folder.join("net.safetensors");
     fs::write(&exported, export(&small, Names::Reference, 3).unwrap()).unwrap();
-    vec![data("small.pth"), data("small_legacy.pth"), data("reference.tar"), exported]
+    let checkpoint = folder.join("net.ckpt");
+    let optimizer = fsct::graph::optimizer(&Optimizer::default());
+    write_checkpoint(&checkpoint, "", &Progress::default(), &small, &optimizer).unwrap();
+    let pytorch = ["small.pth", "small_legacy.pth", "reference.tar"].map(data);
+    pytorch.into_iter().chain([exported, checkpoint]).collect()
 }
 
 #[test]
