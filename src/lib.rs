@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod stage;
 pub mod tiling;
+pub mod weights;
 
 pub use error::{Error, Failure};
 

@@ -173,7 +173,7 @@ impl Eval {
     }
 }
 
-fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
+pub(super) fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
     if run.is_file() {
         return Ok(run.to_owned());
     }

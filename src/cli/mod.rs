@@ -3,7 +3,9 @@
 mod completions;
 mod eval;
 mod explain;
+mod export;
 mod findings;
+mod import;
 mod init;
 mod migrate;
 mod render;
@@ -63,6 +65,10 @@ pub enum Command {
     Run(run::Run),
     /// Test a trained model again
     Eval(eval::Eval),
+    /// Write a trained model's weights for other programs
+    Export(export::Export),
+    /// Turn a model of the reference code into a checkpoint
+    Import(import::Import),
     /// Check pipeline files without running them
     Validate(validate::Validate),
     /// Print the resolved pipeline with where each value came from
@@ -104,6 +110,8 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
+            Command::Export(command) => command.run(self.output),
+            Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),

@@ -26,6 +26,7 @@ mod suggest;
 mod train;
 mod tree;
 mod vic;
+mod weights;
 
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
 pub use check::check_files;
@@ -51,3 +52,4 @@ pub use vic::{
     Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,
     VicPreset,
 };
+pub use weights::{Weights, WeightsSource};

@@ -23,6 +23,13 @@ pub fn read<M: Module>(module: &M) -> Vec<NamedTensor> {
     reader.tensors
 }
 
+/// Path and shape of every tensor of a module, PyTorch's layout, in the order of its fields.
+pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    let mut shapes = Shapes::default();
+    module.visit(&mut shapes);
+    shapes.found
+}
+
 /// Values of a tensor, by its path and shape, where they are known.
 pub type Lookup<'a> = dyn FnMut(&str, &[usize]) -> Option<Vec<f32>> + 'a;
 
@@ -84,6 +91,30 @@ impl ModuleVisitor for Reader {
             shape: tensor.dims().to_vec(),
             values: to_host(tensor),
         });
+    }
+}
+
+#[derive(Default)]
+struct Shapes {
+    path: Path,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let mut shape = param.val().dims().to_vec();
+        if D == 2 && self.path.is_transposed() {
+            shape.swap(0, 1);
+        }
+        self.found.push((self.path.dotted(), shape));
     }
 }
 

@@ -73,6 +73,12 @@ impl<'a> Trainer<'a> {
         }
         let mut optimizer = graph::optimizer(&pipeline.optimizer);
         let mut progress = Progress::default();
+        if resume.is_none()
+            && let Some(weights) = graph::match_weights(pipeline)?
+        {
+            net = weights.load(net)?;
+            reporter.report(&Event::Weights(weights.into()));
+        }
         if let Some((path, checkpoint)) = resume {
             net = checkpoint.load_model(path, net)?;
             optimizer = checkpoint.load_optimizer(path, optimizer)?;
