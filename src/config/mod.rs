@@ -1,6 +1,7 @@
 //! Text → [`Pipeline`]. Never imports `burn`.
 
 mod backbone;
+mod byte_size;
 mod check;
 mod codes;
 mod data;
@@ -29,6 +30,7 @@ mod vic;
 mod weights;
 
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
+pub use byte_size::ByteSize;
 pub use check::check_files;
 pub use codes::{CODES, Code, code};
 pub use data::{Data, Format};
@@ -38,7 +40,7 @@ pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use init::{guess_format, init};
 pub use load::{Loaded, Origin, Overrides, load, load_str};
-pub use memory::{AccumulationUnit, Amp, LossScale, Memory, Recompute};
+pub use memory::{AccumulationUnit, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
