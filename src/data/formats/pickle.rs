@@ -99,6 +99,7 @@ fn classes(value: &Value, file: &[u8]) -> Result<BTreeMap<String, Vec<i64>>, Str
             Some((name, members.integers(file)?))
         };
         return entries
+            .items
             .iter()
             .map(class)
             .collect::<Option<_>>()

@@ -1,6 +1,7 @@
 //! Pickles as data: the opcodes that dictionaries, lists, text, numbers and numpy arrays are made
 //! of. Nothing is imported and nothing is called; whatever else a pickle asks for is refused by name.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -23,14 +24,28 @@ pub enum Value {
     Bytes(Range<usize>),
     /// Bytes that text stood for.
     Latin(Rc<Vec<u8>>),
-    Tuple(Rc<Vec<Value>>),
-    List(Rc<std::cell::RefCell<Vec<Value>>>),
-    Dict(Rc<std::cell::RefCell<Vec<(Value, Value)>>>),
+    /// Items, and how deep they are.
+    Tuple(Rc<Vec<Value>>, usize),
+    List(Rc<RefCell<Nest<Value>>>),
+    Dict(Rc<RefCell<Nest<(Value, Value)>>>),
     /// A name that is known and stands for nothing executable.
     Global(Global),
-    Array(Rc<std::cell::RefCell<Array>>),
-    Dtype(Rc<std::cell::RefCell<String>>),
+    Array(Rc<RefCell<Array>>),
+    Dtype(Rc<RefCell<String>>),
     Mark,
+}
+
+/// Items of a container, and how deep they are inside one another.
+#[derive(Debug, Clone)]
+pub struct Nest<T> {
+    pub items: Vec<T>,
+    depth: usize,
+}
+
+impl<T> Default for Nest<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), depth: 0 }
+    }
 }
 
 /// Names that numpy's pickles hold.
@@ -78,17 +93,31 @@ impl Value {
     /// The items of a list or tuple.
     pub fn items(&self) -> Option<Vec<Value>> {
         match self {
-            Self::Tuple(items) => Some(items.to_vec()),
-            Self::List(items) => Some(items.borrow().clone()),
+            Self::Tuple(items, _) => Some(items.to_vec()),
+            Self::List(list) => Some(list.borrow().items.clone()),
             _ => None,
         }
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Self::Tuple(_, depth) => *depth,
+            Self::List(list) => list.borrow().depth,
+            Self::Dict(dict) => dict.borrow().depth,
+            _ => 0,
+        }
+    }
+
+    /// Bytes, and nothing that could hold others.
+    fn is_data(&self) -> bool {
+        matches!(self, Self::Bytes(_) | Self::Latin(_))
     }
 
     /// The entry of a dictionary under a text.
     pub fn entry(&self, key: &str, file: &[u8]) -> Option<Value> {
         let Self::Dict(entries) = self else { return None };
         let entries = entries.borrow();
-        let found = entries.iter().rev().find(|(name, _)| name.text(file).as_deref() == Some(key))?;
+        let found = entries.items.iter().rev().find(|(name, _)| name.text(file).as_deref() == Some(key))?;
         Some(found.1.clone())
     }
 
@@ -194,21 +223,22 @@ impl Machine<'_> {
             b'U' | b'C' => self.bytes(1)?,
             b'T' | b'B' => self.bytes(4)?,
             0x8e | 0x96 => self.bytes(8)?,
-            b')' => self.stack.push(Value::Tuple(Rc::default())),
+            b')' => self.stack.push(Value::Tuple(Rc::default(), 0)),
             b't' => {
                 let items = self.to_mark()?;
-                self.stack.push(Value::Tuple(items.into()));
+                self.push_tuple(items)?;
             }
             0x85..=0x87 => {
                 let count = usize::from(opcode - 0x84);
                 let start = self.stack.len().checked_sub(count).ok_or("the stack is empty")?;
                 let items = self.stack.split_off(start);
-                self.stack.push(Value::Tuple(items.into()));
+                self.push_tuple(items)?;
             }
             b']' => self.stack.push(Value::List(Rc::default())),
             b'l' => {
                 let items = self.to_mark()?;
-                self.stack.push(Value::List(Rc::new(items.into())));
+                self.stack.push(Value::List(Rc::default()));
+                self.append(items)?;
             }
             b'a' => {
                 let item = self.pop()?;
@@ -364,26 +394,35 @@ impl Machine<'_> {
         Ok(items)
     }
 
+    fn push_tuple(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let depth = deeper(&items)?;
+        self.stack.push(Value::Tuple(items.into(), depth));
+        Ok(())
+    }
+
     fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let depth = deeper(&items)?;
         let Some(Value::List(list)) = self.stack.last() else {
             return Err("something is appended to what is no list".into());
         };
-        let deep = items.iter().any(|item| depth(item, MAX_DEPTH).is_none());
-        if deep || items.iter().any(|item| matches!(item, Value::List(it) if Rc::ptr_eq(it, list))) {
-            return Err("lists are inside one another without end".into());
-        }
-        list.borrow_mut().extend(items);
+        complete(Rc::strong_count(list))?;
+        let mut list = list.borrow_mut();
+        list.depth = list.depth.max(depth);
+        list.items.extend(items);
         Ok(())
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let depth = deeper(&items)?;
         let Some(Value::Dict(dict)) = self.stack.last() else {
             return Err("an entry is set in what is no dictionary".into());
         };
+        complete(Rc::strong_count(dict))?;
         let mut items = items.into_iter();
         let mut dict = dict.borrow_mut();
+        dict.depth = dict.depth.max(depth);
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            dict.push((key, value));
+            dict.items.push((key, value));
         }
         Ok(())
     }
@@ -424,14 +463,14 @@ impl Machine<'_> {
             }
             (Global::Bytes, []) => Value::Latin(Rc::default()),
             (Global::OrderedDict | Global::Dict, []) => Value::Dict(Rc::default()),
-            (Global::Scalar, [Value::Dtype(dtype), data]) => {
+            (Global::Scalar, [Value::Dtype(dtype), data]) if data.is_data() => {
                 let array =
                     Array { dtype: plain(&dtype.borrow())?, data: Some(data.clone()), ..Array::default() };
                 let array = Value::Array(Rc::new(array.into()));
                 let number = array.integers(self.file).and_then(|it| it.first().copied());
                 Value::Int(number.ok_or("a scalar is no whole number")?)
             }
-            (Global::FromBuffer, [data, Value::Dtype(dtype), shape, order]) => {
+            (Global::FromBuffer, [data, Value::Dtype(dtype), shape, order]) if data.is_data() => {
                 let array = Array {
                     shape: shape_of(shape)?,
                     dtype: plain(&dtype.borrow())?,
@@ -459,8 +498,11 @@ impl Machine<'_> {
             Some(Value::Array(array)) => {
                 let items = state.items().unwrap_or_default();
                 let [_, shape, Value::Dtype(dtype), fortran, data] = items.as_slice() else {
-                    return Err("an array is not of whole numbers or bytes".into());
+                    return Err("an array is not as numpy writes it".into());
                 };
+                if !data.is_data() {
+                    return Err("an array is not of numbers".into());
+                }
                 *array.borrow_mut() = Array {
                     shape: shape_of(shape)?,
                     dtype: plain(&dtype.borrow())?,
@@ -490,18 +532,17 @@ fn plain(dtype: &str) -> Result<String, String> {
     Ok(dtype.trim_start_matches(['<', '|', '=']).to_owned())
 }
 
-/// How deep a value is, unless it is deeper than `left`.
-fn depth(value: &Value, left: usize) -> Option<usize> {
-    let left = left.checked_sub(1)?;
-    let deepest = |items: &[Value]| {
-        items.iter().try_fold(0, |most, item| Some(most.max(depth(item, left)? + 1)))
-    };
-    match value {
-        Value::Tuple(items) => deepest(items),
-        // Lists of numbers, the long ones, are flat: the first item tells.
-        Value::List(items) => deepest(items.borrow().get(..1).unwrap_or_default()),
-        _ => Some(0),
-    }
+/// How deep a container of these is. Without a limit a pickle of a few megabytes would be a chain
+/// that overflows the stack when it is dropped.
+fn deeper(items: &[Value]) -> Result<usize, String> {
+    let depth = items.iter().map(Value::depth).max().unwrap_or(0) + 1;
+    if depth > MAX_DEPTH { Err("values are too deep inside one another".into()) } else { Ok(depth) }
+}
+
+/// A container is filled before it is put into another: it is on the stack and in the memo, and
+/// nowhere else. So depths are final, and nothing holds itself.
+fn complete(references: usize) -> Result<(), String> {
+    if references > 2 { Err("a container is filled after it was used".into()) } else { Ok(()) }
 }
 
 fn global(module: &str, name: &str) -> Result<Global, String> {
