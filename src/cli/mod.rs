@@ -1,6 +1,8 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod compare;
 mod completions;
+mod data;
 mod eval;
 mod explain;
 mod findings;
@@ -63,6 +65,10 @@ pub enum Command {
     Run(run::Run),
     /// Test a trained model again
     Eval(eval::Eval),
+    /// Compare trained models on the same episodes
+    Compare(compare::Compare),
+    /// Look at a data set, pack it, split it
+    Data(data::Data),
     /// Check pipeline files without running them
     Validate(validate::Validate),
     /// Print the resolved pipeline with where each value came from
@@ -104,6 +110,8 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
+            Command::Compare(command) => command.run(self.output),
+            Command::Data(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),

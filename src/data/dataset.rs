@@ -281,11 +281,10 @@ fn check_pack(items: &[Item], shape: ImageShape) -> Result<(), DataError> {
 
 /// An image that is listed twice could be support and query of one episode.
 fn mark_repeated(items: &mut [Item]) {
-    let mut seen: HashSet<String> = HashSet::with_capacity(items.len());
-    for item in items {
-        if !seen.insert(item.name.clone()) {
-            item.file = ItemFile::Unusable("it is listed twice in this split".into());
-        }
+    let mut seen: HashSet<&str> = HashSet::with_capacity(items.len());
+    let again: Vec<usize> = (0..items.len()).filter(|at| !seen.insert(&items[*at].name)).collect();
+    for at in again {
+        items[at].file = ItemFile::Unusable("it is listed twice in this split".into());
     }
 }
 

@@ -58,6 +58,20 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of predictions is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    #[diagnostic(
+        code(fsct::data::predictions),
+        help("write it again with `fsct eval RUN --predictions OUT.jsonl`")
+    )]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file of episodes is wrong.
     #[error("{}:{line}: {reason}", path.display())]
     #[diagnostic(

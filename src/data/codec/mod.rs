@@ -1,8 +1,8 @@
 //! The bytes of an image file → pixels, as Pillow gives them.
 
-pub mod exif;
+mod exif;
 mod jpeg;
-pub mod raster;
+pub(super) mod raster;
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -26,7 +26,12 @@ pub struct Size {
 /// An image whose header is read.
 pub enum Opened<'a> {
     /// Decoded region by region.
-    Jpeg { file: &'a [u8], size: Size },
+    Jpeg {
+        /// Its bytes.
+        file: &'a [u8],
+        /// Its size.
+        size: Size,
+    },
     /// Decoded already.
     Whole(Raster),
 }

@@ -41,6 +41,15 @@ pub fn list(root: &Path, splits: Option<&Path>) -> Result<Listing, DataError> {
     Ok(classes.listing())
 }
 
+/// Lists a folder of class folders as one split, the first.
+pub fn list_classes(root: &Path) -> Result<Listing, DataError> {
+    let mut classes = Classes::default();
+    for (class, path) in folders(root)? {
+        classes.add(Split::Base, &class, &path)?;
+    }
+    Ok(classes.listing())
+}
+
 /// Class folders, by name.
 pub fn folders(root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
     let mut folders = Vec::new();

@@ -17,9 +17,10 @@ mod walk;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use folder::list_classes;
 pub use guess::guess;
 pub use splits::SplitLists;
-pub(super) use walk::{entries, images_below, is_image_name, utf8_name};
+pub(super) use walk::{entries, images_below, utf8_name};
 
 use super::pack::Pack;
 use super::source::ItemFile;

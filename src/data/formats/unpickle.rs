@@ -17,7 +17,8 @@ pub enum Value {
     None,
     Bool(bool),
     Int(i64),
-    Float(f64),
+    /// A number that nothing here needs.
+    Float,
     /// Text of Python 3, or bytes of Python 2's `str` that are text.
     Text(Rc<str>),
     /// Bytes of the file.
@@ -198,12 +199,12 @@ impl Machine<'_> {
             b'I' => self.decimal()?,
             b'L' => self.decimal()?,
             b'G' => {
-                let bytes: [u8; 8] = self.file[self.take(8)?].try_into().unwrap_or_default();
-                self.stack.push(Value::Float(f64::from_be_bytes(bytes)));
+                self.take(8)?;
+                self.stack.push(Value::Float);
             }
             b'F' => {
-                let number = self.line()?.parse().map_err(|_| "a float is none".to_owned())?;
-                self.stack.push(Value::Float(number));
+                self.line()?;
+                self.stack.push(Value::Float);
             }
             b'S' => {
                 let quoted = self.line()?;
