@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::cache::Cache;
+
 use super::formats::{self, Item, Listing, Options};
 use super::image_set::{Image, SetOptions};
+use super::known;
 use super::source::ItemFile;
 use super::transform::Normalization;
 use super::{Class, DataError, ImageSet, ImageShape, Split};
@@ -135,16 +137,17 @@ fn listing(
         }
         error => error,
     };
-    let known = format_of(format, root.as_deref()).map_err(under)?;
+    let layout = format_of(format, root.as_deref()).map_err(under)?;
     if let (None, Some(root)) = (format, &root) {
-        notes.push(format!("`{key}.format` is taken to be `{}`, from what is in {}", known.word(), root.display()));
+        notes.push(format!("`{key}.format` is taken to be `{}`, from what is in {}", layout.word(), root.display()));
     }
     let options = Options {
         splits: splits.as_deref().filter(|_| key == "data"),
         rotations: data.rotations,
     };
-    let mut listing = formats::list(known, root.as_deref(), options).map_err(under)?;
+    let mut listing = formats::list(layout, root.as_deref(), options).map_err(under)?;
     notes.append(&mut listing.notes);
+    notes.extend(root.as_deref().and_then(|root| known::note(layout, root, &listing)));
     Ok(listing)
 }
 
