@@ -42,7 +42,9 @@ fn save(path: &Path, class: &str, image: usize) -> Outcome {
 }
 
 fn open(data: &str, more: &str) -> Result<Dataset, Box<dyn Error>> {
-    let text = format!("data: {{{data}, image_size: 16}}\nbackbone: {{kind: conv4}}\nmethod: {{kind: fsct}}\n{more}");
+    let text = format!(
+        "data: {{{data}, image_size: 16}}\nbackbone: {{kind: conv4}}\nmethod: {{kind: fsct}}\n{more}"
+    );
     let loaded = load_str("x.yaml", &text, &Overrides::default())?;
     Ok(data::open(&loaded.pipeline, Path::new("."))?)
 }
@@ -59,8 +61,11 @@ fn content(dataset: &Dataset) -> Result<Content, Box<dyn Error>> {
     for split in Split::ALL {
         let set = dataset.split(split);
         for class in set.classes() {
-            let pixels: Result<Vec<_>, _> =
-                class.images.iter().map(|it| Ok::<_, data::DataError>(set.pixels(*it)?.into_owned())).collect();
+            let pixels: Result<Vec<_>, _> = class
+                .images
+                .iter()
+                .map(|it| Ok::<_, data::DataError>(set.pixels(*it)?.into_owned()))
+                .collect();
             let mut pixels = pixels?;
             pixels.sort();
             content.entry(split.to_string()).or_default().insert(class.name.clone(), pixels);
@@ -70,7 +75,9 @@ fn content(dataset: &Dataset) -> Result<Content, Box<dyn Error>> {
 }
 
 fn folders(root: &Path) -> Outcome {
-    each(|split, class, image| save(&root.join(format!("{split}/{class}/{image}.png")), class, image))
+    each(|split, class, image| {
+        save(&root.join(format!("{split}/{class}/{image}.png")), class, image)
+    })
 }
 
 fn plain(root: &Path) -> Outcome {
@@ -131,7 +138,9 @@ fn filelists() -> Outcome {
         classes.iter().enumerate().for_each(|(at, class)| names[2 * at] = class);
         let images: Vec<String> = classes
             .iter()
-            .flat_map(|class| (0..IMAGES).map(move |it| format!("/somebody/else/images/{class}/{it}.png")))
+            .flat_map(|class| {
+                (0..IMAGES).map(move |it| format!("/somebody/else/images/{class}/{it}.png"))
+            })
             .collect();
         let list = serde_json::json!({"label_names": names, "image_names": images, "image_labels": labels});
         fs::write(root.path().join(format!("{split}.json")), list.to_string())?;
@@ -162,7 +171,8 @@ fn csv_lists_in_both_dialects() -> Outcome {
             save(&path, class, image)?;
             let list = lists.entry(split.into()).or_insert_with(|| format!("{header}\r\n"));
             let name = format!("\"{name}\"");
-            *list += &if swap { format!("{class},{name}\r\n") } else { format!("{name},{class}\r\n") };
+            *list +=
+                &if swap { format!("{class},{name}\r\n") } else { format!("{name},{class}\r\n") };
             Ok(())
         })?;
         for (split, list) in lists {
@@ -205,7 +215,9 @@ fn pickle(classes: &[&str], protocol: u8) -> Vec<u8> {
             pixels.extend(picture(class, image).into_raw());
         }
     }
-    let text = |text: &str| [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let text = |text: &str| {
+        [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+    };
     let short = |number: usize| vec![b'K', number as u8];
     let mut out = vec![0x80, protocol];
     out.extend(b"}(");
@@ -290,7 +302,11 @@ fn drawing(path: &Path, seed: u32) -> Outcome {
 }
 
 fn omniglot(root: &Path) -> Outcome {
-    for (seed, class) in ["Greek/character01", "Greek/character02", "Latin/character01", "Sanskrit/character01"].iter().enumerate() {
+    for (seed, class) in
+        ["Greek/character01", "Greek/character02", "Latin/character01", "Sanskrit/character01"]
+            .iter()
+            .enumerate()
+    {
         for image in 0..3 {
             let path = root.join(format!("images_background/{class}/{seed:04}_{image:02}.png"));
             drawing(&path, seed as u32 * 7 + image)?;
@@ -314,13 +330,21 @@ fn omniglot_turned_and_with_vinyals_lists() -> Outcome {
     let turned = open(&format!("{}, rotations: true", at(root.path())), "")?;
     assert_eq!(
         names(&turned, Split::Val),
-        ["Latin/character01", "Latin/character01/rot090", "Latin/character01/rot180", "Latin/character01/rot270"]
+        [
+            "Latin/character01",
+            "Latin/character01/rot090",
+            "Latin/character01/rot180",
+            "Latin/character01/rot270"
+        ]
     );
     let set = turned.split(Split::Val);
     let pixels = |class: usize| set.pixels(set.classes()[class].images[0]);
     let (zero, quarter, half) = (pixels(0)?, pixels(1)?, pixels(2)?);
     // Against the clock, as Pillow's `rotate`: the right column becomes the top row.
-    let turn: Vec<u8> = (0..16).flat_map(|y| (0..16).map(move |x| (y, x))).map(|(y, x)| zero[x * 16 + 15 - y]).collect();
+    let turn: Vec<u8> = (0..16)
+        .flat_map(|y| (0..16).map(move |x| (y, x)))
+        .map(|(y, x)| zero[x * 16 + 15 - y])
+        .collect();
     let near = |a: &[u8], b: &[u8]| a[..256].iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1);
     assert!(near(&quarter, &turn));
     let twice: Vec<u8> = zero[..256].iter().rev().copied().collect();
@@ -355,7 +379,11 @@ fn each_split_may_come_from_elsewhere() -> Outcome {
     );
     let crossed = open("root: nowhere, format: folder", &more)?;
     assert_eq!(crossed.split(Split::Base).classes()[0].name, "fox");
-    assert!(crossed.notes().iter().any(|note| note.contains("both base and novel")), "{:?}", crossed.notes());
+    assert!(
+        crossed.notes().iter().any(|note| note.contains("both base and novel")),
+        "{:?}",
+        crossed.notes()
+    );
     let said = open(&at(own.path()), "test: {data: {root: nowhere}}\n").unwrap_err();
     assert!(said.to_string().contains("test.data.root"), "{said}");
     Ok(())
@@ -368,7 +396,9 @@ fn small_classes_are_named_or_left_out() -> Outcome {
     fs::remove_file(root.path().join("train/bee/3.png"))?;
     let episode = fsct::config::Episode { n_way: 2, k_shot: 1, n_query: 3 };
     let dataset = open(&at(root.path()), "")?;
-    let said = Sampler::new(dataset.split(Split::Base), episode, 1, Stream::Train).unwrap_err().to_string();
+    let said = Sampler::new(dataset.split(Split::Base), episode, 1, Stream::Train)
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("`bee` (3)"), "{said}");
     let dataset = open(&format!("{}, skip_small_classes: true", at(root.path())), "")?;
     let sampler = Sampler::new(dataset.split(Split::Base), episode, 1, Stream::Train)?;
@@ -378,7 +408,8 @@ fn small_classes_are_named_or_left_out() -> Outcome {
         assert!(!drawn.contains(&1) && drawn.len() == 2, "{drawn:?}");
     }
     let wide = fsct::config::Episode { n_way: 3, ..episode };
-    let said = Sampler::new(dataset.split(Split::Base), wide, 1, Stream::Train).unwrap_err().to_string();
+    let said =
+        Sampler::new(dataset.split(Split::Base), wide, 1, Stream::Train).unwrap_err().to_string();
     assert!(said.contains("skip_small_classes"), "{said}");
     Ok(())
 }
@@ -394,7 +425,12 @@ fn episodes_are_disjoint_and_uniform() -> Outcome {
     }
     let dataset = open(&at(root.path()), "")?;
     let set = dataset.split(Split::Base);
-    let sampler = Sampler::new(set, fsct::config::Episode { n_way: 3, k_shot: 2, n_query: 7 }, 9, Stream::Train)?;
+    let sampler = Sampler::new(
+        set,
+        fsct::config::Episode { n_way: 3, k_shot: 2, n_query: 7 },
+        9,
+        Stream::Train,
+    )?;
     let (mut classes, mut images) = ([0usize; 5], [0usize; 50]);
     for number in 0..3000 {
         let episode = sampler.episode(number);
@@ -415,22 +451,27 @@ fn episodes_are_disjoint_and_uniform() -> Outcome {
 /// Counts of published splits, checked against the lists' sizes.
 #[test]
 fn a_published_name_with_other_counts_is_said() -> Outcome {
-    for (name, counts, images) in
-        [("miniImageNet", [64, 16, 20], 600), ("CUB", [100, 50, 50], 3), ("cifar_fs", [64, 16, 20], 600)]
-    {
+    for (name, counts, images) in [
+        ("miniImageNet", [64, 16, 20], 600),
+        ("CUB", [100, 50, 50], 3),
+        ("cifar_fs", [64, 16, 20], 600),
+    ] {
         for missing in [0, 1] {
             let parent = tempfile::tempdir()?;
             let root = parent.path().join(name);
             fs::create_dir_all(&root)?;
             for (split, count) in ["base", "val", "novel"].iter().zip(counts) {
                 let count = count - if *split == "novel" { missing } else { 0 };
-                let names: Vec<String> = (0..count).map(|class| format!("{split}{class}")).collect();
+                let names: Vec<String> =
+                    (0..count).map(|class| format!("{split}{class}")).collect();
                 let labels: Vec<usize> = (0..count * images).map(|at| at / images).collect();
-                let files: Vec<String> = (0..count * images).map(|at| format!("{split}{at}.png")).collect();
+                let files: Vec<String> =
+                    (0..count * images).map(|at| format!("{split}{at}.png")).collect();
                 let list = serde_json::json!({"label_names": names, "image_names": files, "image_labels": labels});
                 fs::write(root.join(format!("{split}.json")), list.to_string())?;
             }
-            let listing = data::list(fsct::config::Format::Filelist, Some(&root), data::Options::default())?;
+            let listing =
+                data::list(fsct::config::Format::Filelist, Some(&root), data::Options::default())?;
             assert_eq!(listing.items.len(), (counts.iter().sum::<usize>() - missing) * images);
             let said = data::published(fsct::config::Format::Filelist, &root, &listing);
             assert_eq!(said.is_some(), missing == 1, "{name}: {said:?}");
@@ -444,9 +485,15 @@ fn a_published_name_with_other_counts_is_said() -> Outcome {
 fn augmented_episodes_are_the_same_on_any_number_of_threads() -> Outcome {
     let root = tempfile::tempdir()?;
     folders(root.path())?;
-    let dataset = open(&format!("{}, augment: standard, normalize: imagenet", at(root.path())), "")?;
+    let dataset =
+        open(&format!("{}, augment: standard, normalize: imagenet", at(root.path())), "")?;
     let set = dataset.split(Split::Base);
-    let sampler = Sampler::new(set, fsct::config::Episode { n_way: 3, k_shot: 1, n_query: 3 }, 5, Stream::Train)?;
+    let sampler = Sampler::new(
+        set,
+        fsct::config::Episode { n_way: 3, k_shot: 1, n_query: 3 },
+        5,
+        Stream::Train,
+    )?;
     let read = |threads: usize, number: u64| -> Result<Vec<f32>, Box<dyn Error>> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let episode = sampler.episode(number);

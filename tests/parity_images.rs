@@ -8,9 +8,7 @@ use std::io::Read;
 use fsct::config::Normalize;
 use fsct::data::ImageShape;
 use fsct::data::codec::{Size, open};
-use fsct::data::transform::{
-    Colour, Normalization, centre_view, part_view, recolour, view_of,
-};
+use fsct::data::transform::{Colour, Normalization, centre_view, part_view, recolour, view_of};
 use serde_json::Value;
 
 const ARCHIVE: &[u8] = include_bytes!("parity/images.zip");
@@ -75,7 +73,11 @@ fn every_image_is_as_pillow_and_torchvision_have_it() {
             }
             "normalize" => {
                 let mut values = vec![0.0; expected.len() / 4];
-                Normalization::of(&Normalize::Imagenet).apply(&evaluate(3), shape(3, side), &mut values);
+                Normalization::of(&Normalize::Imagenet).apply(
+                    &evaluate(3),
+                    shape(3, side),
+                    &mut values,
+                );
                 for (value, bytes) in values.iter().zip(expected.chunks_exact(4)) {
                     let other = f32::from_le_bytes(bytes.try_into().unwrap());
                     // One step of a byte, through the smallest deviation.
@@ -88,7 +90,9 @@ fn every_image_is_as_pillow_and_torchvision_have_it() {
             "contrast" => coloured(&evaluate(3), Colour::Contrast(factor)),
             "saturation" => coloured(&evaluate(3), Colour::Saturation(factor)),
             "hue" => coloured(&evaluate(3), Colour::Hue(factor)),
-            "flip" => evaluate(3).chunks_exact(side).flat_map(|row| row.iter().rev().copied()).collect(),
+            "flip" => {
+                evaluate(3).chunks_exact(side).flat_map(|row| row.iter().rev().copied()).collect()
+            }
             other => panic!("a case of {other}"),
         };
         assert_eq!(found.len(), expected.len(), "{kind} of {name}");
@@ -100,7 +104,10 @@ fn every_image_is_as_pillow_and_torchvision_have_it() {
         let largest = distances().max().unwrap_or(0);
         if largest > 1 {
             let count = distances().filter(|it| *it > 1).count();
-            wrong.push(format!("{kind} of {name} ({factor}): {count} of {} by up to {largest}", found.len()));
+            wrong.push(format!(
+                "{kind} of {name} ({factor}): {count} of {} by up to {largest}",
+                found.len()
+            ));
         }
     }
     for (kind, (values, one, more)) in &compared {
@@ -121,12 +128,23 @@ fn a_region_of_a_jpeg_is_that_of_the_whole() {
         let Size { width, height } = image.size();
         let mut whole = Vec::new();
         image.region(0..width, 0..height, &mut |_, row| whole.push(row.to_vec())).unwrap();
-        for (left, top) in [(0, 0), (width / 3, 0), (0, height / 2), (width / 2, height / 3), (width * 3 / 4, height * 3 / 4)] {
-            for (right, bottom) in [(width, height), ((left + 9).min(width), (top + 5).min(height))] {
+        for (left, top) in [
+            (0, 0),
+            (width / 3, 0),
+            (0, height / 2),
+            (width / 2, height / 3),
+            (width * 3 / 4, height * 3 / 4),
+        ] {
+            for (right, bottom) in [(width, height), ((left + 9).min(width), (top + 5).min(height))]
+            {
                 let mut rows = 0;
                 image
                     .region(left..right, top..bottom, &mut |y, row| {
-                        assert_eq!(row, &whole[y][left * 4..right * 4], "{name} {left}..{right}, row {y}");
+                        assert_eq!(
+                            row,
+                            &whole[y][left * 4..right * 4],
+                            "{name} {left}..{right}, row {y}"
+                        );
                         rows += 1;
                     })
                     .unwrap();

@@ -82,7 +82,8 @@ impl Compare {
         let mut all = Vec::new();
         for run in &self.runs {
             let model = Model::open(run, &self.set)?;
-            let mut answers = Answers { name: run.display().to_string(), right: Vec::new(), asked: 0 };
+            let mut answers =
+                Answers { name: run.display().to_string(), right: Vec::new(), asked: 0 };
             self.answer(&model, asked.as_deref(), &list.0, &mut answers)
                 .map_err(|error| located(error, &model.loaded))?;
             // The others are asked by name: their sets may be numbered otherwise.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -7,7 +8,6 @@ use std::sync::{Mutex, OnceLock};
 use super::DataError;
 
 /// Decoded images, kept up to a number of bytes.
-#[derive(Debug)]
 pub enum Cache {
     /// Keeps nothing.
     None,
@@ -20,6 +20,17 @@ pub enum Cache {
     },
     /// In a file that goes when the process does.
     Disk(DiskCache),
+}
+
+impl fmt::Debug for Cache {
+    /// Without the pixels.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Memory { .. } => "Memory",
+            Self::Disk(_) => "Disk",
+        })
+    }
 }
 
 impl Cache {
@@ -55,7 +66,8 @@ impl Cache {
         match self {
             Self::None => {}
             Self::Memory { slots, room } => {
-                let taken = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
+                let taken = room
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
                 // Of two threads that decode the same image the second's copy is dropped.
                 if taken.is_ok() && slots[image].set(pixels.into()).is_err() {
                     room.fetch_add(1, Ordering::Relaxed);

@@ -53,7 +53,8 @@ impl Dataset {
 pub fn open(pipeline: &Pipeline, base: &Path) -> Result<Dataset, DataError> {
     let data = &pipeline.data;
     let size = data.image_size;
-    let shape = ImageShape { channels: pipeline.backbone.kind.channels(), height: size, width: size };
+    let shape =
+        ImageShape { channels: pipeline.backbone.kind.channels(), height: size, width: size };
     let mut notes = Vec::new();
     let others = [
         (Split::Base, &pipeline.train.data, "train.data"),
@@ -139,12 +140,14 @@ fn listing(
     };
     let layout = format_of(format, root.as_deref()).map_err(under)?;
     if let (None, Some(root)) = (format, &root) {
-        notes.push(format!("`{key}.format` is taken to be `{}`, from what is in {}", layout.word(), root.display()));
+        notes.push(format!(
+            "`{key}.format` is taken to be `{}`, from what is in {}",
+            layout.word(),
+            root.display()
+        ));
     }
-    let options = Options {
-        splits: splits.as_deref().filter(|_| key == "data"),
-        rotations: data.rotations,
-    };
+    let options =
+        Options { splits: splits.as_deref().filter(|_| key == "data"), rotations: data.rotations };
     let mut listing = formats::list(layout, root.as_deref(), options).map_err(under)?;
     notes.append(&mut listing.notes);
     notes.extend(root.as_deref().and_then(|root| known::note(layout, root, &listing)));
@@ -277,8 +280,14 @@ fn check_pack(items: &[Item], shape: ImageShape) -> Result<(), DataError> {
     }
     Err(DataError::pipeline(
         "data.image_size",
-        format!("`data.image_size: {}` differs from the pack's images, which have {} px", shape.width, packed.width),
-        format!("write `image_size: {}`, or pack again with `--size {}`", packed.width, shape.width),
+        format!(
+            "`data.image_size: {}` differs from the pack's images, which have {} px",
+            shape.width, packed.width
+        ),
+        format!(
+            "write `image_size: {}`, or pack again with `--size {}`",
+            packed.width, shape.width
+        ),
     ))
 }
 
@@ -328,5 +337,9 @@ fn note_shared_classes(by_split: &BTreeMap<Split, Part>, notes: &mut Vec<String>
 fn some(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let list = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-    if more > 0 { format!("{list}; and {more} more (`fsct data inspect` lists them)") } else { list }
+    if more > 0 {
+        format!("{list}; and {more} more (`fsct data inspect` lists them)")
+    } else {
+        list
+    }
 }

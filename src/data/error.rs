@@ -30,7 +30,10 @@ pub enum DataError {
     },
     /// An image is damaged.
     #[error("{name} is not an image that can be read: {reason}")]
-    #[diagnostic(code(fsct::data::image), help("repair it, take it out of the data set, or set `data.on_bad_image: skip`"))]
+    #[diagnostic(
+        code(fsct::data::image),
+        help("repair it, take it out of the data set, or set `data.on_bad_image: skip`")
+    )]
     Image {
         /// Its path in the data set.
         name: String,

@@ -97,7 +97,11 @@ pub fn inspect(listing: &Listing) -> Inspection {
         duplicates: duplicates(&listing.items, same),
         splits,
         bad,
-        empty_classes: listing.empty.iter().map(|(split, class)| format!("{split}: {class}")).collect(),
+        empty_classes: listing
+            .empty
+            .iter()
+            .map(|(split, class)| format!("{split}: {class}"))
+            .collect(),
         notes: listing.notes.clone(),
     }
 }
@@ -128,9 +132,9 @@ fn duplicates(items: &[Item], same: HashMap<(u64, usize), Vec<usize>>) -> Vec<Ve
     let mut groups = Vec::new();
     for members in same.into_values().filter(|members| members.len() > 1) {
         let first = &items[members[0]];
-        let matter = members.iter().any(|at| {
-            (items[*at].split, &items[*at].class) != (first.split, &first.class)
-        });
+        let matter = members
+            .iter()
+            .any(|at| (items[*at].split, &items[*at].class) != (first.split, &first.class));
         let bytes = first.file.bytes().ok();
         let equal = members[1..].iter().all(|at| items[*at].file.bytes().ok() == bytes);
         if matter && equal {

@@ -54,7 +54,8 @@ impl Pack {
         // SAFETY: a pack is replaced by a rename and never changed in place by fsct; should another
         // program cut it short while it is in use, reading it ends the process, as with any map.
         let map = unsafe { Mmap::map(&file) }.map_err(DataError::file("map", path))?;
-        let header = map.get(..HEADER).ok_or_else(|| damaged("it is shorter than a header".into()))?;
+        let header =
+            map.get(..HEADER).ok_or_else(|| damaged("it is shorter than a header".into()))?;
         if &header[..8] != MAGIC {
             return Err(damaged("it is no pack of fsct".into()));
         }
@@ -73,7 +74,9 @@ impl Pack {
         };
         let (count, index, length) = (u64_at(32), u64_at(40), u64_at(48));
         let sides = [shape.width, shape.height];
-        if !matches!(shape.channels, 1 | 3) || sides.iter().any(|side| !(1..=1 << 16).contains(side)) {
+        if !matches!(shape.channels, 1 | 3)
+            || sides.iter().any(|side| !(1..=1 << 16).contains(side))
+        {
             return Err(damaged(format!("its images are said to be {shape:?}")));
         }
         let expected = count.checked_mul(shape.values() + 4).and_then(|it| it.checked_add(HEADER));

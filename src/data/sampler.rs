@@ -166,8 +166,12 @@ fn check(
             named.join(", "),
         ),
         match room {
-            0 => format!("lower `episode.k_shot` (the smallest class has {smallest} images), or set `data.skip_small_classes: true`"),
-            _ => format!("lower `episode.n_query` to {room} or less, or set `data.skip_small_classes: true`"),
+            0 => format!(
+                "lower `episode.k_shot` (the smallest class has {smallest} images), or set `data.skip_small_classes: true`"
+            ),
+            _ => format!(
+                "lower `episode.n_query` to {room} or less, or set `data.skip_small_classes: true`"
+            ),
         },
     ))
 }

@@ -41,12 +41,18 @@ pub struct PixelBlock {
 }
 
 /// Bytes in memory, or of a file that is mapped into it.
-#[derive(Debug)]
 pub enum Blob {
     /// In memory.
     Owned(Vec<u8>),
     /// A part of a file.
     Mapped(Arc<Mmap>, std::ops::Range<usize>),
+}
+
+impl std::fmt::Debug for Blob {
+    /// Without the bytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({} bytes)", self.len())
+    }
 }
 
 impl Deref for Blob {

@@ -241,16 +241,18 @@ fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let range = f32::from(max - min);
     let share = |value: u8| f32::from(max - value) / range;
     let (red_share, green_share, blue_share) = (share(red), share(green), share(blue));
+    let [red_share, green_share, blue_share] = [red_share, green_share, blue_share].map(f64::from);
     let hue = if red == max {
-        blue_share - green_share
+        blue_share as f32 - green_share as f32
     } else if green == max {
-        2.0 + f64::from(red_share) as f32 - blue_share
+        (2.0 + red_share - blue_share) as f32
     } else {
-        4.0 + f64::from(green_share) as f32 - red_share
+        (4.0 + green_share - red_share) as f32
     };
-    let hue = (f64::from(hue) / 6.0 + 1.0).rem_euclid(1.0);
+    // Pillow's C computes in doubles and keeps floats in between; so is this.
+    let hue = ((f64::from(hue) / 6.0 + 1.0) % 1.0) as f32;
     let saturation = range / f32::from(max);
-    [(hue * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, max]
+    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, max]
 }
 
 /// Pillow's `hsv2rgb`.
@@ -258,15 +260,14 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];
     }
-    let sector = f64::from(hue) as f32 * 6.0 / 255.0;
-    let (whole, fraction) = (sector.floor(), sector - sector.floor());
-    let saturation = f32::from(saturation) / 255.0;
-    let bright = f32::from(value);
-    let byte = |value: f32| (f64::from(value).round()) as u8;
-    let p = byte(bright * (1.0 - saturation));
-    let q = byte(bright * (1.0 - saturation * fraction));
-    let t = byte(bright * (1.0 - saturation * (1.0 - fraction)));
-    match whole as i32 % 6 {
+    let sector = f64::from(hue) * 6.0 / 255.0;
+    let fraction = f64::from((sector - sector.floor()) as f32);
+    let saturation = f64::from((f64::from(saturation) / 255.0) as f32);
+    let byte = |share: f64| (f64::from(value) * share).round() as u8;
+    let p = byte(1.0 - saturation);
+    let q = byte(1.0 - saturation * fraction);
+    let t = byte(1.0 - saturation * (1.0 - fraction));
+    match sector as i32 % 6 {
         0 => [value, t, p],
         1 => [q, value, p],
         2 => [p, value, t],

@@ -45,10 +45,7 @@ pub fn scores(scores: &Scores) -> String {
     let shown = &classes[..classes.len().min(CLASSES)];
     let width = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(5);
     let percent = |value: f64| format!("{:.1}", 100.0 * value);
-    let mut text = format!(
-        "  {:<width$}  queries  accuracy  precision  recall     F1\n",
-        "class"
-    );
+    let mut text = format!("  {:<width$}  queries  accuracy  precision  recall     F1\n", "class");
     for (name, score) in shown {
         text += &format!(
             "  {name:<width$}  {:>7}  {:>8}  {:>9}  {:>6}  {:>5}\n",
@@ -61,7 +58,8 @@ pub fn scores(scores: &Scores) -> String {
     }
     if shown.len() < classes.len() {
         let more = classes.len() - shown.len();
-        text += &format!("  and {more} classes that are recognised better (`--metrics` writes all)\n");
+        text +=
+            &format!("  and {more} classes that are recognised better (`--metrics` writes all)\n");
     }
     text + &format!("  expected calibration error {} %\n", percent(scores.ece))
 }

@@ -54,9 +54,8 @@ impl Comparison {
         if !same {
             return None;
         }
-        let share = |right: &Vec<bool>| {
-            right.iter().filter(|it| **it).count() as f64 / right.len() as f64
-        };
+        let share =
+            |right: &Vec<bool>| right.iter().filter(|it| **it).count() as f64 / right.len() as f64;
         let shares: Vec<[f64; 2]> =
             a.right.iter().zip(&b.right).map(|(a, b)| [share(a), share(b)]).collect();
         let differences: Vec<f64> = shares.iter().map(|[a, b]| b - a).collect();

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_model_that_is_sure_and_wrong_is_not_calibrated() {
-        let episode = EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query: vec![2, 3] };
+        let episode =
+            EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query: vec![2, 3] };
         let mut tally = Tally::default();
         tally.add(&Answer { episode: &episode, logits: &[0.0, 50.0, 50.0, 0.0], accuracy: 0.0 });
         assert!((tally.ece() - 1.0).abs() < 1e-9);

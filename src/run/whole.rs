@@ -31,8 +31,7 @@ fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, Ru
     ];
     for (split, stream, count) in wanted {
         if count > 0 {
-            let sampler =
-                Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            let sampler = Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
             if sampler.skipped_classes() > 0 {
                 notes.push(format!(
                     "`data.skip_small_classes` leaves out {} of the {} classes of {split}",

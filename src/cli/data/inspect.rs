@@ -96,7 +96,9 @@ fn of_split(name: &str, split: &SplitFacts) -> String {
         })
         .collect();
     let episodes = match episodes.is_empty() {
-        true => format!("no 5-way episode: {} classes, the smallest of {least}", split.classes.len()),
+        true => {
+            format!("no 5-way episode: {} classes, the smallest of {least}", split.classes.len())
+        }
         false => episodes.join(", "),
     };
     format!(

@@ -69,14 +69,15 @@ impl Root {
         if self.format.is_none() && !output.quiet {
             eprintln!("note: the layout is taken to be `{}`", format.word());
         }
-        let options =
-            data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
+        let options = data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
         let listing = data::list(format, root, options);
         match listing {
             Err(_) if format == Format::Folder && self.splits.is_none() => {
                 let whole = data::list_classes(&self.root).map_err(RunError::from)?;
                 if !output.quiet && !whole.items.is_empty() {
-                    eprintln!("note: nothing says which split a class is in; all are taken as base");
+                    eprintln!(
+                        "note: nothing says which split a class is in; all are taken as base"
+                    );
                 }
                 if whole.items.is_empty() {
                     return listing.map_err(|error| RunError::from(error).into());

@@ -55,8 +55,8 @@ impl Pack {
         let shape = ImageShape { channels, height: size, width: size };
         let mut items: Vec<&Item> = listing.items.iter().collect();
         items.sort_by(|a, b| (a.split, &a.class).cmp(&(b.split, &b.class)));
-        let mut writer = PackWriter::create(&self.output, shape, listing.ink_is_dark)
-            .map_err(RunError::from)?;
+        let mut writer =
+            PackWriter::create(&self.output, shape, listing.ink_is_dark).map_err(RunError::from)?;
         let mut bad = Vec::new();
         for chunk in items.chunks(CHUNK) {
             let decoded: Vec<Result<Vec<u8>, String>> = chunk

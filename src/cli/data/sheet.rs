@@ -35,9 +35,8 @@ pub fn write(listing: &Listing, path: &Path) -> Result<(), Error> {
     for row in 0..rows {
         let class = &classes[row * classes.len() / rows];
         for (column, item) in class.iter().take(COLUMNS).enumerate() {
-            let pixels = item
-                .file
-                .with(item.turns, |it| view_of(it, &centre_view(it.size(), shape), shape));
+            let pixels =
+                item.file.with(item.turns, |it| view_of(it, &centre_view(it.size(), shape), shape));
             let plane = SIDE * SIDE;
             for at in 0..plane {
                 let colour = match &pixels {

@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg_sys::{
-    J_COLOR_SPACE, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_JPEG_EOF, JWRN_MUST_RESYNC,
-    jpeg_CreateDecompress, JPEG_LIB_VERSION, jpeg_common_struct, jpeg_crop_scanline,
+    J_COLOR_SPACE, JPEG_LIB_VERSION, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_JPEG_EOF,
+    JWRN_MUST_RESYNC, jpeg_CreateDecompress, jpeg_common_struct, jpeg_crop_scanline,
     jpeg_decompress_struct, jpeg_destroy_decompress, jpeg_error_mgr, jpeg_mem_src,
     jpeg_read_header, jpeg_read_scanlines, jpeg_skip_scanlines, jpeg_start_decompress,
     jpeg_std_error,

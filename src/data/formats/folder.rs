@@ -27,7 +27,9 @@ pub fn list(root: &Path, splits: Option<&Path>) -> Result<Listing, DataError> {
     } else {
         let why = match folders.len() {
             0 => "it has no folder".to_owned(),
-            count => format!("it has {count} class folders, and nothing says which split each is in"),
+            count => {
+                format!("it has {count} class folders, and nothing says which split each is in")
+            }
         };
         let mut error = nothing(Format::Folder, root, why);
         if let (DataError::Pipeline { help, .. }, true) = (&mut error, folders.len() > 2) {
@@ -103,11 +105,8 @@ impl Classes {
             })?;
             self.add(*split, class, folder)?;
         }
-        let left: Vec<&str> = by_name
-            .keys()
-            .filter(|class| !lists.split_of.contains_key(**class))
-            .copied()
-            .collect();
+        let left: Vec<&str> =
+            by_name.keys().filter(|class| !lists.split_of.contains_key(**class)).copied().collect();
         if let Some(first) = left.first() {
             self.listing.notes.push(format!(
                 "{} class folders are in no split of {}: {first}{}",

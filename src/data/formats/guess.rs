@@ -21,14 +21,17 @@ pub fn guess(root: &Path) -> Option<Format> {
         .iter()
         .map(|path| (utf8_name(path).unwrap_or_default().to_lowercase(), path.is_dir()))
         .collect();
-    let has = |wanted: &str, folder: bool| names.iter().any(|(name, is)| name == wanted && *is == folder);
+    let has =
+        |wanted: &str, folder: bool| names.iter().any(|(name, is)| name == wanted && *is == folder);
     let lists = |end: &str| {
         paths.iter().find(|path| {
             let name = utf8_name(path).unwrap_or_default();
             name.strip_suffix(end).and_then(split_named).is_some() && path.is_file()
         })
     };
-    if names.iter().any(|(name, _)| name.starts_with("images_background") || name.starts_with("images_evaluation")) {
+    if names.iter().any(|(name, _)| {
+        name.starts_with("images_background") || name.starts_with("images_evaluation")
+    }) {
         return Some(Format::Omniglot);
     }
     if has("data", true) && root.join("splits").join("bertinetto").is_dir() {

@@ -80,11 +80,7 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// When the root is missing or holds no such data set.
-pub fn list(
-    format: Format,
-    root: Option<&Path>,
-    options: Options,
-) -> Result<Listing, DataError> {
+pub fn list(format: Format, root: Option<&Path>, options: Options) -> Result<Listing, DataError> {
     if format == Format::Synthetic {
         return synthetic::list(root);
     }

@@ -47,7 +47,8 @@ pub fn list(root: &Path, options: Options) -> Result<Listing, DataError> {
                 },
                 None => split(&alphabet),
             };
-            let turned = if turn == 0 { String::new() } else { format!("/rot{:03}", 90 * u32::from(turn)) };
+            let turned =
+                if turn == 0 { String::new() } else { format!("/rot{:03}", 90 * u32::from(turn)) };
             items.push(Item {
                 split,
                 class: Arc::from(format!("{upright}{turned}")),
@@ -102,7 +103,10 @@ impl Vinyals {
                 match turn {
                     "000" => !there.contains(upright),
                     // Lists with turns, and `data.rotations: false`: only the upright ones are used.
-                    _ => there.iter().any(|it| it.contains("/rot")) && !there.contains(class.as_str()),
+                    _ => {
+                        there.iter().any(|it| it.contains("/rot"))
+                            && !there.contains(class.as_str())
+                    }
                 }
             })
             .collect();

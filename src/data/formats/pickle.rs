@@ -51,10 +51,16 @@ fn read(path: &Path, split: Split, listing: &mut Listing) -> Result<(), DataErro
     };
     let images = images.borrow();
     let [count, height, width, channels] = images.shape[..] else {
-        return Err(damaged(format!("its images have the shape {:?}, not [n, height, width, 3]", images.shape)));
+        return Err(damaged(format!(
+            "its images have the shape {:?}, not [n, height, width, 3]",
+            images.shape
+        )));
     };
     if images.dtype != "u1" || images.fortran || !matches!(channels, 1 | 3) {
-        return Err(damaged(format!("its images are {:?} of {}; bytes of 1 or 3 channels are read", images.shape, images.dtype)));
+        return Err(damaged(format!(
+            "its images are {:?} of {}; bytes of 1 or 3 channels are read",
+            images.shape, images.dtype
+        )));
     }
     let shape = ImageShape { channels, height, width };
     let blob = match &images.data {

@@ -37,8 +37,9 @@ impl SplitLists {
             let by_name: BTreeMap<String, Vec<String>> =
                 serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
             for (name, classes) in by_name {
-                let split = split_named(&name)
-                    .ok_or_else(|| wrong(format!("`{name}` is no split: use train, val and test")))?;
+                let split = split_named(&name).ok_or_else(|| {
+                    wrong(format!("`{name}` is no split: use train, val and test"))
+                })?;
                 named += 1;
                 lists.add(split, classes).map_err(wrong)?;
             }

@@ -37,8 +37,7 @@ pub fn list(root: Option<&Path>) -> Result<Listing, DataError> {
         let split_folder = folder.join(split.to_string());
         for alphabet in entries(&split_folder)? {
             for character in entries(&alphabet)? {
-                let class: Arc<str> =
-                    format!("{}/{}", name(&alphabet), name(&character)).into();
+                let class: Arc<str> = format!("{}/{}", name(&alphabet), name(&character)).into();
                 for drawing in entries(&character)? {
                     let name = format!("{class}/{}", name(&drawing));
                     items.push(Item::new(split, class.clone(), name, ItemFile::Path(drawing)));

@@ -118,7 +118,8 @@ impl Value {
     pub fn entry(&self, key: &str, file: &[u8]) -> Option<Value> {
         let Self::Dict(entries) = self else { return None };
         let entries = entries.borrow();
-        let found = entries.items.iter().rev().find(|(name, _)| name.text(file).as_deref() == Some(key))?;
+        let found =
+            entries.items.iter().rev().find(|(name, _)| name.text(file).as_deref() == Some(key))?;
         Some(found.1.clone())
     }
 
@@ -183,11 +184,11 @@ impl Machine<'_> {
 
     fn step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
-            0x80 => drop(self.take(1)?),              // PROTO
-            0x95 => drop(self.take(8)?),              // FRAME
-            b'(' => self.stack.push(Value::Mark),     // MARK
-            b'0' => drop(self.pop()?),                // POP
-            b'1' => drop(self.to_mark()?),            // POP_MARK
+            0x80 => drop(self.take(1)?),                  // PROTO
+            0x95 => drop(self.take(8)?),                  // FRAME
+            b'(' => self.stack.push(Value::Mark),         // MARK
+            b'0' => drop(self.pop()?),                    // POP
+            b'1' => drop(self.to_mark()?),                // POP_MARK
             b'2' => self.stack.push(self.top()?.clone()), // DUP
             b'N' => self.stack.push(Value::None),
             0x88 => self.stack.push(Value::Bool(true)),
@@ -210,7 +211,9 @@ impl Machine<'_> {
                 let quoted = self.line()?;
                 let text = quoted.trim_matches(['\'', '"']);
                 if text.contains('\\') {
-                    return Err("text with escapes, of protocol 0; pickle it with protocol 2".into());
+                    return Err(
+                        "text with escapes, of protocol 0; pickle it with protocol 2".into()
+                    );
                 }
                 self.stack.push(Value::Text(text.into()));
             }
@@ -465,8 +468,11 @@ impl Machine<'_> {
             (Global::Bytes, []) => Value::Latin(Rc::default()),
             (Global::OrderedDict | Global::Dict, []) => Value::Dict(Rc::default()),
             (Global::Scalar, [Value::Dtype(dtype), data]) if data.is_data() => {
-                let array =
-                    Array { dtype: plain(&dtype.borrow())?, data: Some(data.clone()), ..Array::default() };
+                let array = Array {
+                    dtype: plain(&dtype.borrow())?,
+                    data: Some(data.clone()),
+                    ..Array::default()
+                };
                 let array = Value::Array(Rc::new(array.into()));
                 let number = array.integers(self.file).and_then(|it| it.first().copied());
                 Value::Int(number.ok_or("a scalar is no whole number")?)
@@ -480,7 +486,9 @@ impl Machine<'_> {
                 };
                 Value::Array(Rc::new(array.into()))
             }
-            (callee, _) => return Err(format!("{callee:?} is called with other arguments than numpy's")),
+            (callee, _) => {
+                return Err(format!("{callee:?} is called with other arguments than numpy's"));
+            }
         })
     }
 
@@ -557,7 +565,9 @@ fn global(module: &str, name: &str) -> Result<Global, String> {
         ("collections", "OrderedDict") => Global::OrderedDict,
         ("builtins" | "__builtin__", "dict") => Global::Dict,
         ("builtins" | "__builtin__", "bytes") => Global::Bytes,
-        _ => return Err(format!("it names {module}.{name}, which is not data; nothing is executed")),
+        _ => {
+            return Err(format!("it names {module}.{name}, which is not data; nothing is executed"));
+        }
     })
 }
 
@@ -570,7 +580,11 @@ mod tests {
     fn what_would_be_executed_is_refused_by_name() {
         let attack = b"cposix\nsystem\n(S'echo'\ntR.";
         assert!(unpickle(attack).unwrap_err().contains("posix.system"));
-        assert!(unpickle(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").unwrap_err().contains("builtins.eval"));
+        assert!(
+            unpickle(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.")
+                .unwrap_err()
+                .contains("builtins.eval")
+        );
         assert!(unpickle(b"(i__main__\nX\n.").unwrap_err().contains("opcode 0x69"));
     }
 
