@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use super::ImageShape;
-use super::codec::raster::Raster;
+use super::codec::raster::{PIXEL, Raster};
 use super::codec::{Opened, open};
 use super::pack::Pack;
 
@@ -132,10 +132,14 @@ fn planar(bytes: &[u8], shape: ImageShape) -> Raster {
     match shape.channels {
         1 => Raster::from_grey(shape.width, shape.height, bytes.iter().copied()),
         _ => {
-            let rgb: Vec<u8> = (0..plane)
-                .flat_map(|at| [bytes[at], bytes[plane + at], bytes[2 * plane + at]])
-                .collect();
-            Raster::from_rgb(shape.width, shape.height, &rgb, 3)
+            let (red, rest) = bytes.split_at(plane);
+            let (green, blue) = rest.split_at(plane);
+            let mut pixels = vec![255; plane * PIXEL];
+            let colours = red.iter().zip(green).zip(blue);
+            for (pixel, ((red, green), blue)) in pixels.chunks_exact_mut(PIXEL).zip(colours) {
+                pixel[..3].copy_from_slice(&[*red, *green, *blue]);
+            }
+            Raster { width: shape.width, height: shape.height, pixels }
         }
     }
 }

@@ -198,14 +198,12 @@ fn jitter(pixels: &mut [u8], steps: &Augmentation, rng: &mut ChaCha8Rng) {
 pub fn recolour(pixels: &mut [u8], colour: Colour) {
     let luma = |pixel: &[u8]| raster::luma(pixel[0], pixel[1], pixel[2]);
     match colour {
-        Colour::Brightness(factor) => {
-            blend_all(pixels, factor, |_| 0);
-        }
+        Colour::Brightness(factor) => blend_with(pixels, factor, 0),
         Colour::Contrast(factor) => {
             let count = (pixels.len() / PIXEL).max(1) as f64;
             let sum: u64 = pixels.chunks_exact(PIXEL).map(|pixel| u64::from(luma(pixel))).sum();
             let mean = (sum as f64 / count + 0.5) as u8;
-            blend_all(pixels, factor, |_| mean);
+            blend_with(pixels, factor, mean);
         }
         Colour::Saturation(factor) => blend_all(pixels, factor, luma),
         Colour::Hue(share) => {
@@ -220,15 +218,23 @@ pub fn recolour(pixels: &mut [u8], colour: Colour) {
     }
 }
 
+/// A float becomes a byte by cutting off its fraction and what is out of range.
+fn blend(value: u8, base: u8, factor: f32) -> u8 {
+    let from = f32::from(base);
+    (from + factor * (f32::from(value) - from)) as u8
+}
+
+/// Blends every value with one: by a table.
+fn blend_with(pixels: &mut [u8], factor: f32, base: u8) {
+    let table: [u8; 256] = std::array::from_fn(|value| blend(value as u8, base, factor));
+    pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+}
+
+/// Blends every pixel with its own grey.
 fn blend_all(pixels: &mut [u8], factor: f32, base: impl Fn(&[u8]) -> u8) {
     for pixel in pixels.chunks_exact_mut(PIXEL) {
         let base = base(pixel);
-        for value in &mut pixel[..3] {
-            let from = f32::from(base);
-            let blended = from + factor * (f32::from(*value) - from);
-            // A float becomes a byte by cutting off its fraction and what is out of range.
-            *value = blended as u8;
-        }
+        pixel[..3].iter_mut().for_each(|value| *value = blend(*value, base, factor));
     }
 }
 

@@ -566,7 +566,9 @@ fn global(module: &str, name: &str) -> Result<Global, String> {
         ("builtins" | "__builtin__", "dict") => Global::Dict,
         ("builtins" | "__builtin__", "bytes") => Global::Bytes,
         _ => {
-            return Err(format!("it names {module}.{name}, which is not data; nothing is executed"));
+            return Err(format!(
+                "it names {module}.{name}, which is not data; nothing is executed"
+            ));
         }
     })
 }
