@@ -33,7 +33,11 @@ impl Place {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
-        if output.status.success() { Ok(said) } else { Err(format!("{arguments:?}: {said}").into()) }
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(format!("{arguments:?}: {said}").into())
+        }
     }
 }
 
@@ -111,7 +115,10 @@ fn split_is_seeded_disjoint_and_usable() -> Outcome {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 10);
-    assert!(place.fsct(&["data", "split", "set", "-o", "a.json"])?.status.code() != Some(0), "kept");
+    assert!(
+        place.fsct(&["data", "split", "set", "-o", "a.json"])?.status.code() != Some(0),
+        "kept"
+    );
     let said = place.succeeds(&["data", "inspect", "set", "--splits", "a.json"])?;
     assert!(said.contains("novel\n  classes   2"), "{said}");
     Ok(())
@@ -150,14 +157,17 @@ fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
         Ok(run.path().display().to_string())
     };
     let (a, b) = (run("runs")?, run("others")?);
-    let metrics: Value = serde_json::from_str(&fs::read_to_string(Path::new(&a).join("metrics.json"))?)?;
+    let metrics: Value =
+        serde_json::from_str(&fs::read_to_string(Path::new(&a).join("metrics.json"))?)?;
     let scores = &metrics["result"]["scores"];
     assert_eq!(scores["classes"].as_object().ok_or("classes")?.len(), 4);
     assert!(scores["ece"].as_f64().is_some_and(|ece| (0.0..=1.0).contains(&ece)));
 
     // From the files themselves the same images come, and so the same answers.
     let eval = |more: &[&str]| -> Result<String, Box<dyn Error>> {
-        place.succeeds(&[&["eval", &a, "--predictions", "p.jsonl", "--metrics", "m.json"], more].concat())
+        place.succeeds(
+            &[&["eval", &a, "--predictions", "p.jsonl", "--metrics", "m.json"], more].concat(),
+        )
     };
     eval(&["--write-episodes", "e.jsonl"])?;
     let packed = fs::read_to_string(place.path("p.jsonl"))?;
@@ -170,7 +180,12 @@ fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
             .flat_map(|classes| classes.values())
             .map(|it| match kind {
                 "classes" => it["queries"].as_u64().unwrap_or(0),
-                _ => it.as_object().into_iter().flat_map(|row| row.values()).filter_map(Value::as_u64).sum(),
+                _ => it
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|row| row.values())
+                    .filter_map(Value::as_u64)
+                    .sum(),
             })
             .sum()
     };
@@ -184,7 +199,10 @@ fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
     let json: Value = serde_json::from_str(&fs::read_to_string(place.path("c.json"))?)?;
     assert_eq!(json[0]["episodes"], 20);
     let said = place.succeeds(&["compare", &a, &a])?;
-    assert!(said.contains("+0.00 ± 0.00") && said.contains("p = 1"), "a model against itself: {said}");
+    assert!(
+        said.contains("+0.00 ± 0.00") && said.contains("p = 1"),
+        "a model against itself: {said}"
+    );
     let said = place.succeeds(&["compare", "p.jsonl", "p.jsonl"])?;
     assert!(said.contains("12 episodes"), "{said}");
     fs::write(place.path("q.jsonl"), packed.lines().skip(1).collect::<Vec<_>>().join("\n"))?;
@@ -204,7 +222,13 @@ fn a_large_pack_opens_at_once_and_stays_on_disk() -> Outcome {
     let mut writer = PackWriter::create(&path, shape, false)?;
     let pixels = vec![7; shape.values()];
     for class in 0..100 {
-        let split = if class < 64 { Split::Base } else if class < 80 { Split::Val } else { Split::Novel };
+        let split = if class < 64 {
+            Split::Base
+        } else if class < 80 {
+            Split::Val
+        } else {
+            Split::Novel
+        };
         for image in 0..600 {
             let name = format!("n{class:08}/n{class:08}_{image:08}.jpg");
             writer.add(split, &format!("n{class:08}"), &name, &pixels)?;

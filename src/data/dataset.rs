@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::cache::Cache;
 
 use super::formats::{self, Item, Listing, Options};
-use super::image_set::{Image, SetOptions};
+use super::image_set::{Image, Images, SetOptions};
 use super::known;
+use super::pack::{Pack, PackedClass};
 use super::source::ItemFile;
 use super::transform::Normalization;
 use super::{Class, DataError, ImageSet, ImageShape, Split};
@@ -61,6 +62,19 @@ pub fn open(pipeline: &Pipeline, base: &Path) -> Result<Dataset, DataError> {
         (Split::Val, &pipeline.validate.data, "validate.data"),
         (Split::Novel, &pipeline.test.data, "test.data"),
     ];
+    let alone = others.iter().all(|(_, other, _)| other.is_none());
+    if alone && data.on_bad_image == OnBadImage::Error {
+        let root = data.root.as_ref().map(|root| base.join(root));
+        if format_of(data.format, root.as_deref())? == Format::Pack
+            && let Some(root) = &root
+            && root.is_file()
+        {
+            if data.format.is_none() {
+                notes.push(guessed("data", Format::Pack, root));
+            }
+            return open_pack(&Arc::new(Pack::open(root)?), data, shape, notes);
+        }
+    }
     // With another source for each split the common one is not read.
     let own = match others.iter().all(|(_, other, _)| other.is_some()) {
         true => None,
@@ -91,6 +105,49 @@ pub fn open(pipeline: &Pipeline, base: &Path) -> Result<Dataset, DataError> {
     };
     let (base, val, novel) = (set(Split::Base)?, set(Split::Val)?, set(Split::Novel)?);
     Ok(Dataset { base, val, novel, notes })
+}
+
+/// A pack alone: nothing is copied out of it.
+fn open_pack(
+    pack: &Arc<Pack>,
+    data: &config::Data,
+    shape: ImageShape,
+    mut notes: Vec<String>,
+) -> Result<Dataset, DataError> {
+    fits(pack.shape(), shape)?;
+    let contents = pack.contents()?;
+    let of_split = |split| contents.classes.iter().filter(move |class| class.split == split);
+    note_shared(
+        &Split::ALL.map(|split| (split, of_split(split).map(|class| &*class.name).collect())),
+        &mut notes,
+    );
+    let set = |split| {
+        let mut images = Vec::new();
+        let mut classes = Vec::new();
+        for PackedClass { name, images: packed, .. } in of_split(split) {
+            let first = images.len();
+            images.extend(packed.clone().map(|image| (image, contents.names[image])));
+            classes.push(Class { name: name.clone(), images: (first..images.len()).collect() });
+        }
+        classes.sort_by(|a, b| a.name.cmp(&b.name));
+        let images = Images::Packed { pack: pack.clone(), images };
+        let options = set_options(data, split, pack.ink_is_dark());
+        ImageSet::new(classes, images, shape, options, Cache::None)
+    };
+    Ok(Dataset { base: set(Split::Base), val: set(Split::Val), novel: set(Split::Novel), notes })
+}
+
+fn set_options(data: &config::Data, split: Split, ink_is_dark: bool) -> SetOptions {
+    SetOptions {
+        ink_is_dark,
+        normalization: Normalization::of(&data.normalize),
+        augmentation: data.augment.steps().filter(|_| split == Split::Base),
+        skip_small_classes: data.skip_small_classes,
+    }
+}
+
+fn guessed(key: &str, format: Format, root: &Path) -> String {
+    format!("`{key}.format` is taken to be `{}`, from what is in {}", format.word(), root.display())
 }
 
 /// The layout of a data set whose root is given: as written, or guessed.
@@ -140,11 +197,7 @@ fn listing(
     };
     let layout = format_of(format, root.as_deref()).map_err(under)?;
     if let (None, Some(root)) = (format, &root) {
-        notes.push(format!(
-            "`{key}.format` is taken to be `{}`, from what is in {}",
-            layout.word(),
-            root.display()
-        ));
+        notes.push(guessed(key, layout, root));
     }
     let options =
         Options { splits: splits.as_deref().filter(|_| key == "data"), rotations: data.rotations };
@@ -211,12 +264,7 @@ impl Part {
                 some(&empty)
             ));
         }
-        let options = SetOptions {
-            ink_is_dark,
-            normalization: Normalization::of(&data.normalize),
-            augmentation: data.augment.steps().filter(|_| split == Split::Base),
-            skip_small_classes: data.skip_small_classes,
-        };
+        let options = set_options(data, split, ink_is_dark);
         let build = |items: Vec<Item>| -> Result<ImageSet, DataError> {
             let keeps = options.augmentation.is_none() && !items.iter().all(in_place);
             let bytes = data.cache_mib << 20;
@@ -275,6 +323,10 @@ fn check_pack(items: &[Item], shape: ImageShape) -> Result<(), DataError> {
         _ => None,
     });
     let Some(packed) = packs.into_iter().next() else { return Ok(()) };
+    fits(packed, shape)
+}
+
+fn fits(packed: ImageShape, shape: ImageShape) -> Result<(), DataError> {
     if (packed.height, packed.width) == (shape.height, shape.width) {
         return Ok(());
     }
@@ -292,7 +344,7 @@ fn check_pack(items: &[Item], shape: ImageShape) -> Result<(), DataError> {
 }
 
 /// An image that is listed twice could be support and query of one episode.
-fn mark_repeated(items: &mut [Item]) {
+pub fn mark_repeated(items: &mut [Item]) {
     let mut seen: HashSet<&str> = HashSet::with_capacity(items.len());
     let again: Vec<usize> = (0..items.len()).filter(|at| !seen.insert(&items[*at].name)).collect();
     for at in again {
@@ -300,7 +352,7 @@ fn mark_repeated(items: &mut [Item]) {
     }
 }
 
-fn by_class(items: Vec<Item>) -> (Vec<Class>, Vec<Image>) {
+fn by_class(items: Vec<Item>) -> (Vec<Class>, Images) {
     let mut classes: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
     let mut images = Vec::with_capacity(items.len());
     for (at, Item { class, name, file, turns, .. }) in items.into_iter().enumerate() {
@@ -308,7 +360,7 @@ fn by_class(items: Vec<Item>) -> (Vec<Class>, Vec<Image>) {
         images.push(Image { name, file, turns });
     }
     let class = |(name, images): (Arc<str>, Vec<usize>)| Class { name: name.to_string(), images };
-    (classes.into_iter().map(class).collect(), images)
+    (classes.into_iter().map(class).collect(), Images::Listed(images))
 }
 
 /// Few-shot classes are new ones; a class that was trained on is not.
@@ -317,6 +369,10 @@ fn note_shared_classes(by_split: &BTreeMap<Split, Part>, notes: &mut Vec<String>
         .iter()
         .map(|(split, part)| (*split, part.items.iter().map(|item| &*item.class).collect()))
         .collect();
+    note_shared(&classes, notes);
+}
+
+fn note_shared(classes: &[(Split, HashSet<&str>)], notes: &mut Vec<String>) {
     for (at, (split, names)) in classes.iter().enumerate() {
         for (other, others) in &classes[at + 1..] {
             let mut shared: Vec<String> =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::cache::Cache;
+use super::pack::Pack;
 use super::source::ItemFile;
 use super::transform::{Normalization, augment, centre_view, view_of};
 use super::{DataError, ImageShape};
@@ -26,10 +27,68 @@ pub struct ImageSet(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     classes: Vec<Class>,
-    images: Vec<Image>,
+    images: Images,
     shape: ImageShape,
     options: SetOptions,
     cache: Cache,
+}
+
+/// The images of a set.
+#[derive(Debug)]
+pub(super) enum Images {
+    /// One by one.
+    Listed(Vec<Image>),
+    /// Some of a pack's, whose names stay in its file: a set of 60,000 is opened at once.
+    Packed {
+        /// The pack.
+        pack: Arc<Pack>,
+        /// Its number of each image, and where its name stands.
+        images: Vec<(usize, usize)>,
+    },
+}
+
+impl Images {
+    fn len(&self) -> usize {
+        match self {
+            Self::Listed(images) => images.len(),
+            Self::Packed { images, .. } => images.len(),
+        }
+    }
+
+    fn name(&self, image: usize) -> &str {
+        match self {
+            Self::Listed(images) => &images[image].name,
+            Self::Packed { pack, images } => pack.name(images[image].1),
+        }
+    }
+
+    /// Where an image is, and how it is turned.
+    fn file(&self, image: usize) -> (Cow<'_, ItemFile>, u8) {
+        match self {
+            Self::Listed(images) => (Cow::Borrowed(&images[image].file), images[image].turns),
+            Self::Packed { pack, images } => {
+                (Cow::Owned(ItemFile::Packed(pack.clone(), images[image].0)), 0)
+            }
+        }
+    }
+
+    /// The bytes of an image that need no decoding.
+    fn in_place(&self, image: usize, shape: ImageShape) -> Option<Result<&[u8], String>> {
+        match self {
+            Self::Packed { pack, images } if pack.shape() == shape => {
+                Some(pack.pixels(images[image].0))
+            }
+            Self::Listed(images) => match &images[image] {
+                Image { file: ItemFile::Packed(pack, at), turns: 0, .. }
+                    if pack.shape() == shape =>
+                {
+                    Some(pack.pixels(*at))
+                }
+                _ => None,
+            },
+            Self::Packed { .. } => None,
+        }
+    }
 }
 
 /// An image of a set.
@@ -59,7 +118,7 @@ pub(super) struct SetOptions {
 impl ImageSet {
     pub(super) fn new(
         classes: Vec<Class>,
-        images: Vec<Image>,
+        images: Images,
         shape: ImageShape,
         options: SetOptions,
         cache: Cache,
@@ -79,7 +138,7 @@ impl ImageSet {
 
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
-        self.0.images.is_empty()
+        self.0.images.len() == 0
     }
 
     /// Shape of every image.
@@ -89,12 +148,12 @@ impl ImageSet {
 
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
-        &self.0.images[image].name
+        self.0.images.name(image)
     }
 
     /// Numbers of the images by path.
     pub fn by_name(&self) -> HashMap<&str, usize> {
-        self.0.images.iter().enumerate().map(|(at, image)| (image.name.as_str(), at)).collect()
+        (0..self.len()).map(|image| (self.image_name(image), image)).collect()
     }
 
     /// Whether classes too small for an episode are left out of episodes.
@@ -114,17 +173,16 @@ impl ImageSet {
         if let Some(pixels) = cache.read(image) {
             return Ok(Cow::Owned(pixels));
         }
-        let Image { name, file, turns } = &images[image];
-        if let ItemFile::Packed(pack, at) = file
-            && pack.shape() == *shape
-            && !options.ink_is_dark
-            && *turns == 0
+        let named = |reason| bad(images.name(image), reason);
+        if !options.ink_is_dark
+            && let Some(pixels) = images.in_place(image, *shape)
         {
-            return pack.pixels(*at).map(Cow::Borrowed).map_err(|reason| bad(name, reason));
+            return pixels.map(Cow::Borrowed).map_err(named);
         }
+        let (file, turns) = images.file(image);
         let mut pixels = file
-            .with(*turns, |opened| view_of(opened, &centre_view(opened.size(), *shape), *shape))
-            .map_err(|reason| bad(name, reason))?;
+            .with(turns, |opened| view_of(opened, &centre_view(opened.size(), *shape), *shape))
+            .map_err(named)?;
         self.ink(&mut pixels);
         cache.put(image, &pixels);
         Ok(Cow::Owned(pixels))
@@ -144,10 +202,10 @@ impl ImageSet {
         let Inner { images, shape, options, .. } = &*self.0;
         let pixels = match (seed, &options.augmentation) {
             (Some(seed), Some(steps)) => {
-                let Image { name, file, turns } = &images[image];
+                let (file, turns) = images.file(image);
                 let mut pixels = file
-                    .with(*turns, |opened| augment(opened, *shape, steps, seed))
-                    .map_err(|reason| bad(name, reason))?;
+                    .with(turns, |opened| augment(opened, *shape, steps, seed))
+                    .map_err(|reason| bad(images.name(image), reason))?;
                 self.ink(&mut pixels);
                 Cow::Owned(pixels)
             }

@@ -22,7 +22,7 @@ mod source;
 mod split;
 pub mod transform;
 
-pub use dataset::{Dataset, format_of, open};
+pub use dataset::{Dataset, format_of, mark_repeated, open};
 pub use episode::{EpisodeIndices, read_episodes, write_episodes};
 pub use error::DataError;
 pub use formats::{Item, Listing, Options, SplitLists, guess, list, list_classes};

@@ -119,33 +119,87 @@ impl Pack {
         Ok(pixels)
     }
 
-    /// Its images by class.
-    pub fn listing(self: Arc<Self>) -> Result<Listing, DataError> {
+    /// Where its classes and names are.
+    ///
+    /// # Errors
+    /// When the index is not one that fsct writes.
+    pub fn contents(&self) -> Result<Contents, DataError> {
         let damaged = || DataError::Archive {
             path: self.path.clone(),
             reason: "its index is not one that fsct writes".into(),
         };
-        let mut index = &self.map[self.index.clone()];
-        let mut items = Vec::with_capacity(self.count);
+        let whole = &self.map[self.index.clone()];
+        let mut index = whole;
+        let mut contents = Contents { classes: Vec::new(), names: Vec::with_capacity(self.count) };
         while !index.is_empty() {
-            let (split, class, images) = (|| {
+            let (split, name, images) = (|| {
                 let split = *take(&mut index, 1)?.first()?;
                 let class = text(&mut index)?;
                 let images = u32::from_le_bytes(four(take(&mut index, 4)?)) as usize;
-                Some((*Split::ALL.get(usize::from(split))?, Arc::<str>::from(class), images))
+                Some((*Split::ALL.get(usize::from(split))?, class.to_owned(), images))
             })()
             .ok_or_else(damaged)?;
+            let first = contents.names.len();
             for _ in 0..images {
-                let name = text(&mut index).ok_or_else(damaged)?;
-                let file = ItemFile::Packed(self.clone(), items.len());
+                contents.names.push(whole.len() - index.len());
+                text(&mut index).ok_or_else(damaged)?;
+            }
+            contents.classes.push(PackedClass { split, name, images: first..first + images });
+        }
+        if contents.names.len() != self.count {
+            return Err(damaged());
+        }
+        Ok(contents)
+    }
+
+    /// The name that stands at a place of [`Contents::names`].
+    pub fn name(&self, place: usize) -> &str {
+        let mut index = &self.map[self.index.start + place..self.index.end];
+        text(&mut index).unwrap_or_default()
+    }
+
+    /// Its images by class.
+    ///
+    /// # Errors
+    /// When the index is not one that fsct writes.
+    pub fn listing(self: Arc<Self>) -> Result<Listing, DataError> {
+        let contents = self.contents()?;
+        let mut items = Vec::with_capacity(self.count);
+        for PackedClass { split, name, images } in contents.classes {
+            let class = Arc::<str>::from(name);
+            for image in images {
+                let name = self.name(contents.names[image]);
+                let file = ItemFile::Packed(self.clone(), image);
                 items.push(Item::new(split, class.clone(), name, file));
             }
         }
-        if items.len() != self.count {
-            return Err(damaged());
-        }
         Ok(Listing { items, ink_is_dark: self.ink_is_dark, ..Listing::default() })
     }
+
+    /// Whether its images are drawings, ink dark on paper.
+    pub fn ink_is_dark(&self) -> bool {
+        self.ink_is_dark
+    }
+}
+
+/// What a pack holds.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    /// Classes, in the order of their images.
+    pub classes: Vec<PackedClass>,
+    /// Place of each image's name in the index.
+    pub names: Vec<usize>,
+}
+
+/// A class of a pack.
+#[derive(Debug, Clone)]
+pub struct PackedClass {
+    /// Its split.
+    pub split: Split,
+    /// Its name.
+    pub name: String,
+    /// Numbers of its images.
+    pub images: std::ops::Range<usize>,
 }
 
 fn four(bytes: &[u8]) -> [u8; 4] {

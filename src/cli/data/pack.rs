@@ -8,7 +8,7 @@ use super::{Output, Root, free};
 use crate::Error;
 use crate::data::pack::PackWriter;
 use crate::data::transform::{centre_view, view_of};
-use crate::data::{DataError, ImageShape, Item};
+use crate::data::{DataError, ImageShape, Item, mark_repeated};
 use crate::report::table;
 use crate::run::RunError;
 
@@ -46,15 +46,21 @@ impl Pack {
     pub fn run(self, output: Output) -> Result<(), Error> {
         free(&self.output, self.force)?;
         let started = Instant::now();
-        let listing = self.root.list(output)?;
+        let mut listing = self.root.list(output)?;
+        listing.items.sort_by(|a, b| (a.split, &a.class).cmp(&(b.split, &b.class)));
+        for split in listing.items.chunk_by_mut(|a, b| a.split == b.split) {
+            mark_repeated(split);
+        }
         if !output.quiet {
             listing.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            for (split, class) in &listing.empty {
+                eprintln!("note: the class {class} of {split} has no image and is left out");
+            }
         }
         let size = usize::from(self.size);
         let channels = if self.grey { 1 } else { 3 };
         let shape = ImageShape { channels, height: size, width: size };
-        let mut items: Vec<&Item> = listing.items.iter().collect();
-        items.sort_by(|a, b| (a.split, &a.class).cmp(&(b.split, &b.class)));
+        let items: Vec<&Item> = listing.items.iter().collect();
         let mut writer =
             PackWriter::create(&self.output, shape, listing.ink_is_dark).map_err(RunError::from)?;
         let mut bad = Vec::new();
