@@ -23,6 +23,8 @@ use super::{MAX_PIXELS, Size};
 /// Pixels around a region that are decoded too: chroma is upsampled from neighbours, and the
 /// largest coding unit is 32 pixels wide.
 const MARGIN: usize = 32;
+/// Bytes of the library's registers.
+const REGISTER: usize = 32;
 /// Rows read at once.
 const ROWS: usize = 8;
 
@@ -129,10 +131,14 @@ impl Decoder {
             unsafe { jpeg_skip_scanlines(&mut self.info, above) };
         }
 
-        let stride = self.info.output_width as usize * PIXEL;
+        // To a row that is aligned to its registers the library writes past the caches, and reading
+        // it back took longer than all else but the entropy decoding. So no row is.
+        let stride = (self.info.output_width as usize * PIXEL).next_multiple_of(REGISTER);
         let skip = (columns.start - left as usize) * PIXEL;
         let used = skip..skip + columns.len() * PIXEL;
-        let mut buffer = vec![0; stride * ROWS];
+        let mut buffer = vec![0; stride * ROWS + 2 * REGISTER];
+        let aligned = buffer.as_ptr().align_offset(REGISTER);
+        let buffer = &mut buffer[aligned + PIXEL..][..stride * ROWS];
         while (self.info.output_scanline as usize) < rows.end {
             let first = self.info.output_scanline as usize;
             let mut pointers: [*mut u8; ROWS] = [std::ptr::null_mut(); ROWS];
