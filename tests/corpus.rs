@@ -145,8 +145,14 @@ fn every_code_has_a_case() -> Outcome {
     for case in cases()? {
         seen.extend(faults(&case).iter().map(fsct::config::Fault::code));
     }
-    // What depends on the machine is shown by tests/cli.rs.
-    for outside in ["file", "data::root::unusable", "device::absent", "device::not_compiled"] {
+    // What depends on the machine is shown by tests/cli.rs, and weights by tests/weights.rs.
+    for outside in [
+        "file",
+        "backbone::weights::path::unfit",
+        "data::root::unusable",
+        "device::absent",
+        "device::not_compiled",
+    ] {
         seen.insert(format!("fsct::{outside}"));
     }
     for code in CODES {

@@ -1,14 +1,16 @@
 //! The fused batch norm equals its composition of tensor operations, values and gradients.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm_train, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
-use fsct::model::kernel::{After, is_supported, norm_act};
+use fsct::model::kernel::norm::{Statistics, norm_act};
+use fsct::model::kernel::{After, Pool, conv, is_supported};
 use fsct::model::layers::to_host;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -30,13 +32,16 @@ fn composed(
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let result = batch_norm_train(input, gamma, beta, EPSILON);
     let output = if after.relu { relu(result.output) } else { result.output };
-    let output = if after.pool { max_pool2d(output, MaxPoolOptions::new([2, 2])) } else { output };
+    let output = match after.pool {
+        Some(pool) => max_pool2d(output, pool.options()),
+        None => output,
+    };
     (output, result.mean, result.variance)
 }
 
 /// Output, moments and the three gradients of `Σ output · weight`.
 fn run(
-    operation: fn(Tensor<4>, Tensor<1>, Tensor<1>, After) -> (Tensor<4>, Tensor<1>, Tensor<1>),
+    operation: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>, After) -> (Tensor<4>, Tensor<1>, Tensor<1>),
     tensors: &(Tensor<4>, Tensor<1>, Tensor<1>),
     after: After,
     seed: u64,
@@ -63,7 +68,7 @@ fn fused(
     beta: Tensor<1>,
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
-    norm_act(input, gamma, beta, EPSILON, after)
+    norm_act(input, gamma, beta, Statistics::Batch, EPSILON, after)
 }
 
 proptest! {
@@ -75,7 +80,7 @@ proptest! {
         height in 2usize..19,
         width in 2usize..35,
         is_relu: bool,
-        pool: bool,
+        pool in prop_oneof![Just(None), Just(Some(Pool::Two)), Just(Some(Pool::Three))],
         seed: u64,
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -92,13 +97,55 @@ proptest! {
     }
 }
 
+/// Statistics that do not come from the batch, and so carry no gradient.
+fn given(channels: usize, of: &Tensor<4>) -> (Tensor<1>, Tensor<1>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let on_tape = |tensor: Tensor<1>| match of.is_autodiff() {
+        true => Tensor::from_inner(tensor),
+        false => tensor,
+    };
+    (on_tape(random([channels], &mut rng)), on_tape(random([channels], &mut rng).square() + 0.1))
+}
+
+#[test]
+fn running_statistics_are_constants() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let channels = 3;
+    let shape = [2, channels, 7, 8];
+    let tensors =
+        (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
+    for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
+        let after = After { relu: true, pool };
+        let composed = |input: Tensor<4>, gamma, beta, after: After| {
+            let (mean, variance) = given(channels, &input);
+            let output =
+                relu(batch_norm(input, gamma, beta, mean.clone(), variance.clone(), EPSILON));
+            let output = match after.pool {
+                Some(pool) => max_pool2d(output, pool.options()),
+                None => output,
+            };
+            (output, mean, variance)
+        };
+        let fused = |input: Tensor<4>, gamma, beta, after| {
+            let (mean, variance) = given(channels, &input);
+            norm_act(input, gamma, beta, Statistics::Fixed(mean, variance), EPSILON, after)
+        };
+        let expected = run(composed, &tensors, after, 3);
+        let actual = run(fused, &tensors, after, 3);
+        for (expected, actual) in expected.iter().zip(&actual) {
+            let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
+            assert!(error < 1e-5, "{error:.1e} {pool:?}");
+        }
+    }
+}
+
 #[test]
 fn sixteen_bits_are_kept_and_computed_with_in_f32() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for (low, dtype) in [(FloatDType::F16, DType::F16), (FloatDType::BF16, DType::BF16)] {
         let input = random([3, 4, 9, 9], &mut rng).cast(low);
         let (gamma, beta) = (random([4], &mut rng), random([4], &mut rng));
-        let after = After { relu: true, pool: true };
+        let after = After { relu: true, pool: Some(Pool::Two) };
         let (output, mean, _) = fused(input.clone(), gamma.clone(), beta.clone(), after);
         assert_eq!(output.dtype(), dtype);
         assert_eq!(mean.dtype(), DType::F32);
@@ -115,7 +162,7 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
     values[5] = f32::INFINITY;
     let input = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 4, 4]), &Device::flex());
     let one = Tensor::<1>::ones([1], &Device::flex());
-    for pool in [false, true] {
+    for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
         let (output, _, _) =
             fused(input.clone(), one.clone(), one.clone(), After { relu: true, pool });
         assert!(to_host(output).iter().all(|value| value.is_nan()));
@@ -126,4 +173,73 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
 fn it_is_for_the_cpu() {
     assert!(is_supported(&Device::flex()));
     assert!(is_supported(&Device::flex().autodiff()));
+}
+
+/// Output and the three gradients of `Σ output · weight`.
+fn convolved(
+    operation: impl Fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>) -> Tensor<4>,
+    (input, weight, bias): &(Tensor<4>, Tensor<4>, Option<Tensor<1>>),
+    tracks_input: bool,
+    seed: u64,
+) -> Vec<Vec<f32>> {
+    let input = Tensor::from_inner(input.clone());
+    let input = if tracks_input { input.require_grad() } else { input };
+    let weight = Tensor::from_inner(weight.clone()).require_grad();
+    let bias = bias.clone().map(|bias| Tensor::from_inner(bias).require_grad());
+    let output = operation(input.clone(), weight.clone(), bias.clone());
+    let factor = random(output.dims(), &mut ChaCha8Rng::seed_from_u64(seed));
+    let grads = (output.clone() * Tensor::from_inner(factor)).sum().backward();
+    let mut all = vec![to_host(output.inner()), to_host(weight.grad(&grads).unwrap())];
+    all.extend(input.grad(&grads).map(to_host));
+    all.extend(bias.map(|bias| to_host(bias.grad(&grads).unwrap())));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn convolution_equals_burns(
+        images in 1usize..5,
+        channels in prop_oneof![1usize..7, Just(40)],
+        filters in prop_oneof![1usize..7, Just(24)],
+        (kernel, padding) in (1usize..6).prop_flat_map(|kernel| (Just(kernel), 0..kernel)),
+        stride in 1usize..4,
+        height in 5usize..40,
+        width in 5usize..40,
+        has_bias: bool,
+        tracks_input: bool,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let tensors = (
+            random([images, channels, height, width], &mut rng),
+            random([filters, channels, kernel, kernel], &mut rng),
+            has_bias.then(|| random([filters], &mut rng)),
+        );
+        let ours = |x, w, b| conv::conv(x, w, b, stride, padding);
+        let options =
+            || ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
+        let theirs = |x, w, b| burn::tensor::module::conv2d(x, w, b, options());
+        let expected = convolved(theirs, &tensors, tracks_input, seed);
+        let actual = convolved(ours, &tensors, tracks_input, seed);
+        prop_assert_eq!(expected.len(), actual.len());
+        for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+            let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
+            prop_assert!(error < 1e-5, "{}: {:.1e}", index, error);
+        }
+    }
+}
+
+#[test]
+fn sixteen_bit_convolution_sums_in_f32() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for low in [FloatDType::F16, FloatDType::BF16] {
+        let input = random([2, 64, 9, 9], &mut rng).cast(low);
+        let weight = random([8, 64, 3, 3], &mut rng).cast(low);
+        let output = conv::conv(input.clone(), weight.clone(), None, 1, 1);
+        assert_eq!(FloatDType::from(output.dtype()), low);
+        let wide = |tensor: Tensor<4>| tensor.cast(FloatDType::F32);
+        let exact = conv::conv(wide(input), wide(weight), None, 1, 1);
+        assert_eq!(to_host(output), to_host(exact.cast(low)));
+    }
 }

@@ -1,4 +1,5 @@
 //! Runs as a user starts them: the binary, its folder, its exit codes.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -311,6 +312,30 @@ fn eval_answers_listed_episodes_and_names_what_is_wrong_in_a_list() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("list.jsonl:2") && said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn shared_prototypes_are_tested_at_other_ways_and_shots_and_published_ones_are_not() {
+    let short = PIPELINE
+        .replace("epochs: 2", "epochs: 1")
+        .replace("episodes_per_epoch: 25", "episodes_per_epoch: 4");
+    let shared = short.replace("kind: profoct,", "kind: profoct, prototypes: shared,");
+    for (pipeline, other_ways) in [(short, false), (shared, true)] {
+        let place = Workplace::new(&pipeline);
+        succeeded(&place.fsct(&["run", "tiny.yaml"]));
+        let run = place.run_folder();
+        let eval = |set: &str| place.fsct(&["eval", run.to_str().unwrap(), "--set", set]);
+        succeeded(&eval("episode.k_shot=4"));
+        succeeded(&eval("episode.n_query=5"));
+        let output = eval("episode.n_way=5");
+        if other_ways {
+            succeeded(&output);
+        } else {
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("trained with 3 ways") && said.contains("shared"), "{said}");
+        }
     }
 }
 

@@ -227,7 +227,7 @@ pub(super) fn episodes(
     Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
 }
 
-fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
+pub(super) fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
     if run.is_file() {
         return Ok(run.to_owned());
     }

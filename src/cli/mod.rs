@@ -5,7 +5,9 @@ mod completions;
 mod data;
 mod eval;
 mod explain;
+mod export;
 mod findings;
+mod import;
 mod init;
 mod migrate;
 mod render;
@@ -69,6 +71,10 @@ pub enum Command {
     Compare(compare::Compare),
     /// Look at a data set, pack it, split it
     Data(data::Data),
+    /// Write a trained model's weights for other programs
+    Export(export::Export),
+    /// Turn a model of the reference code into a checkpoint
+    Import(import::Import),
     /// Check pipeline files without running them
     Validate(validate::Validate),
     /// Print the resolved pipeline with where each value came from
@@ -112,6 +118,8 @@ impl Cli {
             Command::Eval(command) => command.run(self.output),
             Command::Compare(command) => command.run(self.output),
             Command::Data(command) => command.run(self.output),
+            Command::Export(command) => command.run(self.output),
+            Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),

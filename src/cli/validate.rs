@@ -14,6 +14,7 @@ use crate::{
     config::{self, Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
     data::{self, DataError, Sampler, Split, Stream},
     device::{self, DeviceError},
+    graph,
 };
 
 /// Check pipeline files without running them
@@ -86,6 +87,13 @@ fn outside(loaded: &Loaded) -> Vec<Fault> {
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
         let fault = loaded.fault_of(FaultKind::Rule(rule), "device", error.to_string());
         faults.push(fault.label("asked for here").help(help));
+    }
+    if faults.is_empty()
+        && let Err(error) = graph::match_weights(&loaded.absolute())
+    {
+        let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
+        let key = "backbone.weights.path";
+        faults.push(loaded.fault_of(FaultKind::Rule("unfit"), key, error.to_string()).help(help));
     }
     // Synthetic glyphs would have to be drawn first, and a check writes nothing.
     if faults.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {

@@ -2,7 +2,7 @@
 
 use super::{
     AccumulationUnit, Amp, BackboneKind, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale,
-    MethodKind, Normalize, Trunk,
+    MethodKind, Normalize, Trunk, WeightsSource,
     fault::{
         Fault,
         FaultKind::{Rule, Unwise},
@@ -20,6 +20,7 @@ pub fn check(loaded: &Loaded) -> Vec<Fault> {
         transforms,
         backbone,
         trunk,
+        weights,
         nothing_to_train,
         method,
         unread,
@@ -179,6 +180,41 @@ fn trunk(loaded: &Loaded, faults: &mut Vec<Fault>) {
         loaded
             .fault_of(Rule("no_such_trunk"), "backbone.trunk", message)
             .label("not for this backbone")
+            .help(help.to_owned()),
+    );
+}
+
+/// Weights of one architecture do not fit another.
+fn weights(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let backbone = &loaded.pipeline.backbone;
+    let Some(weights) = &backbone.weights else { return };
+    let trunk = backbone.resolved_trunk();
+    let (fits, help) = match weights.from {
+        WeightsSource::Checkpoint => return,
+        WeightsSource::Torchvision => (
+            backbone.kind.is_resnet() && trunk == Trunk::Torchvision,
+            "use `resnet18` or `resnet34` with the trunk `torchvision`, or other weights",
+        ),
+        WeightsSource::Feti => (
+            backbone.kind.is_resnet() && trunk == Trunk::Feti,
+            "use a ResNet with `trunk: feti`, or other weights",
+        ),
+    };
+    if fits {
+        return;
+    }
+    let own = match backbone.kind.is_resnet() {
+        true => format!("{}` with the trunk `{}", word(&backbone.kind), word(&trunk)),
+        false => word(&backbone.kind),
+    };
+    let message = format!(
+        "`backbone.weights.from: {}` does not fit `backbone.kind: {own}`",
+        word(&weights.from)
+    );
+    faults.push(
+        loaded
+            .fault_of(Rule("other_architecture"), "backbone.weights.from", message)
+            .label("of another architecture")
             .help(help.to_owned()),
     );
 }

@@ -112,6 +112,25 @@ pub const CODES: &[Code] = &[
                deviation divides, so it is above 0.",
     },
     Code {
+        name: "fsct::backbone::weights::from::other_architecture",
+        title: "such weights are of another architecture",
+        text: "torchvision's are of `resnet18` and `resnet34` with torchvision's trunk, FETI's of ResNets \
+               with `trunk: feti`. A convolutional network starts from a `checkpoint`.",
+    },
+    Code {
+        name: "fsct::backbone::weights::path::does_not_exist",
+        title: "the weights file is not there",
+        text: "A path in the file is relative to the file; one in `--set` or the environment is \
+               relative to the current directory. `fsct validate --offline` does not look.",
+    },
+    Code {
+        name: "fsct::backbone::weights::path::unfit",
+        title: "the file is there, and its weights cannot be used",
+        text: "It is damaged, or its tensors have other names or shapes than the backbone's; the \
+               message names them. `backbone.weights.allow_missing` lists those that may keep their \
+               initial values. `fsct validate --offline` does not look.",
+    },
+    Code {
         name: "fsct::data::image_size::too_small",
         title: "the backbone shrinks the image to nothing",
         text: "Each pooling layer halves height and width; a Conv4 has four. Use larger images or a \

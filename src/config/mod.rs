@@ -27,6 +27,7 @@ mod suggest;
 mod train;
 mod tree;
 mod vic;
+mod weights;
 
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
@@ -53,3 +54,4 @@ pub use vic::{
     Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,
     VicPreset,
 };
+pub use weights::{Weights, WeightsSource};

@@ -83,6 +83,20 @@ fn conditions(schema: &serde_json::Map<String, Value>) -> Value {
     rules.push(json!({"if": one_of("backbone", &json!(convolutions)), "then": no_trunk}));
     let feti = then("backbone", "trunk", json!({"enum": ["feti", null]}));
     rules.push(json!({"if": one_of("backbone", &json!([BackboneKind::Resnet12])), "then": feti}));
+    let from = |source: &str| {
+        let weights = json!({"type": "object", "properties": {"from": {"const": source}}, "required": ["from"]});
+        within("backbone", json!({"properties": {"weights": weights}, "required": ["weights"]}))
+    };
+    let resnets: Vec<_> = backbones.iter().filter(|kind| kind.is_resnet()).collect();
+    let named: Vec<_> = resnets.iter().filter(|kind| ***kind != BackboneKind::Resnet12).collect();
+    let torchvision = json!({"properties": {"backbone": {"properties":
+        {"kind": {"enum": named}, "trunk": {"enum": ["torchvision", null]}}}}});
+    rules.push(json!({"if": from("torchvision"), "then": torchvision}));
+    let feti = json!({"properties": {"backbone": {"anyOf": [
+        {"properties": {"kind": {"const": BackboneKind::Resnet12}}},
+        {"properties": {"kind": {"enum": resnets}, "trunk": {"const": "feti"}}, "required": ["trunk"]},
+    ]}}});
+    rules.push(json!({"if": from("feti"), "then": feti}));
     let trained = then("backbone", "train", json!({"const": true}));
     rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet])), "then": trained}));
 

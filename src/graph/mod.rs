@@ -5,9 +5,11 @@ mod net;
 mod objective;
 mod optimizer;
 mod stages;
+mod weights;
 
 pub use net::{net_spec, norm_policy};
 
 pub use objective::objective;
 pub use optimizer::optimizer;
 pub use stages::{Built, build};
+pub use weights::match_weights;

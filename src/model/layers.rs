@@ -3,22 +3,51 @@
 //! Autocast lowers the weights of convolutions and linear layers; these functions then lower their
 //! input too. Everything between them stays in the precision it is given.
 
-use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
+use burn::nn::{Linear, PaddingConfig2d};
 use burn::prelude::*;
 use burn::tensor::DType;
 
+use super::kernel::{self, is_supported};
+
 /// Convolution in the precision of its weight; the output stays there.
 pub fn conv2d(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
-    let dtype = conv.weight.val().dtype();
-    conv.forward(to_dtype(input, dtype))
+    let weight = conv.weight.val();
+    let input = to_dtype(input, weight.dtype());
+    let padding = symmetric(&conv.padding);
+    match padding.filter(|_| conv.stride[0] == conv.stride[1] && is_supported(&input.device())) {
+        Some(padding) => {
+            let bias = conv.bias.as_ref().map(|bias| bias.val());
+            kernel::conv::conv(input, weight, bias, conv.stride[0], padding)
+        }
+        None => conv.forward(input),
+    }
+}
+
+/// The padding of all sides, where they have the same.
+fn symmetric(padding: &PaddingConfig2d) -> Option<usize> {
+    match padding {
+        PaddingConfig2d::Explicit(top, left, bottom, right)
+            if [left, bottom, right] == [top; 3] =>
+        {
+            Some(*top)
+        }
+        _ => None,
+    }
 }
 
 /// Linear layer in the precision of its weight; the output is in the precision of the input.
+///
+/// All leading dimensions are one: over a batch of matrices, the backward pass would make a
+/// gradient of the weight for each, and sum them.
 pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
-    let dtype = input.dtype();
-    let weight = linear.weight.val().dtype();
-    to_dtype(linear.forward(to_dtype(input, weight)), dtype)
+    let (dtype, mut shape) = (input.dtype(), input.dims());
+    let weight = linear.weight.val();
+    let [width, outputs] = weight.dims();
+    let rows = shape.iter().product::<usize>() / width;
+    let rows = to_dtype(input, weight.dtype()).reshape([rows, width]);
+    shape[D - 1] = outputs;
+    to_dtype(linear.forward(rows).reshape(shape), dtype)
 }
 
 /// Casts, leaving no trace on the tape where there is nothing to do.

@@ -1,4 +1,47 @@
-//! The names that the reference code gives to the tensors of a [`super::FewShotNet`].
+//! The names that other programs give to the tensors of a [`super::FewShotNet`].
+
+/// Who names a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// This program: the path in the module, `backbone.Conv.blocks.0.conv.weight`.
+    Own,
+    /// torchvision, and FETI: `layer1.0.conv1.weight`. ResNet backbones only.
+    Torchvision,
+    /// The reference code: `feature.trunk.0.C.weight`, `feature.layer1.0.conv1.weight`.
+    Reference,
+    /// The reference code, of a ResNet that it took from torchvision: a chain without names, so
+    /// that `layer1` is `feature.model.4`. Other tensors as in [`Self::Reference`].
+    ReferenceChain,
+}
+
+impl Naming {
+    /// The name of our path, if this one has a name for it.
+    pub fn name(self, path: &str) -> Option<String> {
+        match self {
+            Self::Own => Some(path.to_owned()),
+            Self::Torchvision => {
+                let name = reference_name(path)?;
+                let name = name.strip_prefix("feature.")?;
+                (!name.starts_with("trunk.")).then(|| name.to_owned())
+            }
+            Self::Reference => reference_name(path),
+            Self::ReferenceChain => reference_name(path).map(|name| chained(&name)),
+        }
+    }
+}
+
+/// `feature.layer1.0.bn1.weight` → `feature.model.4.0.bn1.weight`.
+fn chained(name: &str) -> String {
+    for (layer, place) in ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
+        .into_iter()
+        .zip(["0", "1", "4", "5", "6", "7"])
+    {
+        if let Some(rest) = name.strip_prefix(&format!("feature.{layer}.")) {
+            return format!("feature.model.{place}.{rest}");
+        }
+    }
+    name.to_owned()
+}
 
 /// Our path → the reference's name: `backbone.blocks.0.conv.weight` → `feature.trunk.0.C.weight`.
 ///
@@ -52,5 +95,26 @@ fn norm_leaf(leaf: &str) -> &str {
         "gamma" => "weight",
         "beta" => "bias",
         same => same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_has_three_names() {
+        let path = "backbone.ResNet.stages.1.blocks.0.downsample.norm.gamma";
+        let name = |naming: Naming| naming.name(path).unwrap();
+        assert_eq!(name(Naming::Torchvision), "layer2.0.downsample.1.weight");
+        assert_eq!(name(Naming::Reference), "feature.layer2.0.downsample.1.weight");
+        assert_eq!(name(Naming::ReferenceChain), "feature.model.5.0.downsample.1.weight");
+        assert_eq!(name(Naming::Own), path);
+    }
+
+    #[test]
+    fn torchvision_knows_no_convolutional_network_and_no_head() {
+        assert_eq!(Naming::Torchvision.name("backbone.Conv.blocks.0.conv.weight"), None);
+        assert_eq!(Naming::Torchvision.name("head.Fsct.prototype_weight"), None);
     }
 }

@@ -23,11 +23,18 @@ pub fn read<M: Module>(module: &M) -> Vec<NamedTensor> {
     reader.tensors
 }
 
+/// Path and shape of every tensor of a module, PyTorch's layout, in the order of its fields.
+pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    let mut shapes = Shapes::default();
+    module.visit(&mut shapes);
+    shapes.found
+}
+
+/// Values of a tensor, by its path and shape, where they are known.
+pub type Lookup<'a> = dyn FnMut(&str, &[usize]) -> Option<Vec<f32>> + 'a;
+
 /// Replaces those tensors of a module that `lookup` knows by path and shape, PyTorch's layout.
-pub fn write<M: Module>(
-    module: M,
-    lookup: &mut dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>,
-) -> M {
+pub fn write<M: Module>(module: M, lookup: &mut Lookup) -> M {
     module.map(&mut Writer { path: Path::default(), lookup })
 }
 
@@ -87,9 +94,33 @@ impl ModuleVisitor for Reader {
     }
 }
 
+#[derive(Default)]
+struct Shapes {
+    path: Path,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let mut shape = param.val().dims().to_vec();
+        if D == 2 && self.path.is_transposed() {
+            shape.swap(0, 1);
+        }
+        self.found.push((self.path.dotted(), shape));
+    }
+}
+
 struct Writer<'a> {
     path: Path,
-    lookup: &'a mut dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>,
+    lookup: &'a mut Lookup<'a>,
 }
 
 impl ModuleMapper for Writer<'_> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{bytes, finished};
-use crate::run::events::{Event, Finished, Reporter, Started, Step, Validated};
+use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
 
 /// How much a run says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +156,10 @@ impl Console {
 impl Reporter for Console {
     fn report(&mut self, event: &Event) {
         match event {
+            Event::Weights(weights) if self.verbosity > Verbosity::Quiet => {
+                self.line(&loaded(weights));
+            }
+            Event::Weights(_) => {}
             Event::Started(started) => self.started(started),
             Event::Step(step) => self.step(step),
             Event::Epoch(epoch) if self.verbosity > Verbosity::Quiet => self.line(&format!(
@@ -195,6 +199,40 @@ impl Drop for Console {
     }
 }
 
+/// `weights: resnet18.pth, 102 tensors loaded; left fc.bias, fc.weight and 20 batch counters`
+fn loaded(weights: &LoadedWeights) -> String {
+    let LoadedWeights { path, prefix, matched, left, missing } = weights;
+    let mut text = format!("weights: {}, {matched} tensors loaded", path.display());
+    if !prefix.is_empty() {
+        text.push_str(&format!(" from under `{prefix}`"));
+    }
+    // One for each batch norm, which only PyTorch keeps: naming them would hide what matters.
+    let (counters, others): (Vec<_>, Vec<_>) =
+        left.iter().partition(|name| name.ends_with("num_batches_tracked"));
+    let mut parts = some_of(&others);
+    if !counters.is_empty() {
+        parts.push(format!("{} batch counters", counters.len()));
+    }
+    if !parts.is_empty() {
+        text.push_str(&format!("; left in the file: {}", parts.join(", ")));
+    }
+    if !missing.is_empty() {
+        let missing: Vec<_> = missing.iter().collect();
+        text.push_str(&format!("; at initial values: {}", some_of(&missing).join(", ")));
+    }
+    text
+}
+
+/// The first few, and how many more.
+fn some_of(names: &[&String]) -> Vec<String> {
+    const SHOWN: usize = 6;
+    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| (*name).clone()).collect();
+    if names.len() > SHOWN {
+        shown.push(format!("{} more", names.len() - SHOWN));
+    }
+    shown
+}
+
 /// A moving average over about twenty steps, which a single unlucky episode cannot shake.
 #[derive(Default)]
 struct Smoothed(Option<f64>);
@@ -225,6 +263,23 @@ fn thousands(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_loaded_is_said_in_a_line() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let weights = LoadedWeights {
+            path: "r.pth".into(),
+            prefix: "state_dict.".into(),
+            matched: 2,
+            left: names(&["fc.bias", "bn1.num_batches_tracked"]),
+            missing: names(&["layer4.0.conv1.weight"]),
+        };
+        assert_eq!(
+            loaded(&weights),
+            "weights: r.pth, 2 tensors loaded from under `state_dict.`; left in the file: fc.bias, \
+             1 batch counters; at initial values: layer4.0.conv1.weight"
+        );
+    }
 
     #[test]
     fn thousands_are_grouped() {

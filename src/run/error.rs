@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::stage::StepError;
+use crate::weights::WeightsError;
 
 /// Why a run ended without its result.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -23,6 +24,10 @@ pub enum RunError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Data(#[from] DataError),
+    /// The weights to start from cannot be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Weights(#[from] WeightsError),
     /// The device cannot be had.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -160,8 +160,8 @@ impl<'a> Features<'a> {
             None if self.norm == NormPolicy::Episode => self.embed(&images)?,
             None => self.embed_all(&images)?,
         };
-        let support = features.clone().slice([0..shots]);
-        Ok((support, features.slice([shots..images.len()])))
+        let support = features.clone().narrow(0, 0, shots);
+        Ok((support, features.narrow(0, shots, images.len() - shots)))
     }
 
     fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {

@@ -14,6 +14,8 @@ use crate::stage::StageState;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The backbone starts from the weights of a file.
+    Weights(LoadedWeights),
     /// Training starts, or goes on.
     Started(Started),
     /// An optimizer step was taken or skipped.
@@ -48,6 +50,21 @@ pub enum Event {
     },
     /// The run is over.
     Finished(Finished),
+}
+
+/// The backbone starts from the weights of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedWeights {
+    /// The file.
+    pub path: PathBuf,
+    /// What stands before every name in it.
+    pub prefix: String,
+    /// Tensors that were loaded.
+    pub matched: usize,
+    /// Names in the file that the backbone has no tensor for.
+    pub left: Vec<String>,
+    /// Names that the file does not have, allowed to keep their initial values.
+    pub missing: Vec<String>,
 }
 
 /// Training starts, or goes on.

@@ -11,11 +11,14 @@ use super::{Interrupt, RunError};
 use crate::config::{self, Pipeline};
 use crate::data::{Dataset, Sampler, Split, Stream};
 use crate::device::Selected;
+use crate::graph;
 use crate::plan::Plan;
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
 pub fn prepare(data: &Dataset, pipeline: &Pipeline, runs: &Path) -> Result<RunFolder, RunError> {
     check_episodes(data, pipeline)?;
+    // Weights that do not fit are said before there is a folder of a run that never was.
+    graph::match_weights(pipeline)?;
     let folder = RunFolder::create(runs, &pipeline.name)?;
     write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
     Ok(folder)

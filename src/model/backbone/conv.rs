@@ -5,7 +5,7 @@ use burn::nn::conv::Conv2d;
 use burn::prelude::*;
 
 use crate::model::init::{ConvShape, Init};
-use crate::model::kernel::After;
+use crate::model::kernel::{After, Pool};
 use crate::model::layers::conv2d;
 use crate::model::norm::{BatchNorm, Norm};
 
@@ -100,7 +100,7 @@ impl ConvBlock {
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, 64, H', W']`
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After { relu: true, pool: self.pool };
+        let after = After { relu: true, pool: self.pool.then_some(Pool::Two) };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }

@@ -4,11 +4,10 @@
 use burn::nn::conv::Conv2d;
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::model::init::{ConvShape, Init};
-use crate::model::kernel::After;
+use crate::model::kernel::{After, Pool};
 use crate::model::layers::{conv2d, to_dtype, to_f32};
 use crate::model::norm::{BatchNorm, Norm};
 
@@ -146,14 +145,8 @@ pub struct Stem {
 
 impl Stem {
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After { relu: true, pool: false };
-        let output = self.norm.forward(conv2d(&self.conv, input), norm, after);
-        if self.pool {
-            let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
-            max_pool2d(output, options)
-        } else {
-            output
-        }
+        let after = After { relu: true, pool: self.pool.then_some(Pool::Three) };
+        self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }
 
@@ -196,9 +189,9 @@ impl BasicBlock {
     }
 
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let plain = After { relu: false, pool: false };
+        let plain = After { relu: false, pool: None };
         let hidden = conv2d(&self.conv1, input.clone());
-        let hidden = self.norm1.forward(hidden, norm, After { relu: true, pool: false });
+        let hidden = self.norm1.forward(hidden, norm, After { relu: true, pool: None });
         let output = self.norm2.forward(conv2d(&self.conv2, hidden), norm, plain);
         let shortcut = match &self.downsample {
             Some(down) => down.norm.forward(conv2d(&down.conv, input), norm, plain),

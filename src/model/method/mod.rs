@@ -43,6 +43,7 @@ pub struct HeadOutput {
 
 /// Features of an episode → logits.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network holds one head")]
 pub enum Head {
     /// Few-shot cosine transformer; ProFOCT's too.
     Fsct(Fsct),

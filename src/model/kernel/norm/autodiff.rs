@@ -6,7 +6,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::NormOps;
+use super::{After, NormOps};
 
 #[derive(Debug)]
 struct NormAct;
@@ -20,9 +20,9 @@ struct State<B: Backend> {
     beta: B::FloatTensorPrimitive,
     mean: B::FloatTensorPrimitive,
     variance: B::FloatTensorPrimitive,
+    fixed: bool,
     epsilon: f64,
-    relu: bool,
-    pool: bool,
+    after: After,
 }
 
 impl<B: NormOps> Backward<B, 3> for NormAct {
@@ -43,10 +43,10 @@ impl<B: NormOps> Backward<B, 3> for NormAct {
             state.beta,
             state.mean,
             state.variance,
+            state.fixed,
             d_output,
             state.epsilon,
-            state.relu,
-            state.pool,
+            state.after,
         );
         for (node, gradient) in [(input, d_input), (gamma, d_gamma), (beta, d_beta)] {
             if let Some(node) = node {
@@ -61,9 +61,11 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
         epsilon: f64,
-        relu: bool,
-        pool: bool,
+        after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormAct.prepare::<C>(nodes).compute_bound().stateful();
@@ -72,12 +74,20 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             OpsKind::UnTracked(_) => None,
         };
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
-        let (output, mean, variance) =
-            B::norm_act(input.into_primitive(), gamma.clone(), beta.clone(), epsilon, relu, pool);
+        let (output, mean, variance) = B::norm_act(
+            input.into_primitive(),
+            gamma.clone(),
+            beta.clone(),
+            mean.into_primitive(),
+            variance.into_primitive(),
+            fixed,
+            epsilon,
+            after,
+        );
         let output = match (prepared, kept) {
             (OpsKind::Tracked(prep), Some(input)) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                let state = State { input, gamma, beta, mean, variance, epsilon, relu, pool };
+                let state = State { input, gamma, beta, mean, variance, fixed, epsilon, after };
                 prep.finish(state, output)
             }
             (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
@@ -92,10 +102,10 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         _beta: FloatTensor<Self>,
         _mean: FloatTensor<Self>,
         _variance: FloatTensor<Self>,
+        _fixed: bool,
         _d_output: FloatTensor<Self>,
         _epsilon: f64,
-        _relu: bool,
-        _pool: bool,
+        _after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         panic!("the gradient of a fused batch norm is not differentiable again")
     }

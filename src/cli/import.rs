@@ -1,0 +1,100 @@
+//! `fsct import`: a model of the reference code as a checkpoint of this program.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::export::absolute;
+use super::{Output, print_faults};
+use crate::config::{Overrides, Pipeline, load};
+use crate::model::FewShotNet;
+use crate::model::names::Naming;
+use crate::model::weights::shapes;
+use crate::report::{Console, Verbosity};
+use crate::run::RunError;
+use crate::run::checkpoint::{self, Progress};
+use crate::run::events::{Event, Reporter};
+use crate::run::folder::{RunFolder, write_atomically};
+use crate::weights::{Matching, Request, Scope, WeightsFile};
+use crate::{Error, graph};
+
+/// Turn a model of the reference code into a checkpoint
+///
+/// The pipeline says what the model is: backbone, method, ways and shots. Every tensor of it must be
+/// in the file; only a backbone that the reference did not save comes from `backbone.weights`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A checkpoint of the reference code, `{'epoch', 'state'}`, or an export of `fsct`
+    pub weights: PathBuf,
+    /// Pipeline that describes the model
+    pub pipeline: PathBuf,
+    /// A checkpoint file (`.ckpt`) to write, or a folder that becomes a run's
+    #[arg(short, long, value_name = "RUN_OR_CHECKPOINT")]
+    pub output: PathBuf,
+    /// Lay a value over the file: `--set episode.n_way=5`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Import {
+    /// Writes the checkpoint, which `fsct eval` takes.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
+        print_faults(&loaded.warnings);
+        for matching in self.import(loaded.absolute())? {
+            Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+        }
+        if output.verbosity() > Verbosity::Quiet {
+            println!("test it with `fsct eval {}`", self.output.display());
+        }
+        Ok(())
+    }
+
+    fn import(&self, mut pipeline: Pipeline) -> Result<Vec<Matching>, RunError> {
+        let device = burn::prelude::Device::flex().autodiff();
+        let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &device);
+        let file = WeightsFile::open(&self.weights)?;
+        // The published code neither trains nor saves an ImageNet backbone: its checkpoints are heads.
+        let saved = file.names().any(|name| name.contains("feature."));
+        let backbone = if saved { None } else { graph::match_weights(&pipeline)? };
+        if let Some(backbone) = &backbone {
+            net = backbone.load(net)?;
+        }
+        let request = Request {
+            scope: if backbone.is_some() { Scope::Head } else { Scope::Whole },
+            namings: &[Naming::Reference, Naming::ReferenceChain],
+            allow_missing: &[],
+        };
+        let matching = Matching::new(file, &shapes(&net), &request)?;
+        let net = matching.load(net)?;
+        // The checkpoint has them.
+        pipeline.backbone.weights = None;
+        let path = self.checkpoint(&pipeline)?;
+        let optimizer = graph::optimizer(&pipeline.optimizer);
+        checkpoint::write(&path, &pipeline.to_yaml(), &Progress::default(), &net, &optimizer)?;
+        Ok(backbone.into_iter().chain([matching]).collect())
+    }
+
+    /// The file to write; a folder gets the files of a run around it.
+    fn checkpoint(&self, pipeline: &Pipeline) -> Result<PathBuf, RunError> {
+        let output = absolute(&self.output);
+        if output.extension().is_some_and(|end| end == "ckpt") {
+            return Ok(output);
+        }
+        if output.is_file() {
+            return Err(RunError::Missing {
+                reason: format!("`--output {}` is a file", self.output.display()),
+                help: "name a folder, or a file that ends in `.ckpt`".into(),
+            });
+        }
+        let folder = RunFolder::open(Path::new(&output));
+        if folder.last().exists() {
+            return Err(RunError::Missing {
+                reason: format!("`--output {}` is a run already", self.output.display()),
+                help: "name a new folder, or a file that ends in `.ckpt`".into(),
+            });
+        }
+        write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
+        Ok(folder.last())
+    }
+}

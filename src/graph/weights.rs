@@ -1,0 +1,44 @@
+use burn::prelude::*;
+
+use super::net::net_spec;
+use crate::config::{Pipeline, WeightsSource};
+use crate::model::init::Init;
+use crate::model::names::Naming;
+use crate::model::weights::shapes;
+use crate::run::events::LoadedWeights;
+use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
+
+/// The weights that a pipeline's backbone starts from, matched with it; `None` where they are drawn.
+///
+/// Paths of the pipeline are absolute. Reads names and shapes, no values.
+pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsError> {
+    let Some(weights) = &pipeline.backbone.weights else { return Ok(None) };
+    let file = WeightsFile::open(&weights.path)?;
+    let device = Device::flex();
+    let backbone = net_spec(pipeline).backbone.init(&mut Init::new(0, &device));
+    let tensors: Vec<_> = shapes(&backbone)
+        .into_iter()
+        .map(|(path, shape)| (format!("backbone.{path}"), shape))
+        .collect();
+    let namings: &[Naming] = match weights.from {
+        WeightsSource::Torchvision | WeightsSource::Feti => &[Naming::Torchvision],
+        WeightsSource::Checkpoint => {
+            &[Naming::Own, Naming::Reference, Naming::ReferenceChain, Naming::Torchvision]
+        }
+    };
+    let request =
+        Request { scope: Scope::Backbone, namings, allow_missing: &weights.allow_missing };
+    Matching::new(file, &tensors, &request).map(Some)
+}
+
+impl From<Matching> for LoadedWeights {
+    fn from(matching: Matching) -> Self {
+        Self {
+            path: matching.path().to_owned(),
+            matched: matching.matched(),
+            prefix: matching.prefix,
+            left: matching.left,
+            missing: matching.missing,
+        }
+    }
+}

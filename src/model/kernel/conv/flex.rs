@@ -1,0 +1,301 @@
+//! The CPU kernels. Sums are taken in an order that only the shapes decide, whatever the number of
+//! threads, so that a run is the same to the bit.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{DType, bf16, f16};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::ConvOps;
+use super::columns::{Geometry, gather, scatter};
+use super::product::{Into, Matrix, product};
+use crate::model::kernel::buffer::{slice, tensor, values};
+use crate::model::kernel::element::Element;
+use crate::tiling::{pieces, runs, tile};
+
+impl ConvOps for Flex {
+    fn conv(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+    ) -> FloatTensor<Self> {
+        match input.dtype() {
+            DType::F32 => forward::<f32>(input, weight, bias, stride, padding),
+            DType::F16 => forward::<f16>(input, weight, bias, stride, padding),
+            DType::BF16 => forward::<bf16>(input, weight, bias, stride, padding),
+            other => panic!("convolution has no kernel for {other:?}"),
+        }
+    }
+
+    fn conv_backward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        d_output: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+        wants_input: bool,
+        wants_bias: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let wants = Wants { input: wants_input, bias: wants_bias };
+        match input.dtype() {
+            DType::F32 => backward::<f32>(input, weight, d_output, stride, padding, wants),
+            DType::F16 => backward::<f16>(input, weight, d_output, stride, padding, wants),
+            DType::BF16 => backward::<bf16>(input, weight, d_output, stride, padding, wants),
+            other => panic!("convolution has no kernel for {other:?}"),
+        }
+    }
+}
+
+/// Gradients that are asked for besides that of the weights.
+#[derive(Clone, Copy)]
+struct Wants {
+    input: bool,
+    bias: bool,
+}
+
+fn forward<T: Element + burn::tensor::Element>(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    stride: usize,
+    padding: usize,
+) -> FlexTensor {
+    let (input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
+    let geometry = geometry(&input, &weight, stride, padding);
+    let (weight, bias) = (T::wide(slice::<T>(&weight)), T::wide(slice::<T>(&bias)));
+    let output = convolve(&geometry, slice::<T>(&input), &weight, &bias);
+    tensor(output, shape(geometry.images, geometry.output))
+}
+
+fn backward<T: Element + burn::tensor::Element>(
+    input: FlexTensor,
+    weight: FlexTensor,
+    d_output: FlexTensor,
+    stride: usize,
+    padding: usize,
+    wants: Wants,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (input, d_output) = (values::<T>(input), values::<T>(d_output));
+    let weight = values::<T>(weight);
+    let geometry = geometry(&input, &weight, stride, padding);
+    let d_y = slice::<T>(&d_output);
+    let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, slice::<T>(&input), d_y));
+    let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
+    let bias_shape = [d_bias.len()];
+    // The input's values are not needed any more, and may be the last ones.
+    drop(input);
+    let d_input = if wants.input {
+        let weight = T::wide(slice::<T>(&weight));
+        let d_input = if geometry.stride == 1 && geometry.padding < geometry.kernel {
+            convolve(&geometry.turned(), d_y, &turned(&geometry, &weight), &[])
+        } else {
+            scattered(&geometry, d_y, &weight)
+        };
+        tensor(d_input, shape(geometry.images, geometry.input))
+    } else {
+        tensor(Vec::<T>::new(), [0])
+    };
+    let [filters, ..] = geometry.output;
+    let weight_shape = [filters, geometry.input[0], geometry.kernel, geometry.kernel];
+    (d_input, tensor(d_weight, weight_shape), tensor(d_bias, bias_shape))
+}
+
+fn geometry(input: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usize) -> Geometry {
+    let dims = |tensor: &FlexTensor| tensor.layout().shape().dims::<4>();
+    Geometry::new(dims(input), dims(weight), stride, padding)
+}
+
+fn shape(images: usize, [channels, height, width]: [usize; 3]) -> [usize; 4] {
+    [images, channels, height, width]
+}
+
+/// `[N, C', H', W']` of `[N, C, H, W]` and `[C', C · k · k]`.
+fn convolve<T: Element>(geometry: &Geometry, input: &[T], weight: &[f32], bias: &[f32]) -> Vec<T> {
+    let (filters, field, plane) = (geometry.output[0], geometry.field(), geometry.output_plane());
+    let mut output = Vec::with_capacity(geometry.images * filters * plane);
+    let shared = Shared::of(&mut output);
+    let tiles = runs(0..geometry.pixels(), tile(field));
+    tiles.into_par_iter().for_each_init(
+        || (Vec::new(), Vec::new()),
+        |(columns, result), pixels| {
+            let count = pixels.len();
+            columns.resize(field * count, 0.0);
+            result.resize(filters * count, 0.0);
+            gather(geometry, input, 0..geometry.input[0], pixels.clone(), columns);
+            let (weight, columns) =
+                (Matrix::new(weight, filters, field), Matrix::new(columns, field, count));
+            product(weight, columns, result, Into::Set);
+            for (filter, line) in result.chunks_exact_mut(count).enumerate() {
+                if let Some(bias) = bias.get(filter) {
+                    line.iter_mut().for_each(|value| *value += bias);
+                }
+                let mut rest = &*line;
+                for (image, first, length) in geometry.parts(pixels.clone()) {
+                    let (line, after) = rest.split_at(length);
+                    rest = after;
+                    let at = (image * filters + filter) * plane + first;
+                    // SAFETY: tiles are disjoint runs of pixels, and each writes the pixels it
+                    // holds, of every filter, once.
+                    #[expect(unsafe_code, reason = "tiles interleave in the output")]
+                    let output = unsafe { shared.part(at..at + length) };
+                    T::narrow(line, output);
+                }
+            }
+        },
+    );
+    // SAFETY: the tiles cover all pixels, and each wrote its own, of every filter.
+    #[expect(unsafe_code, reason = "zeroing an activation first would cost a pass over it")]
+    unsafe {
+        output.set_len(geometry.images * filters * plane);
+    }
+    output
+}
+
+/// Room that several threads write into.
+struct Shared<T>(*mut MaybeUninit<T>, usize);
+
+// SAFETY: the parts that are handed out are disjoint; see `part`.
+#[expect(unsafe_code, reason = "tiles interleave in the output")]
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn of(values: &mut Vec<T>) -> Self {
+        let room = values.spare_capacity_mut();
+        Self(room.as_mut_ptr(), room.len())
+    }
+
+    /// # Safety
+    /// No two parts that are alive at once may overlap, and none may outlive the vector.
+    #[expect(unsafe_code, clippy::mut_from_ref, reason = "tiles interleave in the output")]
+    unsafe fn part(&self, range: Range<usize>) -> &mut [MaybeUninit<T>] {
+        assert!(range.start <= range.end && range.end <= self.1, "{range:?} of {}", self.1);
+        // SAFETY: inside the room, and by the caller's word not shared.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
+    }
+}
+
+/// The kernel turned around: `[C', C, k, k]` → `[C, C', k, k]`.
+fn turned(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
+    let mut turned = Vec::with_capacity(weight.len());
+    for channel in 0..channels {
+        for filter in 0..filters {
+            let at = (filter * channels + channel) * window;
+            turned.extend(weight[at..at + window].iter().rev());
+        }
+    }
+    turned
+}
+
+/// Gradient of the input for any step: columns of gradients, added where they came from.
+fn scattered<T: Element>(geometry: &Geometry, d_output: &[T], weight: &[f32]) -> Vec<T> {
+    let (filters, field, plane) = (geometry.output[0], geometry.field(), geometry.output_plane());
+    let size = geometry.input.iter().product::<usize>();
+    let mut d_input = vec![T::ZERO; geometry.images * size];
+    d_input.par_chunks_mut(size).enumerate().for_each_init(
+        || (Vec::new(), Vec::new(), vec![0.0; size]),
+        |(gradient, columns, sums), (image, d_input)| {
+            sums.fill(0.0);
+            for pixels in runs(image * plane..(image + 1) * plane, tile(field)) {
+                let count = pixels.len();
+                gradient.resize(filters * count, 0.0);
+                columns.resize(field * count, 0.0);
+                picked(geometry, d_output, pixels.clone(), gradient);
+                let weight = Matrix::new(weight, filters, field).transpose();
+                product(weight, Matrix::new(gradient, filters, count), columns, Into::Set);
+                scatter(geometry, columns, pixels, sums);
+            }
+            d_input.iter_mut().zip(sums).for_each(|(d_x, sum)| *d_x = T::from_f32(*sum));
+        },
+    );
+    d_input
+}
+
+/// The gradient at `pixels`: `[N, C', H', W']` → `[C', pixels]`.
+fn picked<T: Element>(
+    geometry: &Geometry,
+    d_output: &[T],
+    pixels: Range<usize>,
+    gradient: &mut [f32],
+) {
+    let (filters, plane) = (geometry.output[0], geometry.output_plane());
+    for (filter, line) in gradient.chunks_exact_mut(pixels.len()).enumerate() {
+        let mut rest = line;
+        for (image, first, length) in geometry.parts(pixels.clone()) {
+            let (line, after) = rest.split_at_mut(length);
+            rest = after;
+            let at = (image * filters + filter) * plane + first;
+            T::widen(&d_output[at..at + length], line);
+        }
+    }
+}
+
+/// `[C', C · k · k]`, summed over all pixels of all images.
+///
+/// It is computed in pieces, each some channels over some pixels; which ones only depends on the
+/// shapes.
+fn weight_gradient<T: Element>(geometry: &Geometry, input: &[T], d_output: &[T]) -> Vec<f32> {
+    let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
+    let (width, length) = pieces(channels, window, geometry.pixels());
+    let by_channel = runs(0..channels, width);
+    let by_pixel = runs(0..geometry.pixels(), length);
+    let tasks: Vec<_> = by_channel
+        .iter()
+        .flat_map(|channels| by_pixel.iter().map(move |pixels| (channels.clone(), pixels.clone())))
+        .collect();
+    let sums: Vec<Vec<f32>> = tasks
+        .par_iter()
+        .map(|(channels, pixels)| piece(geometry, input, d_output, channels, pixels))
+        .collect();
+
+    let field = channels * window;
+    let mut total = vec![0.0; filters * field];
+    for ((channels, _), sums) in tasks.iter().zip(sums) {
+        let (first, width) = (channels.start * window, channels.len() * window);
+        for (total, sums) in total.chunks_exact_mut(field).zip(sums.chunks_exact(width)) {
+            let total = &mut total[first..first + width];
+            total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        }
+    }
+    total
+}
+
+fn piece<T: Element>(
+    geometry: &Geometry,
+    input: &[T],
+    d_output: &[T],
+    channels: &Range<usize>,
+    pixels: &Range<usize>,
+) -> Vec<f32> {
+    let (filters, field) = (geometry.output[0], channels.len() * geometry.window());
+    let mut sums = vec![0.0; filters * field];
+    let (mut columns, mut gradient) = (Vec::new(), Vec::new());
+    for pixels in runs(pixels.clone(), tile(field)) {
+        let count = pixels.len();
+        columns.resize(field * count, 0.0);
+        gradient.resize(filters * count, 0.0);
+        gather(geometry, input, channels.clone(), pixels.clone(), &mut columns);
+        picked(geometry, d_output, pixels, &mut gradient);
+        let columns = Matrix::new(&columns, field, count).transpose();
+        product(Matrix::new(&gradient, filters, count), columns, &mut sums, Into::Add);
+    }
+    sums
+}
+
+fn bias_gradient<T: Element>(geometry: &Geometry, d_output: &[T]) -> Vec<T> {
+    let (filters, plane) = (geometry.output[0], geometry.output_plane());
+    (0..filters)
+        .into_par_iter()
+        .map(|filter| {
+            let planes = (0..geometry.images).map(|image| (image * filters + filter) * plane);
+            let sum: f64 = planes.map(|at| T::sum(&d_output[at..at + plane])).sum();
+            T::from_f32(sum as f32)
+        })
+        .collect()
+}

@@ -1,0 +1,69 @@
+//! Convolution on the CPU.
+//!
+//! The receptive fields of a tile of output pixels are gathered as the columns of a matrix, which
+//! one matrix product turns into outputs, or into gradients. Tiles are small against the images and
+//! large against the weights; nothing of the size of an activation is copied. Values may be 16-bit,
+//! sums are f32.
+
+mod autodiff;
+mod columns;
+mod flex;
+mod product;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, backend_extension};
+use burn::prelude::*;
+
+pub use columns::Geometry;
+
+/// Square convolution with one step and one padding for height and width.
+#[backend_extension(Flex, Autodiff)]
+pub trait ConvOps: Backend {
+    /// `[N, C, H, W]` and `[C', C, k, k]` → `[N, C', H', W']`. An empty bias is none.
+    fn conv(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Gradients of input, weight and bias; empty for the input when it wants none, and for a bias
+    /// that is none.
+    fn conv_backward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        d_output: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+        wants_input: bool,
+        wants_bias: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Square convolution, accumulated in f32.
+///
+/// # Shapes
+/// - `input`: `[N, C, H, W]` in f32, f16 or bf16
+/// - `weight`: `[C', C, k, k]` in the input's precision, as is the output
+/// - `bias`: `[C']`
+/// - output: `[N, C', H', W']`, `H' = (H + 2 · padding − k) / stride + 1`
+pub fn conv(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    let bias = bias.unwrap_or_else(|| {
+        let none = TensorData::new(Vec::<f32>::new(), [0]).convert_dtype(weight.dtype());
+        Tensor::from_data(none, (&weight.device(), weight.dtype()))
+    });
+    Tensor::from_dispatch(<burn::backend::Dispatch as ConvOps>::conv(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        stride,
+        padding,
+    ))
+}

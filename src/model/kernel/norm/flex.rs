@@ -1,0 +1,320 @@
+//! The CPU kernels. Statistics are summed channel by channel and in one order, whatever the number
+//! of threads, so that a run is the same to the bit.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, Shape, bf16, f16};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::pool::{Line, Pooling, each_winner, pooled};
+use super::{After, NormOps};
+use crate::model::kernel::buffer::{owned, slice, tensor, values, vector};
+use crate::model::kernel::element::Element;
+
+impl NormOps for Flex {
+    fn norm_act(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
+        epsilon: f64,
+        after: After,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let given = fixed.then_some((mean, variance));
+        match input.dtype() {
+            DType::F32 => forward::<f32>(input, gamma, beta, given, epsilon, after),
+            DType::F16 => forward::<f16>(input, gamma, beta, given, epsilon, after),
+            DType::BF16 => forward::<bf16>(input, gamma, beta, given, epsilon, after),
+            other => panic!("batch norm has no kernel for {other:?}"),
+        }
+    }
+
+    fn norm_act_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
+        d_output: FloatTensor<Self>,
+        epsilon: f64,
+        after: After,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let affine = Affine::of(gamma, beta, mean, variance, epsilon);
+        match input.dtype() {
+            DType::F32 => backward::<f32>(input, d_output, &affine, fixed, after),
+            DType::F16 => backward::<f16>(input, d_output, &affine, fixed, after),
+            DType::BF16 => backward::<bf16>(input, d_output, &affine, fixed, after),
+            other => panic!("batch norm has no kernel for {other:?}"),
+        }
+    }
+}
+
+/// `[N, C, H, W]`, and how the planes of input and output lie.
+#[derive(Clone, Copy)]
+struct Planes {
+    images: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    after: After,
+}
+
+impl Planes {
+    fn of(shape: &Shape, after: After) -> Self {
+        let [images, channels, height, width] = shape.dims();
+        Self { images, channels, height, width, after }
+    }
+
+    fn input(&self) -> usize {
+        self.height * self.width
+    }
+
+    fn output_shape(&self) -> [usize; 4] {
+        let side = |side: usize| self.after.pool.map_or(side, |pool| pool.side(side));
+        [self.images, self.channels, side(self.height), side(self.width)]
+    }
+
+    fn output(&self) -> usize {
+        let [_, _, height, width] = self.output_shape();
+        height * width
+    }
+
+    fn pooling(&self) -> Option<Pooling> {
+        let (height, width) = (self.height, self.width);
+        self.after.pool.map(|pool| Pooling { pool, height, width })
+    }
+
+    /// Values that each channel is averaged over.
+    fn count(&self) -> f64 {
+        (self.images * self.input()) as f64
+    }
+
+    /// Numbers of the planes of one channel.
+    fn of_channel(&self, channel: usize) -> impl Iterator<Item = usize> {
+        let channels = self.channels;
+        (0..self.images).map(move |image| image * channels + channel)
+    }
+
+    /// A plane of the input.
+    fn plane<'a, T>(&self, x: &'a [T], plane: usize) -> &'a [T] {
+        &x[plane * self.input()..(plane + 1) * self.input()]
+    }
+
+    /// A plane of the output.
+    fn output_plane<'a, T>(&self, y: &'a [T], plane: usize) -> &'a [T] {
+        &y[plane * self.output()..(plane + 1) * self.output()]
+    }
+}
+
+/// A batch norm as a line of each channel.
+struct Affine {
+    mean: Vec<f32>,
+    inv_std: Vec<f32>,
+    lines: Vec<Line>,
+}
+
+impl Affine {
+    fn of(
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        epsilon: f64,
+    ) -> Self {
+        let (gamma, beta) = (values::<f32>(gamma), values::<f32>(beta));
+        let (mean, variance) = (values::<f32>(mean), values::<f32>(variance));
+        let inv_std: Vec<f32> = slice::<f32>(&variance)
+            .iter()
+            .map(|variance| (1.0 / (f64::from(*variance) + epsilon).sqrt()) as f32)
+            .collect();
+        let mean = slice::<f32>(&mean).to_vec();
+        let lines = slice::<f32>(&gamma)
+            .iter()
+            .zip(slice::<f32>(&beta))
+            .zip(inv_std.iter().zip(&mean))
+            .map(|((gamma, beta), (inv_std, mean))| {
+                let scale = gamma * inv_std;
+                Line { scale, shift: beta - mean * scale }
+            })
+            .collect();
+        Self { mean, inv_std, lines }
+    }
+}
+
+fn forward<T: Element + burn::tensor::Element>(
+    input: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    given: Option<(FlexTensor, FlexTensor)>,
+    epsilon: f64,
+    after: After,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let input = values::<T>(input);
+    let x = slice::<T>(&input);
+    let planes = Planes::of(&input.shape(), after);
+    let (mean, variance) = given.unwrap_or_else(|| {
+        let moments = |channel| moments(x, planes, channel);
+        let (mean, variance): (Vec<f32>, Vec<f32>) =
+            (0..planes.channels).into_par_iter().map(moments).unzip();
+        (vector(mean), vector(variance))
+    });
+    let affine = Affine::of(gamma, beta, mean.clone(), variance.clone(), epsilon);
+
+    let mut output = vec![T::ZERO; planes.images * planes.channels * planes.output()];
+    // An output plane may be empty: a 1×1 input has nothing to pool.
+    output
+        .par_chunks_mut(planes.output().max(1))
+        .zip(x.par_chunks(planes.input()))
+        .enumerate()
+        .for_each(|(plane, (y, x))| {
+            let line = affine.lines[plane % planes.channels];
+            match planes.pooling() {
+                Some(pooling) => pooled(x, y, pooling, line, after.relu),
+                None if after.relu => y
+                    .iter_mut()
+                    .zip(x)
+                    .for_each(|(y, x)| *y = T::from_f32(relu(line.at(x.to_f32())))),
+                None => {
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(line.at(x.to_f32())));
+                }
+            }
+        });
+    (tensor(output, planes.output_shape()), mean, variance)
+}
+
+/// Mean and biased variance of a channel, in two passes: one pass of squares would cancel.
+fn moments<T: Element>(x: &[T], planes: Planes, channel: usize) -> (f32, f32) {
+    let each = || planes.of_channel(channel).map(|plane| planes.plane(x, plane));
+    let sum: f64 = each().map(T::sum).sum();
+    let centre = (sum / planes.count()) as f32;
+    let squares: f64 = each().map(|plane| T::sum_of(plane, |x| (x - centre) * (x - centre))).sum();
+    (centre, (squares / planes.count()) as f32)
+}
+
+/// Zero for what is not positive; not a number stays so, as an overflow must be seen.
+pub fn relu(value: f32) -> f32 {
+    if value <= 0.0 { 0.0 } else { value }
+}
+
+fn backward<T: Element + burn::tensor::Element>(
+    input: FlexTensor,
+    d_output: FlexTensor,
+    affine: &Affine,
+    fixed: bool,
+    after: After,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let (mut input, d_output) = (values::<T>(input), values::<T>(d_output));
+    let planes = Planes::of(&input.shape(), after);
+    let d_y = slice::<T>(&d_output);
+
+    // d/dβ and d/dγ: the sums of the gradient after the norm, and of it times the normalised input.
+    let x = slice::<T>(&input);
+    let (d_beta, d_gamma): (Vec<f64>, Vec<f64>) = (0..planes.channels)
+        .into_par_iter()
+        .map(|channel| {
+            let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
+            let (mut total, mut projected) = (0.0, 0.0);
+            for plane in planes.of_channel(channel) {
+                let (x, d_y) = (planes.plane(x, plane), planes.output_plane(d_y, plane));
+                let (mut sum, mut product) = (Lanes::default(), Lanes::default());
+                each_gradient(x, d_y, planes, affine.lines[channel], |lane, x, d_z| {
+                    sum.add(lane, d_z);
+                    product.add(lane, d_z * ((x - mean) * inv_std));
+                });
+                total += sum.total();
+                projected += product.total();
+            }
+            (total, projected)
+        })
+        .unzip();
+
+    let mut copy = match owned::<T>(&mut input) {
+        Some(_) => None,
+        None => Some(tensor(
+            slice::<T>(&input).to_vec(),
+            [planes.images * planes.channels * planes.input()],
+        )),
+    };
+    let target = copy.as_mut().unwrap_or(&mut input);
+    let values = owned::<T>(target).expect("a copy is nobody else's");
+    let count = planes.count();
+    values.par_chunks_mut(planes.input()).enumerate().for_each_init(Vec::new, |d_z, (plane, x)| {
+        let channel = plane % planes.channels;
+        let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
+        let line = affine.lines[channel];
+        // Statistics that were given do not depend on the input.
+        let (shared, slope) = if fixed {
+            (0.0, 0.0)
+        } else {
+            ((d_beta[channel] / count) as f32, (d_gamma[channel] / count) as f32)
+        };
+        let gradient = |x: f32, d_z: f32| {
+            -line.scale * (shared + (x - mean) * inv_std * slope) + line.scale * d_z
+        };
+        let d_y = planes.output_plane(d_y, plane);
+        if let Some(pooling) = planes.pooling() {
+            // Windows may overlap, and must all be looked at before a value is overwritten.
+            d_z.clear();
+            d_z.resize(x.len(), 0.0);
+            each_winner(x, d_y, pooling, line, after, |position, _, d| d_z[position] += d);
+            for (x, d_z) in x.iter_mut().zip(d_z) {
+                *x = T::from_f32(gradient(x.to_f32(), *d_z));
+            }
+        } else {
+            for (x, d_y) in x.iter_mut().zip(d_y) {
+                let value = x.to_f32();
+                let passes = !after.relu || line.at(value) > 0.0;
+                let d_z = if passes { d_y.to_f32() } else { 0.0 };
+                *x = T::from_f32(gradient(value, d_z));
+            }
+        }
+    });
+    let shape = Shape::new([planes.images, planes.channels, planes.height, planes.width]);
+    let d_input = match copy {
+        Some(copy) => copy.reshape(shape),
+        None => input,
+    };
+    let narrow = |sums: Vec<f64>| vector(sums.into_iter().map(|sum| sum as f32).collect());
+    (d_input, narrow(d_gamma), narrow(d_beta))
+}
+
+/// Sixteen partial sums.
+#[derive(Default)]
+struct Lanes([f32; 16]);
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, lane: usize, value: f32) {
+        self.0[lane % 16] += value;
+    }
+
+    fn total(&self) -> f64 {
+        self.0.iter().map(|lane| f64::from(*lane)).sum()
+    }
+}
+
+/// Visits the inputs of a plane that a gradient reaches: (lane, input, gradient after the norm).
+#[inline(always)]
+fn each_gradient<T: Element>(
+    x: &[T],
+    d_y: &[T],
+    planes: Planes,
+    line: Line,
+    mut visit: impl FnMut(usize, f32, f32),
+) {
+    if let Some(pooling) = planes.pooling() {
+        each_winner(x, d_y, pooling, line, planes.after, visit);
+        return;
+    }
+    for (x, d_y) in x.chunks(16).zip(d_y.chunks(16)) {
+        for (lane, (x, d_y)) in x.iter().zip(d_y).enumerate() {
+            let x = x.to_f32();
+            let passes = !planes.after.relu || line.at(x) > 0.0;
+            visit(lane, x, if passes { d_y.to_f32() } else { 0.0 });
+        }
+    }
+}

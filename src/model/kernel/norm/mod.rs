@@ -1,0 +1,124 @@
+//! Batch norm, ReLU and max-pool as one operation on the CPU.
+//!
+//! Composed of tensor operations, a batch norm alone passes some fifteen times over an activation
+//! that does not fit any cache, and the tape keeps its input, its output and the pool's indices.
+//! Here it is two passes forward and two backward, and the tape keeps the input alone: ReLU's mask
+//! and the pool's winners are found again from it. The gradient of the input takes the input's
+//! place where nobody else holds it.
+
+mod autodiff;
+mod flex;
+mod pool;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, backend_extension};
+use burn::prelude::*;
+use burn::tensor::ops::MaxPoolOptions;
+
+/// What follows the norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// ReLU.
+    pub relu: bool,
+    /// Max-pool.
+    pub pool: Option<Pool>,
+}
+
+/// A max-pool with step 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// 2×2; an odd last row or column is left out.
+    Two,
+    /// 3×3 with padding 1, as in the stem of a ResNet.
+    Three,
+}
+
+impl Pool {
+    /// The side of the output for a side of the input.
+    pub fn side(self, side: usize) -> usize {
+        match self {
+            Self::Two => side / 2,
+            Self::Three => side.div_ceil(2),
+        }
+    }
+
+    /// The same in tensor operations.
+    pub fn options(self) -> MaxPoolOptions<2> {
+        match self {
+            Self::Two => MaxPoolOptions::new([2, 2]),
+            Self::Three => MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
+        }
+    }
+}
+
+/// Fused batch norm.
+#[backend_extension(Flex, Autodiff)]
+pub trait NormOps: Backend {
+    /// Output, and the mean and biased variance of each channel that it was normalised by: the
+    /// batch's own, or, if they are fixed, those given.
+    fn norm_act(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
+        epsilon: f64,
+        after: After,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradients of input, scale and shift. `mean` and `variance` are what the forward pass gave.
+    fn norm_act_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
+        d_output: FloatTensor<Self>,
+        epsilon: f64,
+        after: After,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Statistics that a batch is normalised by.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
+pub enum Statistics {
+    /// The batch's own.
+    Batch,
+    /// These: mean and variance, each `[C]`.
+    Fixed(Tensor<1>, Tensor<1>),
+}
+
+/// Batch norm, then ReLU and max-pool as asked, computed in f32.
+///
+/// # Shapes
+/// - `input`: `[N, C, H, W]` in f32, f16 or bf16; the output has its precision
+/// - `gamma`, `beta`: `[C]`, f32
+/// - output: `[N, C, H, W]`, or pooled; mean and biased variance `[C]`, off the tape
+pub fn norm_act(
+    input: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    statistics: Statistics,
+    epsilon: f64,
+    after: After,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let (mean, variance, fixed) = match statistics {
+        // What is given is not looked at.
+        Statistics::Batch => (gamma.clone().detach(), gamma.clone().detach(), false),
+        Statistics::Fixed(mean, variance) => (mean, variance, true),
+    };
+    let (output, mean, variance) = <burn::backend::Dispatch as NormOps>::norm_act(
+        input.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        fixed,
+        epsilon,
+        after,
+    );
+    (Tensor::from_dispatch(output), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}

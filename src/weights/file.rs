@@ -1,0 +1,157 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use burn::store::burn_pack::{Reader, Tensor as Stored};
+use burn::store::pytorch::PytorchReader;
+use burn::store::{ModuleStore, SafetensorsStore, bridge};
+use burn::tensor::{Bytes, DType, TensorData};
+use zip::ZipArchive;
+
+use super::WeightsError;
+
+/// A file of named tensors; their values are read when asked for.
+///
+/// | format | written by |
+/// |---|---|
+/// | `.pth`, `.pt`, `.pt.tar`, `.tar` | `torch.save`, of any age: zip, legacy stream or tar |
+/// | `.safetensors` | the safetensors libraries, `fsct export` |
+/// | `.ckpt` | this program |
+///
+/// The content decides, not the name's end. A pickle is *parsed*: no object in it is ever built and
+/// no function called, so a hostile one can at most be refused.
+#[derive(Debug)]
+pub struct WeightsFile {
+    path: PathBuf,
+    tensors: BTreeMap<String, Stored>,
+}
+
+/// What a file's first bytes say.
+enum Format {
+    Checkpoint,
+    Safetensors,
+    Pytorch,
+}
+
+impl WeightsFile {
+    /// Reads the names, types and shapes of a file.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let unreadable = |reason: String| WeightsError::Unreadable {
+            path: path.to_owned(),
+            reason,
+            help: "it is incomplete or no weights file; save or download it again".into(),
+        };
+        let tensors = match sniff(path)? {
+            Format::Checkpoint => read_checkpoint(path).map_err(unreadable)?,
+            Format::Safetensors => SafetensorsStore::from_file(path)
+                .get_all_tensors()
+                .map_err(|error| unreadable(error.to_string()))?
+                .clone(),
+            Format::Pytorch => PytorchReader::new(path)
+                .map_err(|error| unreadable(error.to_string()))?
+                .into_tensors()
+                .into_iter()
+                .map(|(name, tensor)| (name, bridge::from_pytorch(tensor)))
+                .collect(),
+        };
+        if tensors.is_empty() {
+            return Err(unreadable("there is no tensor in it".into()));
+        }
+        Ok(Self { path: path.to_owned(), tensors })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the tensors, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Dimensions of a tensor.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(name).map(|tensor| tensor.shape.to_vec())
+    }
+
+    /// Why a tensor holds no weights, if it does not: only floating-point numbers are.
+    pub fn wrong_type(&self, name: &str) -> Option<String> {
+        let dtype = self.tensors.get(name)?.dtype;
+        match dtype {
+            DType::F64 | DType::F32 | DType::F16 | DType::BF16 => None,
+            other => Some(format!("{other:?}").to_lowercase()),
+        }
+    }
+
+    /// Values of a tensor, row-major, as f32.
+    pub fn values(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
+        self.try_values(name).map_err(|reason| WeightsError::Unreadable {
+            path: self.path.clone(),
+            reason: format!("tensor `{name}`: {reason}"),
+            help: "it is incomplete or damaged; save or download it again".into(),
+        })
+    }
+
+    fn try_values(&self, name: &str) -> Result<Vec<f32>, String> {
+        let tensor = self.tensors.get(name).ok_or("there is none")?;
+        if let Some(dtype) = self.wrong_type(name) {
+            return Err(format!("it holds {dtype}, not floating-point numbers"));
+        }
+        let bytes = tensor.to_bytes().map_err(|error| error.to_string())?;
+        let expected: usize = tensor.shape.iter().product::<usize>() * tensor.dtype.size();
+        if bytes.len() != expected {
+            return Err(format!("it has {} bytes in place of {expected}", bytes.len()));
+        }
+        let values = TensorData::from_bytes(bytes, tensor.shape.clone(), tensor.dtype)
+            .convert::<f32>()
+            .try_into_vec::<f32>()
+            .map_err(|error| format!("{error:?}"))?;
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(format!("value {at} is not finite")),
+            None => Ok(values),
+        }
+    }
+}
+
+fn sniff(path: &Path) -> Result<Format, WeightsError> {
+    let unreadable = |reason: String, help: &str| WeightsError::Unreadable {
+        path: path.to_owned(),
+        reason,
+        help: help.to_owned(),
+    };
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(64).read_to_end(&mut head))
+        .map_err(|error| unreadable(error.to_string(), "name a weights file that is there"))?;
+    if head.starts_with(b"version https://git-lfs") {
+        let help = "fetch the file itself with `git lfs pull`";
+        return Err(unreadable("it is a Git LFS pointer".into(), help));
+    }
+    if head.starts_with(b"PK\x03\x04") {
+        let own = File::open(path)
+            .ok()
+            .and_then(|file| ZipArchive::new(file).ok())
+            .is_some_and(|zip| zip.index_for_name("model.bpk").is_some());
+        return Ok(if own { Format::Checkpoint } else { Format::Pytorch });
+    }
+    // Eight bytes of length, then a JSON object.
+    if head.get(8) == Some(&b'{') || path.extension().is_some_and(|end| end == "safetensors") {
+        return Ok(Format::Safetensors);
+    }
+    Ok(Format::Pytorch)
+}
+
+/// The model of one of our checkpoints, in Burn's layout: linear weights are `[in, out]` there.
+fn read_checkpoint(path: &Path) -> Result<BTreeMap<String, Stored>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut zip = ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let mut model = zip.by_name("model.bpk").map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    model.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let tensors = Reader::from_bytes(Bytes::from_bytes_vec(bytes))
+        .and_then(Reader::into_tensors)
+        .map_err(|error| error.to_string())?;
+    Ok(tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect())
+}

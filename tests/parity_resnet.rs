@@ -1,0 +1,187 @@
+//! ResNet trunks give PyTorch's numbers: features, every gradient, running statistics.
+//!
+//! `tests/data/resnet` was made in float64 by `tests/parity/make_resnet.py`, which says why the
+//! shifts of the batch norms are part of it; weights and images follow the same formula here.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::Gradients;
+use fsct::model::backbone::resnet::{ResNetSpec, Trunk};
+use fsct::model::init::Init;
+use fsct::model::layers::to_host;
+use fsct::model::names::Naming;
+use fsct::model::weights::{Path, read, write};
+use fsct::model::{Backbone, BackboneSpec, Norm};
+use serde_json::Value;
+
+/// Relative to the largest value, or to the norm for sums over a tensor. With the kinks out of reach
+/// float32 is within 4e-5 here, and PyTorch's own float32 within 2e-5 of its float64.
+const VALUE_TOLERANCE: f64 = 1e-4;
+const GRADIENT_TOLERANCE: f64 = 2e-4;
+
+/// `count` numbers in [−1, 1): a hash of the position, seeded by the name.
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let seed = crc32fast::hash(name.as_bytes());
+    let number = |index: usize| {
+        let mut x = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(seed);
+        x ^= x >> 16;
+        x = x.wrapping_mul(0x85EB_CA6B);
+        x ^= x >> 13;
+        x = x.wrapping_mul(0xC2B2_AE35);
+        x ^= x >> 16;
+        ((x >> 8) as f64 / 8_388_608.0 - 1.0) as f32
+    };
+    (0..count).map(number).collect()
+}
+
+/// The parameter or running statistic of that name.
+fn value(name: &str, shape: &[usize], shifts: &Value) -> Vec<f32> {
+    if let Some(hex) = shifts[name].as_str() {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap().cast_signed();
+        return (0..hex.len()).step_by(2).map(|at| f32::from(byte(at)) / 256.0).collect();
+    }
+    let u = uniform(name, shape.iter().product());
+    if let [output, _, height, width] = shape {
+        let scale = (6.0 / (output * height * width) as f64).sqrt() as f32;
+        return u.into_iter().map(|u| u * scale).collect();
+    }
+    u.into_iter()
+        .map(|u| u * 0.2)
+        .map(|u| match name.rsplit('.').next() {
+            Some("weight") => 1.0 + u,
+            Some("running_var") => 1.0 + u.abs(),
+            _ => u,
+        })
+        .collect()
+}
+
+/// Norm, a projection and a few values of a tensor are as PyTorch says.
+fn check(name: &str, key: &str, actual: &[f32], expected: &Value, tolerance: f64) {
+    let number = |key: &str| expected[key].as_f64().unwrap();
+    let norm = actual.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>().sqrt();
+    let error = (norm / number("norm") - 1.0).abs();
+    assert!(error <= tolerance, "{name}: norm {norm} for {}: {error:.1e}", number("norm"));
+    let dot: f64 = actual
+        .iter()
+        .zip(uniform(&format!("{key}*"), actual.len()))
+        .map(|(a, b)| f64::from(*a) * f64::from(b))
+        .sum();
+    let error = (dot - number("dot")).abs() / number("norm");
+    assert!(error <= tolerance, "{name}: projection {dot} for {}: {error:.1e}", number("dot"));
+    let expected_values = expected["at"].as_array().unwrap();
+    for (place, value) in
+        uniform(&format!("{key}#"), expected_values.len()).iter().zip(expected_values)
+    {
+        let at = ((f64::from(*place) + 1.0) / 2.0 * actual.len() as f64) as usize;
+        let error = (f64::from(actual[at]) - value.as_f64().unwrap()).abs() / number("max");
+        assert!(error <= tolerance, "{name}[{at}]: {} for {value}: {error:.1e}", actual[at]);
+    }
+}
+
+/// Gradients by PyTorch's name.
+struct ByName<'a> {
+    path: Path,
+    gradients: &'a Gradients,
+    found: BTreeMap<String, Vec<f32>>,
+}
+
+impl ModuleVisitor for ByName<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            self.found.insert(torch_name(&self.path.dotted()), to_host(gradient));
+        }
+    }
+}
+
+fn torch_name(path: &str) -> String {
+    Naming::Torchvision.name(&format!("backbone.{path}")).expect(path)
+}
+
+fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
+    let text = fs::read_to_string(format!("tests/data/resnet/{file}.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    let size = expected["image_size"].as_u64().unwrap() as usize;
+    let count = expected["images"].as_u64().unwrap() as usize;
+
+    let device = Device::flex().autodiff();
+    let spec = BackboneSpec::ResNet(ResNetSpec { channels: 3, depths, trunk });
+    let mut net: Backbone = write(spec.init(&mut Init::new(1, &device)), &mut |path, shape| {
+        Some(value(&torch_name(path), shape, &expected["shifts"]))
+    });
+    let shape = [count, 3, size, size];
+    let images = TensorData::new(uniform("images", shape.iter().product()), shape);
+    let images = Tensor::<4>::from_data(images, &device).require_grad();
+
+    let mut moments = Vec::new();
+    let features = net.forward(images.clone(), &mut Norm::Batch(&mut moments));
+    let dims: Vec<usize> = features.dims().to_vec();
+    assert_eq!(serde_json::json!(dims), expected["feature_shape"]);
+    assert_eq!(dims[1..], spec.feature_shape(size), "the shape that heads are built for");
+    let host = to_host(features.clone().inner());
+    check("features", "features", &host, &expected["features"], VALUE_TOLERANCE);
+
+    let weights = TensorData::new(uniform("loss", host.len()), features.dims());
+    let loss = (features * Tensor::from_data(weights, &device)).sum();
+    let gradients = loss.backward();
+    let input = to_host(images.grad(&gradients).unwrap());
+    check("images", "input", &input, &expected["input_gradient"], GRADIENT_TOLERANCE);
+    let mut visitor =
+        ByName { path: Path::default(), gradients: &gradients, found: BTreeMap::new() };
+    net.visit(&mut visitor);
+    let names = expected["gradients"].as_object().unwrap();
+    assert_eq!(visitor.found.len(), names.len(), "as many gradients");
+    for (name, summary) in names {
+        let actual = &visitor.found[name];
+        check(name, &format!("grad.{name}"), actual, summary, GRADIENT_TOLERANCE);
+    }
+
+    for (norm, moments) in net.norms_mut().into_iter().zip(&moments) {
+        norm.update_running(moments);
+    }
+    let running: Vec<_> =
+        read(&net).into_iter().filter(|it| it.path.contains("running_")).collect();
+    assert_eq!(running.len(), expected["running"].as_object().unwrap().len());
+    for tensor in running {
+        let name = torch_name(&tensor.path);
+        check(&name, &name, &tensor.values, &expected["running"][&name], VALUE_TOLERANCE);
+    }
+    let eval = net.valid().forward(images.inner(), &mut Norm::Running);
+    check("eval", "eval", &to_host(eval), &expected["eval_features"], VALUE_TOLERANCE);
+}
+
+#[test]
+fn resnet18() {
+    equals_pytorch("resnet18", [2, 2, 2, 2], Trunk::Torchvision);
+}
+
+#[test]
+fn resnet34() {
+    equals_pytorch("resnet34", [3, 4, 6, 3], Trunk::Torchvision);
+}
+
+#[test]
+fn feti12() {
+    equals_pytorch("feti12", [2, 1, 1, 1], Trunk::Feti);
+}
+
+#[test]
+fn feti18() {
+    equals_pytorch("feti18", [2, 2, 2, 2], Trunk::Feti);
+}
+
+#[test]
+fn feti34() {
+    equals_pytorch("feti34", [3, 4, 6, 3], Trunk::Feti);
+}
