@@ -1,6 +1,8 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod compare;
 mod completions;
+mod data;
 mod eval;
 mod explain;
 mod export;
@@ -67,6 +69,10 @@ pub enum Command {
     Run(run::Run),
     /// Test a trained model again
     Eval(eval::Eval),
+    /// Compare trained models on the same episodes
+    Compare(compare::Compare),
+    /// Look at a data set, pack it, split it
+    Data(data::Data),
     /// Write a trained model's weights for other programs
     Export(export::Export),
     /// Turn a model of the reference code into a checkpoint
@@ -116,6 +122,8 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
+            Command::Compare(command) => command.run(self.output),
+            Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),
             Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),

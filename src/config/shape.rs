@@ -363,7 +363,7 @@ impl Reader<'_> {
             _ => at.clone(),
         };
         let example = match &field.shape {
-            Shape::Map(fields) => {
+            Shape::Map(fields) if fields.iter().any(|field| field.required) => {
                 let inner = fields
                     .iter()
                     .filter(|field| field.required)
