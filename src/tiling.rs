@@ -1,9 +1,13 @@
-//! How the CPU's convolution divides its work: known to the kernels, which do it, and to the plan,
-//! which counts the memory it takes.
+//! How work is divided: known to those who do it, and to the plan, which counts the memory it takes.
 
 use std::ops::Range;
 
-/// Values of a tile's columns: 4 MiB, so that turning over the weights costs little against the
+/// Images that a test embeds at once.
+pub const TESTED_AT_ONCE: usize = 64;
+/// Features are kept for a whole split only up to this size.
+pub const MAX_BANK_BYTES: usize = 1 << 30;
+
+/// Values of a tile's columns in the CPU's convolution: 4 MiB, so that turning over the weights costs little against the
 /// product, and a core's cache holds the most of it.
 const COLUMNS: usize = 1 << 20;
 /// Pixels of a tile, at least and at most.

@@ -1,8 +1,10 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod bench;
 mod compare;
 mod completions;
 mod data;
+mod doctor;
 mod eval;
 mod explain;
 mod export;
@@ -83,6 +85,10 @@ pub enum Command {
     Plan(plan::Plan),
     /// Find the cheapest memory settings that fit a budget
     Fit(fit::Fit),
+    /// Measure a pipeline's step with each memory stage off and on
+    Bench(bench::Bench),
+    /// Say what this machine offers, and try it
+    Doctor(doctor::Doctor),
     /// Print the resolved pipeline with where each value came from
     Render(render::Render),
     /// Explain a key of a pipeline, or the code of a diagnostic
@@ -129,6 +135,8 @@ impl Cli {
             Command::Validate(command) => command.run(self.output),
             Command::Plan(command) => command.run(),
             Command::Fit(command) => command.run(),
+            Command::Bench(command) => command.run(),
+            Command::Doctor(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Init(command) => command.run(),

@@ -6,13 +6,17 @@ use clap::Args;
 
 use super::{Output, print_faults};
 use crate::Error;
-use crate::config::{Loaded, Overrides, Pipeline, load, load_str};
+use crate::config::{Loaded, OnOom, Overrides, Pipeline, load, load_str};
 use crate::data::{self, DataError};
-use crate::device;
-use crate::plan;
+use crate::device::{self, Selected};
+use crate::model::kernel::is_supported;
+use crate::plan::fit::stronger;
+use crate::plan::footprint::Surroundings;
+use crate::plan::{self, Footprint};
 use crate::report::{Console, Fan, Jsonl};
 use crate::run::checkpoint::Checkpoint;
-use crate::run::folder::RunFolder;
+use crate::run::events::{Event, Reporter};
+use crate::run::folder::{RunFolder, write_atomically};
 use crate::run::{Interrupt, RunError, whole};
 
 /// Train and test a pipeline.
@@ -63,7 +67,7 @@ impl Run {
             }
         };
         print_faults(&loaded.warnings);
-        execute(&loaded, resumed, &self.runs, output).map_err(|error| located(error, &loaded))
+        execute(&loaded, resumed, &self.runs, output)
     }
 }
 
@@ -121,18 +125,25 @@ fn execute(
     resumed: Option<(RunFolder, Checkpoint)>,
     runs: &Path,
     output: Output,
-) -> Result<(), RunError> {
+) -> Result<(), Error> {
     // Absolute paths, so that the run folder's copy means the same from anywhere.
     let pipeline = &loaded.absolute();
-    let plan = plan::compile(pipeline);
-    let device = device::select(pipeline.device)?;
-    let data = open_data(pipeline)?;
+    let device = device::select(pipeline.device).map_err(RunError::from)?;
+    let data = open_data(pipeline).map_err(|error| located(error, loaded))?;
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;
 
+    let surroundings = Surroundings::of(pipeline, &data);
+    let plan = plan::compile(pipeline);
+    if let Some(budget) = pipeline.memory.budget {
+        let footprint = Footprint::of(&plan, surroundings);
+        if footprint.peak.total() > budget.0 {
+            return Err(super::plan::over(pipeline, &footprint, budget, surroundings));
+        }
+    }
     let (folder, checkpoint) = match resumed {
         Some((folder, checkpoint)) => (folder, Some(checkpoint)),
-        None => (whole::prepare(&data, pipeline, runs)?, None),
+        None => (whole::prepare(&data, pipeline, runs).map_err(|it| located(it, loaded))?, None),
     };
     let log = match &checkpoint {
         None => Jsonl::create(&folder.events()),
@@ -140,8 +151,89 @@ fn execute(
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
     let mut reporter = Fan(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
-    whole::run(&plan, &data, &device, &folder, &interrupt, checkpoint, &mut reporter)?;
-    Ok(())
+    let job = Job { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
+    job.train(plan, checkpoint, surroundings, &mut reporter).map_err(|it| located(it, loaded))
+}
+
+/// What stays the same when memory settings are escalated.
+struct Job<'a> {
+    data: &'a data::Dataset,
+    device: &'a Selected,
+    folder: &'a RunFolder,
+    interrupt: &'a Interrupt,
+}
+
+impl Job<'_> {
+    /// Trains and tests; with `memory.on_oom: escalate`, again with the next stronger setting each
+    /// time memory runs out.
+    fn train(
+        &self,
+        mut plan: plan::Plan,
+        mut checkpoint: Option<Checkpoint>,
+        surroundings: Surroundings,
+        reporter: &mut dyn Reporter,
+    ) -> Result<(), RunError> {
+        loop {
+            let Self { data, device, folder, interrupt } = *self;
+            let outcome = whole::run(&plan, data, device, folder, interrupt, checkpoint, reporter);
+            let (error, step) = match outcome {
+                Ok(_) => return Ok(()),
+                Err(RunError::OutOfMemory { reason, step, kept, folder })
+                    if plan.pipeline.memory.on_oom == OnOom::Escalate =>
+                {
+                    (RunError::OutOfMemory { reason, step, kept, folder }, step)
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(next) = stronger(&plan.pipeline, surroundings) else { return Err(error) };
+            reporter.report(&Event::Escalated {
+                step,
+                memory: next.memory.clone(),
+                predicted_peak_bytes: next.peak_bytes,
+            });
+            let pipeline = Pipeline { memory: next.memory, ..plan.pipeline };
+            write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
+            if !is_supported(&device.device) {
+                // A GPU that ran out may be good for nothing any more; a new process has a new one.
+                return Err(restarted(folder, &pipeline, error));
+            }
+            checkpoint = Some(Checkpoint::read(&folder.last())?);
+            plan = plan::compile(&pipeline);
+        }
+    }
+}
+
+/// Goes on with a run in a new process, in the place of this one. Comes back only with an error.
+fn restarted(folder: &RunFolder, pipeline: &Pipeline, error: RunError) -> RunError {
+    let Ok(program) = std::env::current_exe() else { return error };
+    let mut command = std::process::Command::new(program);
+    command.arg("run").arg("--resume").arg(folder.path());
+    for setting in memory_settings(pipeline) {
+        command.arg("--set").arg(setting);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // Only comes back when it fails.
+        let _ = command.exec();
+        error
+    }
+    #[cfg(not(unix))]
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(2)),
+        Err(_) => error,
+    }
+}
+
+/// The `--set`s that give another pipeline this one's memory settings.
+fn memory_settings(pipeline: &Pipeline) -> Vec<String> {
+    let memory = serde_json::to_value(&pipeline.memory).unwrap_or_default();
+    let keys = memory.as_object().into_iter().flatten();
+    keys.map(|(key, value)| match value.as_str() {
+        Some(text) => format!("memory.{key}={text}"),
+        None => format!("memory.{key}={value}"),
+    })
+    .collect()
 }
 
 /// The data of a pipeline whose paths are absolute.

@@ -45,6 +45,13 @@ impl Cache {
         DiskCache::create(images, size, bytes).map(Self::Disk)
     }
 
+    /// Bytes of memory that it will take when every image was used, at `size` bytes each.
+    pub fn memory_bytes(&self, size: usize) -> usize {
+        let Self::Memory { slots, room } = self else { return 0 };
+        let filled = slots.iter().filter(|slot| slot.get().is_some()).count();
+        slots.len().min(filled + room.load(Ordering::Relaxed)) * size
+    }
+
     /// The image in memory.
     pub fn get(&self, image: usize) -> Option<&[u8]> {
         match self {

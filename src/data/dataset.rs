@@ -40,6 +40,11 @@ impl Dataset {
         }
     }
 
+    /// Bytes of memory that decoded images will take when each was used once.
+    pub fn memory_bytes(&self) -> u64 {
+        [&self.base, &self.val, &self.novel].map(ImageSet::memory_bytes).iter().sum()
+    }
+
     /// What the user should know: a guessed layout, images that were left out, classes that two
     /// splits share.
     pub fn notes(&self) -> &[String] {

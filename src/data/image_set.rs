@@ -146,6 +146,11 @@ impl ImageSet {
         self.0.shape
     }
 
+    /// Bytes of memory that its decoded images will take when each was used once.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.cache.memory_bytes(self.0.shape.values()) as u64
+    }
+
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
         self.0.images.name(image)

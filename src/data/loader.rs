@@ -10,6 +10,8 @@ use crate::config::Episode;
 
 /// Episodes prepared ahead of the one in training.
 const AHEAD: usize = 3;
+/// Episodes in memory beside the one in training: those, and one in the making.
+pub const EPISODES_IN_LOADER: usize = AHEAD + 1;
 
 /// An episode with its images.
 #[derive(Debug, Clone, PartialEq)]

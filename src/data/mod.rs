@@ -28,7 +28,7 @@ pub use error::DataError;
 pub use formats::{Item, Listing, Options, SplitLists, guess, list, list_classes};
 pub use image_set::{Class, ImageSet};
 pub use known::note as published;
-pub use loader::{EpisodeBatch, Loader};
+pub use loader::{EPISODES_IN_LOADER, EpisodeBatch, Loader};
 pub use resize::{View, resize_bilinear};
 pub use sampler::{Sampler, Stream};
 pub use shape::ImageShape;

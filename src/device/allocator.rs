@@ -3,12 +3,15 @@
 //! to the byte and the same every time.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use mimalloc::MiMalloc;
 
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// Most bytes that may be in use; 0 is any number.
+static CAP: AtomicUsize = AtomicUsize::new(0);
+static OVER: AtomicBool = AtomicBool::new(false);
 
 /// mimalloc with a count of bytes in use and their peak.
 #[derive(Debug, Default)]
@@ -29,9 +32,30 @@ pub fn reset_peak() {
     PEAK.store(current_bytes(), Relaxed);
 }
 
+/// Sets the most bytes that may be in use. More are still given: an allocation cannot fail without
+/// ending the process. But [`went_over`] will tell.
+pub fn set_cap(bytes: Option<u64>) {
+    CAP.store(bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)), Relaxed);
+    OVER.store(false, Relaxed);
+}
+
+/// The cap, if there is one.
+pub fn cap() -> Option<u64> {
+    Some(CAP.load(Relaxed)).filter(|cap| *cap != 0).map(|cap| cap as u64)
+}
+
+/// Whether more bytes than the cap were in use since this was last asked.
+pub fn went_over() -> bool {
+    OVER.swap(false, Relaxed)
+}
+
 fn grow(bytes: usize) {
     let now = CURRENT.fetch_add(bytes, Relaxed) + bytes;
     PEAK.fetch_max(now, Relaxed);
+    let cap = CAP.load(Relaxed);
+    if cap != 0 && now > cap {
+        OVER.store(true, Relaxed);
+    }
 }
 
 fn shrink(bytes: usize) {

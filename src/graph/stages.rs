@@ -11,6 +11,7 @@ use crate::stage::autocast::Autocast;
 use crate::stage::backward::Backward;
 use crate::stage::clear_cache::ClearCache;
 use crate::stage::embed::{Plain, Untrained};
+use crate::stage::guard::Guard;
 use crate::stage::loss_scale::{LossScale, ScalerState};
 use crate::stage::micro_batch::MicroBatch;
 use crate::stage::recompute::Recompute;
@@ -77,6 +78,7 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
                 _ => inner,
             }
         });
+    let step: BoxStep<Window> = Box::new(Guard { inner: step });
     Built { step, episodes_a_step, warnings }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{bytes, finished};
+use crate::config::AccumulationUnit;
 use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
 
 /// How much a run says.
@@ -188,6 +189,17 @@ impl Reporter for Console {
             }
             Event::Note { .. } => {}
             Event::Warning { message } => self.warn(message),
+            Event::Escalated { step, memory, predicted_peak_bytes } => self.warn(&format!(
+                "step {step} ran out of memory; going on from before it with recompute: {}, {} \
+                 parts an episode, amp: {} (predicted peak {})",
+                word(&memory.recompute),
+                match memory.accumulation_unit {
+                    AccumulationUnit::Queries => memory.accumulation_steps,
+                    AccumulationUnit::Episodes => 1,
+                },
+                word(&memory.amp),
+                bytes(*predicted_peak_bytes),
+            )),
             Event::Finished(finished) => self.finished(finished),
         }
     }
@@ -287,4 +299,10 @@ mod tests {
         assert_eq!(thousands(1000), "1,000");
         assert_eq!(thousands(12_345_678), "12,345,678");
     }
+}
+
+/// A choice as it is written in a pipeline.
+fn word(choice: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(choice).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }

@@ -32,6 +32,29 @@ pub enum RunError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Device(#[from] DeviceError),
+    /// A step ran out of memory.
+    #[error("step {step} ran out of memory: {reason}")]
+    #[diagnostic(
+        code(fsct::run::out_of_memory),
+        help(
+            "{}; lower the memory with `fsct fit`, or write `memory.on_oom: escalate`",
+            if *kept {
+                format!("the state before it is kept: `fsct run --resume {}`", folder.display())
+            } else {
+                format!("the last checkpoint is in {}", folder.display())
+            }
+        )
+    )]
+    OutOfMemory {
+        /// What was asked of the memory.
+        reason: String,
+        /// The optimizer step, from 1.
+        step: usize,
+        /// Whether the state before it was written.
+        kept: bool,
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// A step failed.
     #[error(transparent)]
     #[diagnostic(code(fsct::run::step))]
@@ -100,6 +123,7 @@ impl From<RunError> for crate::Error {
         }
         match error {
             RunError::Interrupted { .. } => Self::Interrupted(failure),
+            RunError::OutOfMemory { .. } => Self::DoesNotFit(failure),
             _ => Self::Failed(failure),
         }
     }

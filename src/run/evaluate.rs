@@ -15,6 +15,7 @@ use crate::graph::norm_policy;
 use crate::model::layers::to_host;
 use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
+use crate::tiling::{MAX_BANK_BYTES, TESTED_AT_ONCE};
 
 /// Which episodes to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +48,6 @@ pub struct Evaluated {
     /// How features were computed, for the user.
     pub features: String,
 }
-
-/// Images embedded at once.
-const CHUNK: usize = 64;
-/// Features are kept for a whole split only up to this size.
-const MAX_BANK_BYTES: usize = 1 << 30;
 
 /// Accuracy over drawn episodes. `on_answer` is told the number of each and its answer.
 pub fn evaluate_split(
@@ -166,7 +162,7 @@ impl<'a> Features<'a> {
 
     fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {
         let chunks: Result<Vec<_>, _> =
-            images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect();
+            images.chunks(TESTED_AT_ONCE).map(|chunk| self.embed(chunk)).collect();
         Ok(Tensor::cat(chunks?, 0))
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::score::Scores;
 use super::statistics::Accuracy;
+use crate::config::Memory;
 use crate::device::MemoryUse;
 use crate::loss::Terms;
 use crate::stage::StageState;
@@ -47,6 +48,15 @@ pub enum Event {
     Warning {
         /// What.
         message: String,
+    },
+    /// Memory ran out, and training goes on with a stronger memory setting.
+    Escalated {
+        /// The optimizer step that ran out, from 1.
+        step: usize,
+        /// The settings from now on.
+        memory: Memory,
+        /// The peak that is predicted for them.
+        predicted_peak_bytes: u64,
     },
     /// The run is over.
     Finished(Finished),

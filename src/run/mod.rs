@@ -1,5 +1,7 @@
 //! Training and testing: a loop that reads top to bottom, and what makes it survive.
 
+pub mod bench;
+mod cap;
 pub mod checkpoint;
 pub mod compare;
 pub mod evaluate;

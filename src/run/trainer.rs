@@ -7,20 +7,23 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::prelude::*;
 
+use super::cap::MemoryCap;
 use super::checkpoint::{self, Checkpoint, EpochSums, Progress};
 use super::evaluate::{Evaluation, evaluate_split};
 use super::events::{Epoch, Event, Reporter, Step, Validated};
 use super::folder::RunFolder;
 use super::schedule::{Length, learning_rate};
 use super::{Interrupt, RunError};
+use crate::config::OnOom;
 use crate::data::{Dataset, EpisodeBatch, ImageSet, Loader, Sampler, Split, Stream};
 use crate::device::{MemoryMeter, Selected};
 use crate::graph::{self, Built};
 use crate::loss::Terms;
+use crate::model::kernel::is_supported;
 use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::Plan;
-use crate::stage::{BoxStep, Episode, Grads, StepContext, Window, clear_cache};
+use crate::stage::{BoxStep, Episode, Grads, StepContext, StepError, Window, clear_cache};
 
 /// Skipped steps in a row after which training is given up: a dynamic loss scale has halved from
 /// 2^16 to 1 long before.
@@ -45,6 +48,7 @@ pub struct Trainer<'a> {
     norm: NormPolicy,
     progress: Progress,
     meter: MemoryMeter,
+    cap: MemoryCap,
     started: Instant,
     seconds_before: f64,
 }
@@ -90,6 +94,7 @@ impl<'a> Trainer<'a> {
             folder,
             interrupt,
             meter: MemoryMeter::new(&device, progress.peak_bytes),
+            cap: MemoryCap::of(&device, pipeline.memory.budget),
             device,
             net: Some(net),
             optimizer,
@@ -137,20 +142,34 @@ impl<'a> Trainer<'a> {
             self.plan.pipeline.seed,
             Stream::Train,
         )?;
+        if self.progress.step == 0 && self.plan.pipeline.memory.on_oom == OnOom::Escalate {
+            // Something to go on from, should the first step run out of memory.
+            self.save(&self.folder.last(), reporter)?;
+        }
         let mut loader = Loader::new(base, sampler, self.progress.episodes as u64..total as u64);
 
         while self.progress.epoch < train.epochs {
             let epoch_end = (self.progress.epoch + 1) * train.episodes_per_epoch;
             while self.progress.episodes < epoch_end {
                 let clock = StepClock::start(&loader);
+                self.cap.start_at(self.progress.step + 1);
+                let before = self.progress.episodes;
                 let window = self.next_window(&mut loader, epoch_end)?;
                 let images = window.iter().map(|episode| episode.shape.images()).sum();
-                let mut state = std::mem::take(&mut self.progress.stages);
+                // The stages' memory of this step counts only if the step does.
+                let mut state = self.progress.stages.clone();
                 let mut cx = StepContext { scale: 1.0, state: &mut state };
                 let net = self.net.as_ref().expect(WHOLE);
-                let grads = self.step.grads(net, window, &mut cx);
+                let grads = match self.step.grads(net, window, &mut cx) {
+                    Ok(grads) => grads,
+                    Err(StepError::OutOfMemory(reason)) => {
+                        self.progress.episodes = before;
+                        return Err(self.out_of_memory(reason, reporter));
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 self.progress.stages = state;
-                let taken = self.apply(grads?)?;
+                let taken = self.apply(grads)?;
                 self.account(taken, images, clock.stop(&loader), reporter);
 
                 let every = train.checkpoint_every;
@@ -300,6 +319,17 @@ impl<'a> Trainer<'a> {
         checkpoint::write(path, &pipeline, &self.progress, self.trained(), &self.optimizer)?;
         reporter.report(&Event::Checkpoint { step: self.progress.step, path: path.to_owned() });
         Ok(())
+    }
+
+    /// Keeps the state before the step that ran out.
+    fn out_of_memory(&mut self, reason: String, reporter: &mut dyn Reporter) -> RunError {
+        self.cap.lift();
+        // After a failed allocation a GPU may not answer any more; there, the last checkpoint
+        // written is what is left.
+        let on_cpu = is_supported(&self.device);
+        let kept = on_cpu && self.save(&self.folder.last(), reporter).is_ok();
+        let (step, folder) = (self.progress.step + 1, self.folder.path().to_owned());
+        RunError::OutOfMemory { reason, step, kept, folder }
     }
 
     fn interrupted(&self) -> RunError {

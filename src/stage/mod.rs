@@ -19,6 +19,7 @@ pub mod backward;
 pub mod clear_cache;
 pub mod embed;
 pub mod grads;
+pub mod guard;
 pub mod loss_scale;
 pub mod micro_batch;
 pub mod recompute;

@@ -4,13 +4,15 @@ mod graph;
 mod json;
 mod text;
 
+use std::path::Path;
+
 use super::PipelineArgs;
-use crate::Error;
-use crate::Failure;
 use crate::config::{ByteSize, Pipeline};
+use crate::data;
 use crate::plan::fit::{Setting, fit};
 use crate::plan::footprint::Surroundings;
 use crate::plan::{self, Footprint};
+use crate::{Error, Failure};
 
 /// Print what a pipeline will do and the memory it will take
 #[derive(Debug, clap::Args)]
@@ -76,8 +78,14 @@ impl Plan {
 
 /// This machine, and the images that a pipeline keeps in its memory, as far as they can be told.
 pub(super) fn surroundings(pipeline: &Pipeline, offline: bool) -> Surroundings {
-    let data_bytes = if offline { None } else { None };
-    Surroundings::here(data_bytes.unwrap_or(0))
+    if offline {
+        return Surroundings::here();
+    }
+    match data::open(pipeline, Path::new(".")) {
+        Ok(data) => Surroundings::of(pipeline, &data),
+        // A plan may be made before the data is there.
+        Err(_) => Surroundings::here(),
+    }
 }
 
 /// The error of a plan over its budget, with the cheapest changes that fit.

@@ -12,13 +12,13 @@ pub use timeline::{Bytes, Use};
 
 use super::network::{self, Block, HeadLayer};
 use super::{Plan, StageSpec};
-use crate::config::OptimizerKind;
+use crate::config::{BatchNormMode, OptimizerKind, Pipeline};
+use crate::data::{Dataset, EPISODES_IN_LOADER, Split};
+use crate::tiling::{MAX_BANK_BYTES, TESTED_AT_ONCE};
 use backbone::{Pass, Place};
 use timeline::Timeline;
 
 const F32: u64 = 4;
-/// Episodes that wait in the loader: two prepared, and one in the making.
-const EPISODES_AHEAD: u64 = 3;
 /// Tensors of the largest parameter's size that an optimizer step makes on its way.
 const OPTIMIZER_TEMPORARIES: u64 = 4;
 
@@ -29,13 +29,24 @@ pub struct Surroundings {
     pub threads: usize,
     /// Bytes of images that are kept in memory.
     pub data_bytes: u64,
+    /// Images of the larger of the two splits that are tested on; 0 when nobody looked.
+    pub tested_images: usize,
 }
 
 impl Surroundings {
-    /// This machine, with so many bytes of images.
-    pub fn here(data_bytes: u64) -> Self {
+    /// This machine, without a look at the data.
+    pub fn here() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, data_bytes }
+        Self { threads, data_bytes: 0, tested_images: 0 }
+    }
+
+    /// This machine, with a pipeline's data.
+    pub fn of(pipeline: &Pipeline, data: &Dataset) -> Self {
+        let tests =
+            [(Split::Val, pipeline.validate.episodes), (Split::Novel, pipeline.test.episodes)];
+        let tested = tests.iter().filter(|(_, episodes)| *episodes > 0);
+        let tested_images = tested.map(|(split, _)| data.split(*split).len()).max().unwrap_or(0);
+        Self { data_bytes: data.memory_bytes(), tested_images, ..Self::here() }
     }
 }
 
@@ -83,7 +94,7 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
         self.time.hold(Use::Optimizer, trained * self.moments());
         self.time.hold(Use::Data, self.surroundings.data_bytes);
-        self.time.hold(Use::Data, EPISODES_AHEAD * self.episode());
+        self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
         let between_steps = self.time.now().total();
 
         let episodes = self.episodes_a_step();
@@ -101,8 +112,39 @@ impl<'a> Walk<'a> {
         let largest = self.largest_parameter() * F32;
         self.time.touch(Use::Workspace, OPTIMIZER_TEMPORARIES * largest);
 
+        self.time.free(Use::Gradients, trained);
+        let left = self.time.now().of(Use::Activations);
+        self.time.free(Use::Activations, left);
+        self.test();
+
         let peak = self.time.peak();
         Footprint { peak, step: peak.total().saturating_sub(between_steps) }
+    }
+
+    /// Validates: a pass without a tape over some images, and the features of a whole split where
+    /// those are kept.
+    fn test(&mut self) {
+        let pipeline = &self.plan.pipeline;
+        let episodes = pipeline.validate.episodes.max(pipeline.test.episodes) as u64;
+        if episodes == 0 {
+            return;
+        }
+        let threads = self.surroundings.threads as u64;
+        let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
+        let images = if whole { self.images() } else { TESTED_AT_ONCE as u64 };
+        let pass = Pass { images, element: F32, threads };
+        let split = Pass { images: self.surroundings.tested_images as u64, ..pass };
+        let features = self.blocks.last().map_or([0; 3], Block::output);
+        let bank = split.map(features);
+        let is_kept =
+            !whole && bank <= MAX_BANK_BYTES as u64 && split.images <= episodes * self.images();
+        if is_kept {
+            // Chunk by chunk, then all in one.
+            self.time.hold(Use::Activations, bank);
+            self.time.touch(Use::Activations, bank);
+        }
+        self.time.hold(Use::Activations, self.blocks.first().map_or(0, |it| pass.map(it.input())));
+        self.through(&pass);
     }
 
     /// Bytes of the images of one episode, f32.

@@ -1,0 +1,83 @@
+//! `fsct bench`
+
+use super::PipelineArgs;
+use crate::report::bytes;
+use crate::run::RunError;
+use crate::run::bench::{Row, measure, settings};
+use crate::{Error, device};
+
+/// Measure a pipeline's step with each memory stage off and on
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// Measured steps a setting
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..10_000))]
+    steps: u64,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How measurements are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Format {
+    /// A table
+    #[default]
+    Text,
+    /// An array with one object a setting
+    Json,
+}
+
+impl Bench {
+    /// Measures and prints.
+    pub fn run(self) -> Result<(), Error> {
+        let loaded = self.pipeline.load()?;
+        let pipeline = loaded.absolute();
+        let device = device::select(pipeline.device).map_err(RunError::from)?;
+        if self.format == Format::Text {
+            println!(
+                "{} on {}: one episode of random images a step, {} steps each\n\n{:<34} {:>11} \
+                 {:>11} {:>11} {:>10} {:>10} {:>11}",
+                pipeline.name,
+                device.name,
+                self.steps,
+                "stages",
+                "peak",
+                "predicted",
+                "activations",
+                "s/step",
+                "images/s",
+                "gradients",
+            );
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        let mut plain = None;
+        for setting in settings(&pipeline) {
+            let row = measure(&pipeline, setting, &device, self.steps as usize, &mut plain)?;
+            if self.format == Format::Text {
+                println!(
+                    "{:<34} {:>11} {:>11} {:>11} {:>10.3} {:>10.1} {:>11.1e}",
+                    row.stages,
+                    bytes(row.peak_bytes),
+                    bytes(row.predicted_peak_bytes),
+                    bytes(row.activation_bytes),
+                    row.seconds_per_step,
+                    row.images_per_second,
+                    row.max_gradient_difference,
+                );
+            }
+            rows.push(row);
+        }
+        match self.format {
+            Format::Json => {
+                let json = serde_json::to_string_pretty(&rows);
+                println!("{}", json.map_err(|error| Error::failed(error.to_string()))?);
+            }
+            Format::Text => println!(
+                "\ngradients: largest difference to the plain step's, against the largest value"
+            ),
+        }
+        Ok(())
+    }
+}

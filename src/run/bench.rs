@@ -1,0 +1,180 @@
+//! A pipeline's step with each memory stage off and on: what it takes, how long, and how far its
+//! gradients are from the plain step's.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::Distribution;
+use serde::Serialize;
+
+use super::RunError;
+use crate::config::{AccumulationUnit, Amp, Memory, Pipeline, Recompute};
+use crate::device::{MemoryMeter, Selected};
+use crate::graph;
+use crate::model::layers::to_host;
+use crate::model::{EpisodeShape, FewShotNet};
+use crate::plan::footprint::Surroundings;
+use crate::plan::{self, Footprint};
+use crate::stage::grads::Gradients;
+use crate::stage::{Episode, StageState, StepContext, clear_cache};
+
+/// One setting, measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The stages that are on.
+    pub stages: String,
+    /// Most bytes in use at once in a step.
+    pub peak_bytes: u64,
+    /// What the plan says of them.
+    pub predicted_peak_bytes: u64,
+    /// The part of it that a step takes beyond what lies there between steps.
+    pub activation_bytes: u64,
+    /// Median over the measured steps.
+    pub seconds_per_step: f64,
+    /// Images a second.
+    pub images_per_second: f64,
+    /// Largest difference to a gradient of the plain step, against the largest value of that
+    /// gradient; over all parameters.
+    pub max_gradient_difference: f64,
+}
+
+/// The settings that are compared: the plain step, each stage alone, and all together.
+pub fn settings(pipeline: &Pipeline) -> Vec<(String, Memory)> {
+    let own = &pipeline.memory;
+    let parts = match own.accumulation_unit {
+        AccumulationUnit::Queries if own.accumulation_steps > 1 => own.accumulation_steps,
+        _ => 4,
+    };
+    let amp = if own.amp == Amp::Off { Amp::F16 } else { own.amp };
+    let low = if amp == Amp::F16 { "f16" } else { "bf16" };
+    let plain = Memory { budget: own.budget, on_oom: own.on_oom, ..Memory::default() };
+    let queries = |memory: Memory| Memory {
+        accumulation_unit: AccumulationUnit::Queries,
+        accumulation_steps: parts,
+        ..memory
+    };
+    let mut settings = vec![("plain".to_owned(), plain.clone())];
+    if pipeline.backbone.train {
+        let recompute = Memory { recompute: Recompute::Block, ..plain.clone() };
+        settings.push(("recompute".into(), recompute.clone()));
+        settings.push((format!("queries/{parts}"), queries(plain.clone())));
+        settings.push((low.into(), Memory { amp, ..plain.clone() }));
+        let all = queries(Memory { amp, ..recompute });
+        settings.push((format!("recompute + queries/{parts} + {low}"), all));
+    } else {
+        settings.push((low.into(), Memory { amp, ..plain }));
+    }
+    settings
+}
+
+/// Measures one setting over `steps` steps, after one to warm up. `plain` are the plain step's
+/// gradients; the first setting measured gives them.
+pub fn measure(
+    pipeline: &Pipeline,
+    (stages, memory): (String, Memory),
+    device: &Selected,
+    steps: usize,
+    plain: &mut Option<BTreeMap<String, Vec<f32>>>,
+) -> Result<Row, RunError> {
+    let pipeline = Pipeline { memory, ..pipeline.clone() };
+    let plan = plan::compile(&pipeline);
+    let device = &device.device;
+    let built = graph::build(&plan, device);
+    let mut step = built.step;
+    device.seed(pipeline.seed);
+    let shape = EpisodeShape::from(pipeline.episode);
+    let size = pipeline.data.image_size;
+    let channels = pipeline.backbone.kind.channels();
+    let dims = [shape.images(), channels, size, size];
+
+    clear_cache::clear(device);
+    let base = MemoryMeter::new(device, 0).read().current_bytes;
+    let training = device.clone().autodiff();
+    let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &training);
+    if !pipeline.backbone.train {
+        net.backbone = net.backbone.no_grad();
+    }
+    let mut optimizer = graph::optimizer(&pipeline.optimizer);
+    let mut state = StageState::default();
+    let images = Tensor::<4>::random(dims, Distribution::Uniform(0.0, 1.0), device);
+    let (mut seconds, mut peak, mut between) = (Vec::new(), 0, 0);
+    let mut difference = 0.0;
+    for number in 0..=steps {
+        let mut meter = MemoryMeter::new(device, 0);
+        between = meter.read().current_bytes;
+        let clock = Instant::now();
+        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let window = vec![Episode { images: images.clone(), shape }];
+        let grads = step.grads(&net, window, &mut cx)?;
+        if number == 0 {
+            let mut values =
+                Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
+            net.visit(&mut values);
+            difference = match plain {
+                Some(plain) => largest_difference(plain, &values.all),
+                None => 0.0,
+            };
+            plain.get_or_insert(values.all);
+        }
+        net = optimizer.step(pipeline.optimizer.learning_rate, net, grads.gradients.0);
+        device.sync().ok();
+        if number > 0 {
+            seconds.push(clock.elapsed().as_secs_f64());
+        }
+        peak = meter.read().peak_bytes;
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
+    let footprint = Footprint::of(&plan, Surroundings::here());
+    let elsewhere = footprint.peak.of(plan::footprint::Use::Data);
+    Ok(Row {
+        stages,
+        peak_bytes: peak.saturating_sub(base),
+        predicted_peak_bytes: footprint.peak.total() - elsewhere,
+        activation_bytes: peak.saturating_sub(between),
+        seconds_per_step: median,
+        images_per_second: shape.images() as f64 / median.max(f64::MIN_POSITIVE),
+        max_gradient_difference: difference,
+    })
+}
+
+/// The gradients of a network by path.
+struct Values<'a> {
+    gradients: &'a Gradients,
+    path: Vec<String>,
+    all: BTreeMap<String, Vec<f32>>,
+}
+
+impl ModuleVisitor for Values<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.0.get::<D>(param.id) {
+            self.all.insert(self.path.join("."), to_host(gradient));
+        }
+    }
+}
+
+fn largest_difference(
+    plain: &BTreeMap<String, Vec<f32>>,
+    other: &BTreeMap<String, Vec<f32>>,
+) -> f64 {
+    let largest = |values: &[f32]| values.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    // A gradient that is nothing but rounding (of a bias before a norm) says nothing of a stage.
+    let floor = plain.values().map(|values| largest(values)).fold(0.0, f32::max) * 1e-4;
+    plain
+        .iter()
+        .filter_map(|(path, plain)| {
+            let differences = plain.iter().zip(other.get(path)?).map(|(a, b)| (a - b).abs());
+            Some(f64::from(differences.fold(0.0, f32::max) / largest(plain).max(floor)))
+        })
+        .fold(0.0, f64::max)
+}

@@ -1,0 +1,148 @@
+//! Memory that runs out in the middle of a run.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+const PIPELINE: &str = "\
+version: 1
+name: oom
+data: {format: synthetic, image_size: 56, cache: none}
+episode: {n_way: 5, k_shot: 2, n_query: 6}
+backbone: {kind: conv4}
+method: {kind: protonet}
+train: {epochs: 1, episodes_per_epoch: 20}
+validate: {episodes: 0}
+test: {episodes: 0}
+";
+
+fn fsct(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("fsct").unwrap();
+    command.current_dir(folder);
+    command
+}
+
+/// Predicted bytes with some memory settings.
+fn predicted(folder: &Path, settings: &[&str]) -> u64 {
+    let mut command = fsct(folder);
+    command.args(["plan", "p.yaml", "--format", "json"]);
+    settings.iter().for_each(|setting| {
+        command.args(["--set", setting]);
+    });
+    let output = command.assert().success().get_output().stdout.clone();
+    let plan: Value = serde_json::from_slice(&output).unwrap();
+    plan["peak_bytes"]["total"].as_u64().unwrap()
+}
+
+/// Between the plain step's memory and that of the next stronger setting.
+fn cap(folder: &Path) -> String {
+    let plain = predicted(folder, &[]);
+    let halves = ["memory.accumulation_unit=queries", "memory.accumulation_steps=2"];
+    let half = predicted(folder, &halves);
+    assert!(half < plain, "{half} {plain}");
+    format!("{}@7", (plain + half) / 2)
+}
+
+fn the_run(folder: &Path) -> std::path::PathBuf {
+    fs::read_dir(folder.join("runs")).unwrap().next().unwrap().unwrap().path()
+}
+
+fn events(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn steps(events: &[Value]) -> Vec<u64> {
+    let steps = events.iter().filter(|event| event["event"] == "step");
+    steps.map(|event| event["step"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn escalation_goes_on_with_a_stronger_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
+    let output = fsct(folder.path())
+        .args(["run", "p.yaml", "--set", "memory.on_oom=escalate"])
+        .env("FSCT_MEMORY_CAP", cap(folder.path()))
+        .assert()
+        .success()
+        .get_output()
+        .clone();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("step 7 ran out of memory"), "{said}");
+
+    let run = the_run(folder.path());
+    let events = events(&run);
+    assert_eq!(steps(&events), (1..=20).collect::<Vec<_>>());
+    let escalated: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "escalated").collect();
+    assert_eq!(escalated.len(), 1, "{escalated:?}");
+    assert_eq!(escalated[0]["step"], 7);
+    assert_eq!(escalated[0]["memory"]["accumulation_unit"], "queries");
+    // What it went on with is what the run's folder says.
+    let resolved = fs::read_to_string(run.join("pipeline.yaml")).unwrap();
+    assert!(resolved.contains("accumulation_unit: queries"), "{resolved}");
+    // The peaks of the steps after are below those before.
+    let peak = |step: usize| {
+        let event = events.iter().rfind(|event| event["step"] == step).unwrap();
+        event["peak_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(peak(20), peak(7), "the peak since the restart");
+}
+
+#[test]
+fn failing_keeps_the_state_before_the_step() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
+    let output = fsct(folder.path())
+        .args(["run", "p.yaml"])
+        .env("FSCT_MEMORY_CAP", cap(folder.path()))
+        .assert()
+        .code(3)
+        .get_output()
+        .clone();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("step 7 ran out of memory"), "{said}");
+    assert!(said.contains("--resume"), "{said}");
+
+    let run = the_run(folder.path());
+    assert_eq!(steps(&events(&run)), (1..=6).collect::<Vec<_>>());
+    // Without the cap it goes on from there, to what the uninterrupted run gives.
+    fsct(folder.path()).args(["run", "--resume"]).arg(&run).assert().success();
+    assert_eq!(steps(&events(&run)), (1..=20).collect::<Vec<_>>());
+
+    let whole = tempfile::tempdir().unwrap();
+    fs::write(whole.path().join("p.yaml"), PIPELINE).unwrap();
+    fsct(whole.path()).args(["run", "p.yaml"]).assert().success();
+    let result = |run: &Path| {
+        let text = fs::read_to_string(run.join("metrics.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["result"].clone()
+    };
+    assert_eq!(result(&run), result(&the_run(whole.path())));
+}
+
+#[test]
+fn a_budget_that_cannot_hold_is_refused_with_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
+    let plain = predicted(folder.path(), &[]);
+    let budget = format!("memory.budget={}KiB", (plain - plain / 8) / 1024);
+    for command in ["plan", "run"] {
+        let output =
+            fsct(folder.path()).args([command, "p.yaml", "--set", &budget]).assert().code(3);
+        let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(said.contains("memory.budget") && said.contains("accumulation_steps"), "{said}");
+    }
+    assert!(!folder.path().join("runs").exists(), "a run was started");
+    // And what it says fits, does.
+    let kib = format!("{}KiB", (plain - plain / 8) / 1024);
+    fsct(folder.path())
+        .args(["fit", "p.yaml", "--budget", &kib, "-o", "fits.yaml"])
+        .assert()
+        .success();
+    fsct(folder.path()).args(["plan", "fits.yaml"]).assert().success();
+    fsct(folder.path()).args(["run", "fits.yaml"]).assert().success();
+}
