@@ -7,9 +7,11 @@ mod eval;
 mod explain;
 mod export;
 mod findings;
+mod fit;
 mod import;
 mod init;
 mod migrate;
+mod plan;
 mod render;
 mod render_faults;
 mod run;
@@ -77,6 +79,10 @@ pub enum Command {
     Import(import::Import),
     /// Check pipeline files without running them
     Validate(validate::Validate),
+    /// Print what a pipeline will do and the memory it will take
+    Plan(plan::Plan),
+    /// Find the cheapest memory settings that fit a budget
+    Fit(fit::Fit),
     /// Print the resolved pipeline with where each value came from
     Render(render::Render),
     /// Explain a key of a pipeline, or the code of a diagnostic
@@ -121,6 +127,8 @@ impl Cli {
             Command::Export(command) => command.run(self.output),
             Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
+            Command::Plan(command) => command.run(),
+            Command::Fit(command) => command.run(),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Init(command) => command.run(),

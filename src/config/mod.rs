@@ -2,6 +2,7 @@
 
 mod augment;
 mod backbone;
+mod byte_size;
 mod check;
 mod codes;
 mod data;
@@ -31,6 +32,7 @@ mod weights;
 
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
+pub use byte_size::ByteSize;
 pub use check::check_files;
 pub use codes::{CODES, Code, code};
 pub use data::{Cache, Classes, Data, Format, OnBadImage, OtherData};
@@ -40,7 +42,7 @@ pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use init::init;
 pub use load::{Loaded, Origin, Overrides, load, load_str};
-pub use memory::{AccumulationUnit, Amp, LossScale, Memory, Recompute};
+pub use memory::{AccumulationUnit, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
