@@ -5,7 +5,8 @@
 Makes JPEGs of 500 x 375 in a temporary folder, installs the peer into a virtual environment, builds
 `examples/loader_speed.rs`, and prints images a second of each and their ratios: episodes of 5 ways,
 5 shots and 16 queries at 84 px, decoding included, as many workers as cores. The two take turns, so
-that what else the machine does falls on both; the medians are compared.
+that what else the machine does falls on both; the medians are compared. CPU milliseconds an image are
+printed beside them: on a machine that is busy with other things they say more than the clock.
 """
 
 import argparse
@@ -61,10 +62,22 @@ loader = iter(DataLoader(Images(), batch_sampler=Episodes(), num_workers=os.cpu_
 warm = time.perf_counter()
 while time.perf_counter() - warm < seconds / 10:
     next(loader)
-start, images = time.perf_counter(), 0
+
+
+def cpu():
+    """Seconds of this process and its workers."""
+    me = os.getpid()
+    total = 0
+    for pid in [me, *open(f"/proc/{me}/task/{me}/children").read().split()]:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+start, images, used = time.perf_counter(), 0, cpu()
 while time.perf_counter() - start < seconds:
     images += len(next(loader)[0])
-print(f"{images / (time.perf_counter() - start):.1f}")
+print(f"{images / (time.perf_counter() - start):.1f} {1000 * (cpu() - used) / images:.3f}", flush=True)
 os._exit(0)
 '''
 
@@ -120,14 +133,15 @@ def main():
         for augment in ["none", "standard"]:
             speeds = {"DataLoader": [], "fsct": [], "fsct, from a pack": []}
             for _ in range(options.rounds):
-                speeds["DataLoader"].append(float(run(python, "-c", PEER, folder / "jpeg", augment, options.seconds)))
-                speeds["fsct"].append(float(run(ours, folder / "jpeg", augment, options.seconds)))
-                speeds["fsct, from a pack"].append(float(run(ours, folder / "jpeg.fsct", augment, options.seconds)))
-            base = statistics.median(speeds["DataLoader"])
+                measure = lambda *command: tuple(map(float, run(*command).split()))
+                speeds["DataLoader"].append(measure(python, "-c", PEER, folder / "jpeg", augment, options.seconds))
+                speeds["fsct"].append(measure(ours, folder / "jpeg", augment, options.seconds))
+                speeds["fsct, from a pack"].append(measure(ours, folder / "jpeg.fsct", augment, options.seconds))
+            medians = {name: [statistics.median(it) for it in zip(*values)] for name, values in speeds.items()}
+            base_speed, base_cpu = medians["DataLoader"]
             print(f"augment: {augment}")
-            for name, values in speeds.items():
-                median = statistics.median(values)
-                print(f"  {name:18} {median:10.0f} images/s  {median / base:7.2f} x   ({', '.join(f'{it:.0f}' for it in values)})")
+            for name, (speed, cpu) in medians.items():
+                print(f"  {name:18} {speed:9.0f} images/s {speed / base_speed:7.2f} x   {cpu:7.3f} CPU ms an image {base_cpu / cpu:7.2f} x")
 
 
 if __name__ == "__main__":

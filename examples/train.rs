@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use fsct::config::{Overrides, load_str};
-use fsct::data::{self, ImageShape};
+use fsct::data;
 use fsct::run::Interrupt;
 use fsct::run::events::{Event, Reporter};
 use fsct::run::whole;
@@ -41,8 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = load_str("example", PIPELINE, &Overrides::default())?.pipeline;
     let plan = plan::compile(&pipeline);
     let device = device::select(pipeline.device)?;
-    let shape = ImageShape { channels: 1, height: 28, width: 28 };
-    let data = data::open(&pipeline.data, shape, Path::new("."))?;
+    let data = data::open(&pipeline, Path::new("."))?;
     let folder = whole::prepare(&data, &pipeline, &std::env::temp_dir().join("fsct-example"))?;
     let interrupt = Interrupt::default();
     let metrics = whole::run(&plan, &data, &device, &folder, &interrupt, None, &mut EveryFifth)?;

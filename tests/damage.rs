@@ -1,5 +1,6 @@
 //! Broken data sets: each damage is an error that names it, or a counted and listed skip under
 //! `on_bad_image: skip`; never a panic, never silently fewer images.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::error::Error;
 use std::fs;
@@ -160,7 +161,7 @@ fn bad_images_are_named_or_counted() -> Outcome {
             bad_image("a file that may not be read", "x.png", "denied", |path| {
                 use std::os::unix::fs::PermissionsExt;
                 fs::write(path, png())?;
-                Ok(fs::set_permissions(path, fs::Permissions::from_mode(0))?)
+                Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o000))?)
             })?;
         }
     }

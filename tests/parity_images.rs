@@ -1,6 +1,7 @@
 //! Images as Pillow decodes them and torchvision transforms them, to 1/255 a pixel.
 //!
 //! `tests/parity/make_images.py` made the images and the numbers.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -177,7 +177,8 @@ pub enum Colour {
 fn jitter(pixels: &mut [u8], steps: &Augmentation, rng: &mut ChaCha8Rng) {
     let mut factor = |width: f64| rng.random_range((1.0 - width).max(0.0)..=1.0 + width) as f32;
     let mut colours = Vec::new();
-    let factors: [(f64, fn(f32) -> Colour); 3] = [
+    type Make = fn(f32) -> Colour;
+    let factors: [(f64, Make); 3] = [
         (steps.brightness, Colour::Brightness),
         (steps.contrast, Colour::Contrast),
         (steps.saturation, Colour::Saturation),

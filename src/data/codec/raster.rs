@@ -1,3 +1,6 @@
+/// (x, y) of the output, and the input's width and height → (x, y) of the input.
+type Place = fn(usize, usize, usize, usize) -> (usize, usize);
+
 /// Bytes of a pixel: red, green, blue, and one that fills it up to a register's lane.
 pub const PIXEL: usize = 4;
 
@@ -39,17 +42,16 @@ impl Raster {
     pub fn oriented(self, orientation: u8) -> Self {
         let (width, height) = (self.width, self.height);
         // Output (x, y) → input.
-        let (turned, from): (bool, fn(usize, usize, usize, usize) -> (usize, usize)) =
-            match orientation {
-                2 => (false, |x, y, w, _| (w - 1 - x, y)),
-                3 => (false, |x, y, w, h| (w - 1 - x, h - 1 - y)),
-                4 => (false, |x, y, _, h| (x, h - 1 - y)),
-                5 => (true, |x, y, _, _| (y, x)),
-                6 => (true, |x, y, _, h| (y, h - 1 - x)),
-                7 => (true, |x, y, w, h| (w - 1 - y, h - 1 - x)),
-                8 => (true, |x, y, w, _| (w - 1 - y, x)),
-                _ => return self,
-            };
+        let (turned, from): (bool, Place) = match orientation {
+            2 => (false, |x, y, w, _| (w - 1 - x, y)),
+            3 => (false, |x, y, w, h| (w - 1 - x, h - 1 - y)),
+            4 => (false, |x, y, _, h| (x, h - 1 - y)),
+            5 => (true, |x, y, _, _| (y, x)),
+            6 => (true, |x, y, _, h| (y, h - 1 - x)),
+            7 => (true, |x, y, w, h| (w - 1 - y, h - 1 - x)),
+            8 => (true, |x, y, w, _| (w - 1 - y, x)),
+            _ => return self,
+        };
         let (to_width, to_height) = if turned { (height, width) } else { (width, height) };
         let mut pixels = Vec::with_capacity(self.pixels.len());
         for y in 0..to_height {

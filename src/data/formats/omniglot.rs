@@ -32,7 +32,7 @@ pub fn list(root: &Path, options: Options) -> Result<Listing, DataError> {
     if drawings.is_empty() {
         return Err(nothing(Format::Omniglot, root, "there is no drawing in it"));
     }
-    let lists = options.splits.map(|path| Vinyals::read(path)).transpose()?;
+    let lists = options.splits.map(Vinyals::read).transpose()?;
     let turns = if options.rotations { 0..4u8 } else { 0..1 };
     let mut items = Vec::new();
     // Turns are classes of their own (Santoro et al., ICML 2016), after the upright ones of their

@@ -184,11 +184,11 @@ impl Machine<'_> {
 
     fn step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
-            0x80 => drop(self.take(1)?),                  // PROTO
-            0x95 => drop(self.take(8)?),                  // FRAME
+            0x80 => self.skip(1)?,                        // PROTO
+            0x95 => self.skip(8)?,                        // FRAME
             b'(' => self.stack.push(Value::Mark),         // MARK
             b'0' => drop(self.pop()?),                    // POP
-            b'1' => drop(self.to_mark()?),                // POP_MARK
+            b'1' => drop(self.pop_to_mark()?),            // POP_MARK
             b'2' => self.stack.push(self.top()?.clone()), // DUP
             b'N' => self.stack.push(Value::None),
             0x88 => self.stack.push(Value::Bool(true)),
@@ -229,7 +229,7 @@ impl Machine<'_> {
             0x8e | 0x96 => self.bytes(8)?,
             b')' => self.stack.push(Value::Tuple(Rc::default(), 0)),
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push_tuple(items)?;
             }
             0x85..=0x87 => {
@@ -240,7 +240,7 @@ impl Machine<'_> {
             }
             b']' => self.stack.push(Value::List(Rc::default())),
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.stack.push(Value::List(Rc::default()));
                 self.append(items)?;
             }
@@ -249,12 +249,12 @@ impl Machine<'_> {
                 self.append(vec![item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.append(items)?;
             }
             b'}' => self.stack.push(Value::Dict(Rc::default())),
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.stack.push(Value::Dict(Rc::default()));
                 self.set_items(items)?;
             }
@@ -263,7 +263,7 @@ impl Machine<'_> {
                 self.set_items(vec![key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.set_items(items)?;
             }
             b'q' => self.put(1)?,
@@ -317,6 +317,10 @@ impl Machine<'_> {
         let range = self.at..end.ok_or("it is cut short")?;
         self.at = range.end;
         Ok(range)
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), String> {
+        self.take(count).map(|_| ())
     }
 
     fn number(&mut self, width: usize) -> Result<u64, String> {
@@ -390,7 +394,7 @@ impl Machine<'_> {
         self.stack.last().ok_or_else(|| "the stack is empty".into())
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Value>, String> {
+    fn pop_to_mark(&mut self) -> Result<Vec<Value>, String> {
         let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark));
         let mark = mark.ok_or("there is no mark")?;
         let items = self.stack.split_off(mark + 1);

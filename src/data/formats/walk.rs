@@ -14,7 +14,7 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
         .map_err(DataError::file("list", folder))?;
-    paths.retain(|path| !path.file_name().is_some_and(|it| it.as_encoded_bytes()[0] == b'.'));
+    paths.retain(|path| path.file_name().is_none_or(|it| it.as_encoded_bytes()[0] != b'.'));
     paths.sort();
     Ok(paths)
 }
