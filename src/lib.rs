@@ -19,6 +19,7 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod stage;
+pub mod tiling;
 pub mod weights;
 
 pub use error::{Error, Failure};

@@ -5,11 +5,11 @@ mod common;
 
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm_train, max_pool2d};
+use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
-use fsct::model::kernel::norm::norm_act;
+use fsct::model::kernel::norm::{Statistics, norm_act};
 use fsct::model::kernel::{After, Pool, conv, is_supported};
 use fsct::model::layers::to_host;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ fn composed(
 
 /// Output, moments and the three gradients of `Σ output · weight`.
 fn run(
-    operation: fn(Tensor<4>, Tensor<1>, Tensor<1>, After) -> (Tensor<4>, Tensor<1>, Tensor<1>),
+    operation: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>, After) -> (Tensor<4>, Tensor<1>, Tensor<1>),
     tensors: &(Tensor<4>, Tensor<1>, Tensor<1>),
     after: After,
     seed: u64,
@@ -68,7 +68,7 @@ fn fused(
     beta: Tensor<1>,
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
-    norm_act(input, gamma, beta, EPSILON, after)
+    norm_act(input, gamma, beta, Statistics::Batch, EPSILON, after)
 }
 
 proptest! {
@@ -93,6 +93,48 @@ proptest! {
         for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
             let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
             prop_assert!(error < 2e-4, "{index}: {error:.1e} {after:?} {shape:?}");
+        }
+    }
+}
+
+/// Statistics that do not come from the batch, and so carry no gradient.
+fn given(channels: usize, of: &Tensor<4>) -> (Tensor<1>, Tensor<1>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let on_tape = |tensor: Tensor<1>| match of.is_autodiff() {
+        true => Tensor::from_inner(tensor),
+        false => tensor,
+    };
+    (on_tape(random([channels], &mut rng)), on_tape(random([channels], &mut rng).square() + 0.1))
+}
+
+#[test]
+fn running_statistics_are_constants() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let channels = 3;
+    let shape = [2, channels, 7, 8];
+    let tensors =
+        (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
+    for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
+        let after = After { relu: true, pool };
+        let composed = |input: Tensor<4>, gamma, beta, after: After| {
+            let (mean, variance) = given(channels, &input);
+            let output =
+                relu(batch_norm(input, gamma, beta, mean.clone(), variance.clone(), EPSILON));
+            let output = match after.pool {
+                Some(pool) => max_pool2d(output, pool.options()),
+                None => output,
+            };
+            (output, mean, variance)
+        };
+        let fused = |input: Tensor<4>, gamma, beta, after| {
+            let (mean, variance) = given(channels, &input);
+            norm_act(input, gamma, beta, Statistics::Fixed(mean, variance), EPSILON, after)
+        };
+        let expected = run(composed, &tensors, after, 3);
+        let actual = run(fused, &tensors, after, 3);
+        for (expected, actual) in expected.iter().zip(&actual) {
+            let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
+            assert!(error < 1e-5, "{error:.1e} {pool:?}");
         }
     }
 }

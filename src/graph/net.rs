@@ -87,3 +87,49 @@ pub fn norm_policy(pipeline: &Pipeline) -> NormPolicy {
         BatchNormMode::Frozen => NormPolicy::Frozen,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, load_str};
+    use crate::model::FewShotNet;
+    use crate::plan::network::{Block, backbone, head};
+
+    #[test]
+    fn shapes_and_parameters_are_those_of_the_network() {
+        let backbones = [
+            "conv4s",
+            "conv6",
+            "conv4np",
+            "conv6snp",
+            "resnet12",
+            "resnet18",
+            "resnet34",
+            "resnet18, trunk: feti",
+        ];
+        let methods =
+            ["fsct", "profoct, prototypes: shared", "fsct, attention: softmax", "ctx", "protonet"];
+        for backbone_kind in backbones {
+            for method in methods {
+                let text = format!(
+                    "data: {{format: synthetic, image_size: 40}}\n\
+                     episode: {{k_shot: 2, n_query: 3}}\nbackbone: {{kind: {backbone_kind}}}\n\
+                     method: {{kind: {method}, heads: 2, dim_head: 4, mlp_dim: 8}}\n"
+                );
+                let text = match method {
+                    "ctx" | "protonet" => text.replace(", heads: 2, dim_head: 4, mlp_dim: 8", ""),
+                    _ => text,
+                };
+                let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
+                let blocks = backbone(&pipeline);
+                let features = blocks[blocks.len() - 1].output();
+                let spec = net_spec(&pipeline);
+                assert_eq!(features, spec.backbone.feature_shape(40), "{backbone_kind}");
+                let net = FewShotNet::new(&spec, 0, &burn::prelude::Device::flex().autodiff());
+                let counted = blocks.iter().map(Block::parameters).sum::<usize>()
+                    + head(&pipeline, features).iter().map(|it| it.parameters).sum::<usize>();
+                assert_eq!(counted, net.trained_parameters(), "{backbone_kind}, {method}");
+            }
+        }
+    }
+}

@@ -37,10 +37,17 @@ fn symmetric(padding: &PaddingConfig2d) -> Option<usize> {
 }
 
 /// Linear layer in the precision of its weight; the output is in the precision of the input.
+///
+/// All leading dimensions are one: over a batch of matrices, the backward pass would make a
+/// gradient of the weight for each, and sum them.
 pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
-    let dtype = input.dtype();
-    let weight = linear.weight.val().dtype();
-    to_dtype(linear.forward(to_dtype(input, weight)), dtype)
+    let (dtype, mut shape) = (input.dtype(), input.dims());
+    let weight = linear.weight.val();
+    let [width, outputs] = weight.dims();
+    let rows = shape.iter().product::<usize>() / width;
+    let rows = to_dtype(input, weight.dtype()).reshape([rows, width]);
+    shape[D - 1] = outputs;
+    to_dtype(linear.forward(rows).reshape(shape), dtype)
 }
 
 /// Casts, leaving no trace on the tape where there is nothing to do.

@@ -9,7 +9,7 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
 
-use super::kernel::norm::norm_act;
+use super::kernel::norm::{Statistics, norm_act};
 use super::kernel::{self, After};
 use super::layers::{to_dtype, to_f32};
 
@@ -100,27 +100,29 @@ impl BatchNorm {
     /// Normalises, then applies ReLU and max-pool as asked; f32 inside, the output has the input's
     /// precision.
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, after: After) -> Tensor<4> {
-        match norm {
-            Norm::Batch(moments) if kernel::is_supported(&input.device()) => {
-                let [batch, _, height, width] = input.dims();
-                let (output, mean, variance) =
-                    norm_act(input, self.gamma.val(), self.beta.val(), EPSILON, after);
-                moments.push(Moments {
-                    mean: mean.without_autodiff(),
-                    variance: variance.without_autodiff(),
-                    count: batch * height * width,
-                });
-                output
-            }
-            _ => {
-                let output = self.normalise(input, norm);
-                let output = if after.relu { relu(output) } else { output };
-                match after.pool {
-                    Some(pool) => max_pool2d(output, pool.options()),
-                    None => output,
-                }
-            }
+        if !kernel::is_supported(&input.device()) {
+            let output = self.normalise(input, norm);
+            let output = if after.relu { relu(output) } else { output };
+            return match after.pool {
+                Some(pool) => max_pool2d(output, pool.options()),
+                None => output,
+            };
         }
+        let [batch, _, height, width] = input.dims();
+        let statistics = match norm {
+            Norm::Batch(_) => Statistics::Batch,
+            Norm::Running => Statistics::Fixed(self.running_mean.val(), self.running_var.val()),
+        };
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let (output, mean, variance) = norm_act(input, gamma, beta, statistics, EPSILON, after);
+        if let Norm::Batch(moments) = norm {
+            moments.push(Moments {
+                mean: mean.without_autodiff(),
+                variance: variance.without_autodiff(),
+                count: batch * height * width,
+            });
+        }
+        output
     }
 
     /// The norm alone, composed of tensor operations.

@@ -1,6 +1,9 @@
 //! [`Pipeline`](crate::config::Pipeline) → [`Plan`]: which stages, in which order. Never imports
 //! `burn`.
 
+pub mod footprint;
+pub mod network;
 mod order;
 
+pub use footprint::Footprint;
 pub use order::{Note, Plan, Precision, Scale, StageSpec, compile};

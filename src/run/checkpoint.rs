@@ -3,9 +3,9 @@
 //! The file is a zip without compression, so that any tool can look into it and every part has a
 //! checksum: `state.json`, and `model.bpk` and `optimizer.bpk` in Burn's own record format.
 
-use std::fs;
-use std::io::{Cursor, Read, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
@@ -17,7 +17,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::RunError;
 use super::events::Validated;
-use super::folder::write_atomically;
+use super::folder::write_atomically_with;
 use crate::model::FewShotNet;
 use crate::stage::StageState;
 
@@ -94,28 +94,53 @@ pub fn write(
     optimizer: &ModuleOptimizer,
 ) -> Result<(), RunError> {
     let state = State { format: FORMAT, pipeline: pipeline.to_owned(), progress: progress.clone() };
-    let bytes = pack(&state, net, optimizer).map_err(|reason| RunError::Checkpoint {
-        path: path.to_owned(),
-        reason,
-        help: "this is a bug in fsct; please report it".into(),
-    })?;
-    write_atomically(path, &bytes)
+    write_atomically_with(path, |file| pack(file, path, &state, net, optimizer))
 }
 
-fn pack(state: &State, net: &FewShotNet, optimizer: &ModuleOptimizer) -> Result<Vec<u8>, String> {
-    let state = serde_json::to_vec_pretty(state).map_err(|error| error.to_string())?;
-    let model = net.clone().into_record().into_bytes().map_err(|error| error.to_string())?;
-    let optimizer = optimizer.into_bytes().map_err(|error| error.to_string())?;
+/// Writes tensor by tensor: a checkpoint must not need more memory than the training it saves.
+fn pack(
+    file: &mut File,
+    path: &Path,
+    state: &State,
+    net: &FewShotNet,
+    optimizer: &ModuleOptimizer,
+) -> io::Result<()> {
     let options =
         SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in
-        [("state.json", &state[..]), ("model.bpk", &model[..]), ("optimizer.bpk", &optimizer[..])]
-    {
-        zip.start_file(name, options).map_err(|error| error.to_string())?;
-        zip.write_all(bytes).map_err(|error| error.to_string())?;
+    let mut zip = ZipWriter::new(file);
+    zip.start_file("state.json", options)?;
+    zip.write_all(&serde_json::to_vec_pretty(state)?)?;
+
+    let model = Part::of(path, "model.bpk");
+    net.clone().into_record().save(&model.0).map_err(io::Error::other)?;
+    zip.start_file("model.bpk", options)?;
+    io::copy(&mut File::open(&model.0)?, &mut zip)?;
+
+    let state = Part::of(path, "optimizer.bpk");
+    optimizer.save(&state.0).map_err(io::Error::other)?;
+    zip.start_file("optimizer.bpk", options)?;
+    io::copy(&mut File::open(&state.0)?, &mut zip)?;
+    zip.finish()?;
+    Ok(())
+}
+
+/// A file beside a checkpoint while it is written.
+struct Part(PathBuf);
+
+impl Part {
+    fn of(path: &Path, what: &str) -> Self {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        name.push(what);
+        Self(path.with_file_name(name))
     }
-    Ok(zip.finish().map_err(|error| error.to_string())?.into_inner())
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // One that stays behind is written over by the next checkpoint.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl Checkpoint {

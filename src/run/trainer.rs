@@ -26,6 +26,9 @@ use crate::stage::{BoxStep, Episode, Grads, StepContext, Window, clear_cache};
 /// 2^16 to 1 long before.
 const MAX_SKIPPED_IN_A_ROW: usize = 50;
 
+/// Only the optimizer's step takes the network away, and it gives it back.
+const WHOLE: &str = "the network is only away while the optimizer has it";
+
 /// A network in training.
 pub struct Trainer<'a> {
     plan: &'a Plan,
@@ -34,7 +37,8 @@ pub struct Trainer<'a> {
     interrupt: &'a Interrupt,
     /// The device without autodiff.
     device: Device,
-    net: FewShotNet,
+    /// Always there, but for the moment in which the optimizer has it.
+    net: Option<FewShotNet>,
     optimizer: ModuleOptimizer,
     step: BoxStep<Window>,
     episodes_a_step: usize,
@@ -87,7 +91,7 @@ impl<'a> Trainer<'a> {
             interrupt,
             meter: MemoryMeter::new(&device, progress.peak_bytes),
             device,
-            net,
+            net: Some(net),
             optimizer,
             step,
             episodes_a_step,
@@ -103,14 +107,18 @@ impl<'a> Trainer<'a> {
         &self.progress
     }
 
+    fn trained(&self) -> &FewShotNet {
+        self.net.as_ref().expect(WHOLE)
+    }
+
     /// The network off the tape.
     pub fn net(&self) -> FewShotNet {
-        self.net.valid()
+        self.trained().valid()
     }
 
     /// Trained parameters.
     pub fn parameters(&self) -> usize {
-        self.net.trained_parameters()
+        self.trained().trained_parameters()
     }
 
     /// Optimizer steps an epoch.
@@ -139,7 +147,8 @@ impl<'a> Trainer<'a> {
                 let images = window.iter().map(|episode| episode.shape.images()).sum();
                 let mut state = std::mem::take(&mut self.progress.stages);
                 let mut cx = StepContext { scale: 1.0, state: &mut state };
-                let grads = self.step.grads(&self.net, window, &mut cx);
+                let net = self.net.as_ref().expect(WHOLE);
+                let grads = self.step.grads(net, window, &mut cx);
                 self.progress.stages = state;
                 let taken = self.apply(grads?)?;
                 self.account(taken, images, clock.stop(&loader), reporter);
@@ -172,7 +181,7 @@ impl<'a> Trainer<'a> {
 
     /// Moves the weights along the gradients, unless those overflowed.
     fn apply(&mut self, mut grads: Grads) -> Result<Taken, RunError> {
-        let gradient_norm = grads.gradients.global_norm(&self.net);
+        let gradient_norm = grads.gradients.global_norm(self.trained());
         let finite = grads.finite.unwrap_or(true) && gradient_norm.is_finite();
         let steps_per_epoch = self.steps_per_epoch();
         let optimizer = &self.plan.pipeline.optimizer;
@@ -183,15 +192,17 @@ impl<'a> Trainer<'a> {
             if let Some(longest) = optimizer.clip_norm
                 && gradient_norm > longest
             {
-                grads.gradients.scale(&self.net, longest / gradient_norm);
+                grads.gradients.scale(self.trained(), longest / gradient_norm);
             }
-            let net = self.net.clone();
-            self.net = self.optimizer.step(learning_rate, net, grads.gradients.0);
+            // Given away, not lent: each parameter is freed as soon as its successor is there.
+            let net = self.net.take().expect(WHOLE);
+            let mut net = self.optimizer.step(learning_rate, net, grads.gradients.0);
             if self.norm.moves_running() {
                 for moments in &grads.moments {
-                    self.net.update_running(moments);
+                    net.update_running(moments);
                 }
             }
+            self.net = Some(net);
             self.progress.skipped_in_a_row = 0;
         } else {
             self.progress.skipped_steps += 1;
@@ -285,7 +296,7 @@ impl<'a> Trainer<'a> {
     fn save(&mut self, path: &Path, reporter: &mut dyn Reporter) -> Result<(), RunError> {
         self.progress.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let pipeline = self.plan.pipeline.to_yaml();
-        checkpoint::write(path, &pipeline, &self.progress, &self.net, &self.optimizer)?;
+        checkpoint::write(path, &pipeline, &self.progress, self.trained(), &self.optimizer)?;
         reporter.report(&Event::Checkpoint { step: self.progress.step, path: path.to_owned() });
         Ok(())
     }

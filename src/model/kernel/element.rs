@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use burn::tensor::{bf16, f16};
@@ -18,6 +19,18 @@ pub trait Element: bytemuck::Pod + Send + Sync {
     /// Widens a slice.
     fn widen(values: &[Self], wide: &mut [f32]) {
         wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.to_f32());
+    }
+
+    /// A slice in f32, which is itself where it is that already.
+    fn wide(values: &[Self]) -> Cow<'_, [f32]> {
+        let mut wide = vec![0.0; values.len()];
+        Self::widen(values, &mut wide);
+        Cow::Owned(wide)
+    }
+
+    /// Rounds sums.
+    fn rounded(sums: Vec<f32>) -> Vec<Self> {
+        sums.into_iter().map(Self::from_f32).collect()
     }
 
     /// Rounds a slice into room that holds nothing yet.
@@ -58,6 +71,12 @@ impl Element for f32 {
     }
     fn widen(values: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(values);
+    }
+    fn wide(values: &[Self]) -> Cow<'_, [f32]> {
+        Cow::Borrowed(values)
+    }
+    fn rounded(sums: Vec<f32>) -> Vec<Self> {
+        sums
     }
 }
 

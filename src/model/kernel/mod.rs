@@ -4,6 +4,7 @@
 //! core's cache. So both time and memory are less than those of the operations they replace, and
 //! the memory is known beforehand, to the byte: [`crate::plan`] counts on it.
 
+pub mod anchor;
 mod buffer;
 pub mod conv;
 mod element;

@@ -15,14 +15,7 @@ use super::columns::{Geometry, gather, scatter};
 use super::product::{Into, Matrix, product};
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;
-
-/// Values of a tile's columns: 4 MiB, so that turning over the weights costs little against the
-/// product, and a core's cache holds the most of it.
-const COLUMNS: usize = 1 << 20;
-/// Pixels of a tile, at least and at most.
-const TILE: Range<usize> = 64..1024;
-/// Pieces that the gradient of the weights is computed in.
-const PIECES: usize = 16;
+use crate::tiling::{pieces, runs, tile};
 
 impl ConvOps for Flex {
     fn conv(
@@ -75,7 +68,7 @@ fn forward<T: Element + burn::tensor::Element>(
 ) -> FlexTensor {
     let (input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
     let geometry = geometry(&input, &weight, stride, padding);
-    let (weight, bias) = (widened(slice::<T>(&weight)), widened(slice::<T>(&bias)));
+    let (weight, bias) = (T::wide(slice::<T>(&weight)), T::wide(slice::<T>(&bias)));
     let output = convolve(&geometry, slice::<T>(&input), &weight, &bias);
     tensor(output, shape(geometry.images, geometry.output))
 }
@@ -92,13 +85,13 @@ fn backward<T: Element + burn::tensor::Element>(
     let weight = values::<T>(weight);
     let geometry = geometry(&input, &weight, stride, padding);
     let d_y = slice::<T>(&d_output);
-    let d_weight: Vec<T> = narrowed(&weight_gradient(&geometry, slice::<T>(&input), d_y));
+    let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, slice::<T>(&input), d_y));
     let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
     let bias_shape = [d_bias.len()];
     // The input's values are not needed any more, and may be the last ones.
     drop(input);
     let d_input = if wants.input {
-        let weight = widened(slice::<T>(&weight));
+        let weight = T::wide(slice::<T>(&weight));
         let d_input = if geometry.stride == 1 && geometry.padding < geometry.kernel {
             convolve(&geometry.turned(), d_y, &turned(&geometry, &weight), &[])
         } else {
@@ -120,17 +113,6 @@ fn geometry(input: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usi
 
 fn shape(images: usize, [channels, height, width]: [usize; 3]) -> [usize; 4] {
     [images, channels, height, width]
-}
-
-/// Pixels of a tile whose columns have `field` values each.
-fn tile(field: usize) -> usize {
-    (COLUMNS / field).clamp(TILE.start, TILE.end)
-}
-
-/// Runs of at most `length` numbers.
-fn runs(of: Range<usize>, length: usize) -> Vec<Range<usize>> {
-    let ends = of.end;
-    of.step_by(length).map(|start| start..(start + length).min(ends)).collect()
 }
 
 /// `[N, C', H', W']` of `[N, C, H, W]` and `[C', C · k · k]`.
@@ -257,26 +239,24 @@ fn picked<T: Element>(
 /// `[C', C · k · k]`, summed over all pixels of all images.
 ///
 /// It is computed in pieces, each some channels over some pixels; which ones only depends on the
-/// shapes. Pieces of channels cost nothing twice, so there are as many of those as make sense.
+/// shapes.
 fn weight_gradient<T: Element>(geometry: &Geometry, input: &[T], d_output: &[T]) -> Vec<f32> {
     let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
-    // Below some 256 values a piece, reading the gradient again outweighs the product.
-    let width = (256usize.div_ceil(window)).max(channels.div_ceil(PIECES)).min(channels);
+    let (width, length) = pieces(channels, window, geometry.pixels());
     let by_channel = runs(0..channels, width);
-    let length = geometry.pixels().div_ceil(PIECES.div_ceil(by_channel.len())).max(TILE.start);
     let by_pixel = runs(0..geometry.pixels(), length);
-    let pieces: Vec<_> = by_channel
+    let tasks: Vec<_> = by_channel
         .iter()
         .flat_map(|channels| by_pixel.iter().map(move |pixels| (channels.clone(), pixels.clone())))
         .collect();
-    let sums: Vec<Vec<f32>> = pieces
+    let sums: Vec<Vec<f32>> = tasks
         .par_iter()
         .map(|(channels, pixels)| piece(geometry, input, d_output, channels, pixels))
         .collect();
 
     let field = channels * window;
     let mut total = vec![0.0; filters * field];
-    for ((channels, _), sums) in pieces.iter().zip(sums) {
+    for ((channels, _), sums) in tasks.iter().zip(sums) {
         let (first, width) = (channels.start * window, channels.len() * window);
         for (total, sums) in total.chunks_exact_mut(field).zip(sums.chunks_exact(width)) {
             let total = &mut total[first..first + width];
@@ -318,14 +298,4 @@ fn bias_gradient<T: Element>(geometry: &Geometry, d_output: &[T]) -> Vec<T> {
             T::from_f32(sum as f32)
         })
         .collect()
-}
-
-fn widened<T: Element>(values: &[T]) -> Vec<f32> {
-    let mut wide = vec![0.0; values.len()];
-    T::widen(values, &mut wide);
-    wide
-}
-
-fn narrowed<T: Element>(values: &[f32]) -> Vec<T> {
-    values.iter().map(|value| T::from_f32(*value)).collect()
 }

@@ -20,6 +20,7 @@ struct State<B: Backend> {
     beta: B::FloatTensorPrimitive,
     mean: B::FloatTensorPrimitive,
     variance: B::FloatTensorPrimitive,
+    fixed: bool,
     epsilon: f64,
     after: After,
 }
@@ -42,6 +43,7 @@ impl<B: NormOps> Backward<B, 3> for NormAct {
             state.beta,
             state.mean,
             state.variance,
+            state.fixed,
             d_output,
             state.epsilon,
             state.after,
@@ -59,6 +61,9 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
         epsilon: f64,
         after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
@@ -69,12 +74,20 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             OpsKind::UnTracked(_) => None,
         };
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
-        let (output, mean, variance) =
-            B::norm_act(input.into_primitive(), gamma.clone(), beta.clone(), epsilon, after);
+        let (output, mean, variance) = B::norm_act(
+            input.into_primitive(),
+            gamma.clone(),
+            beta.clone(),
+            mean.into_primitive(),
+            variance.into_primitive(),
+            fixed,
+            epsilon,
+            after,
+        );
         let output = match (prepared, kept) {
             (OpsKind::Tracked(prep), Some(input)) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                let state = State { input, gamma, beta, mean, variance, epsilon, after };
+                let state = State { input, gamma, beta, mean, variance, fixed, epsilon, after };
                 prep.finish(state, output)
             }
             (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
@@ -89,6 +102,7 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         _beta: FloatTensor<Self>,
         _mean: FloatTensor<Self>,
         _variance: FloatTensor<Self>,
+        _fixed: bool,
         _d_output: FloatTensor<Self>,
         _epsilon: f64,
         _after: After,

@@ -17,13 +17,17 @@ impl NormOps for Flex {
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
         epsilon: f64,
         after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let given = fixed.then_some((mean, variance));
         match input.dtype() {
-            DType::F32 => forward::<f32>(input, gamma, beta, epsilon, after),
-            DType::F16 => forward::<f16>(input, gamma, beta, epsilon, after),
-            DType::BF16 => forward::<bf16>(input, gamma, beta, epsilon, after),
+            DType::F32 => forward::<f32>(input, gamma, beta, given, epsilon, after),
+            DType::F16 => forward::<f16>(input, gamma, beta, given, epsilon, after),
+            DType::BF16 => forward::<bf16>(input, gamma, beta, given, epsilon, after),
             other => panic!("batch norm has no kernel for {other:?}"),
         }
     }
@@ -34,15 +38,16 @@ impl NormOps for Flex {
         beta: FloatTensor<Self>,
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
+        fixed: bool,
         d_output: FloatTensor<Self>,
         epsilon: f64,
         after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let affine = Affine::of(gamma, beta, mean, variance, epsilon);
         match input.dtype() {
-            DType::F32 => backward::<f32>(input, d_output, &affine, after),
-            DType::F16 => backward::<f16>(input, d_output, &affine, after),
-            DType::BF16 => backward::<bf16>(input, d_output, &affine, after),
+            DType::F32 => backward::<f32>(input, d_output, &affine, fixed, after),
+            DType::F16 => backward::<f16>(input, d_output, &affine, fixed, after),
+            DType::BF16 => backward::<bf16>(input, d_output, &affine, fixed, after),
             other => panic!("batch norm has no kernel for {other:?}"),
         }
     }
@@ -144,15 +149,19 @@ fn forward<T: Element + burn::tensor::Element>(
     input: FlexTensor,
     gamma: FlexTensor,
     beta: FlexTensor,
+    given: Option<(FlexTensor, FlexTensor)>,
     epsilon: f64,
     after: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let input = values::<T>(input);
     let x = slice::<T>(&input);
     let planes = Planes::of(&input.shape(), after);
-    let (mean, variance): (Vec<f32>, Vec<f32>) =
-        (0..planes.channels).into_par_iter().map(|channel| moments(x, planes, channel)).unzip();
-    let (mean, variance) = (vector(mean), vector(variance));
+    let (mean, variance) = given.unwrap_or_else(|| {
+        let moments = |channel| moments(x, planes, channel);
+        let (mean, variance): (Vec<f32>, Vec<f32>) =
+            (0..planes.channels).into_par_iter().map(moments).unzip();
+        (vector(mean), vector(variance))
+    });
     let affine = Affine::of(gamma, beta, mean.clone(), variance.clone(), epsilon);
 
     let mut output = vec![T::ZERO; planes.images * planes.channels * planes.output()];
@@ -195,6 +204,7 @@ fn backward<T: Element + burn::tensor::Element>(
     input: FlexTensor,
     d_output: FlexTensor,
     affine: &Affine,
+    fixed: bool,
     after: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let (mut input, d_output) = (values::<T>(input), values::<T>(d_output));
@@ -236,8 +246,12 @@ fn backward<T: Element + burn::tensor::Element>(
         let channel = plane % planes.channels;
         let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
         let line = affine.lines[channel];
-        let shared = (d_beta[channel] / count) as f32;
-        let slope = (d_gamma[channel] / count) as f32;
+        // Statistics that were given do not depend on the input.
+        let (shared, slope) = if fixed {
+            (0.0, 0.0)
+        } else {
+            ((d_beta[channel] / count) as f32, (d_gamma[channel] / count) as f32)
+        };
         let gradient = |x: f32, d_z: f32| {
             -line.scale * (shared + (x - mean) * inv_std * slope) + line.scale * d_z
         };

@@ -51,14 +51,18 @@ impl Pool {
     }
 }
 
-/// Fused batch norm on the batch's own statistics.
+/// Fused batch norm.
 #[backend_extension(Flex, Autodiff)]
 pub trait NormOps: Backend {
-    /// Output, mean and biased variance of each channel.
+    /// Output, and the mean and biased variance of each channel that it was normalised by: the
+    /// batch's own, or, if they are fixed, those given.
     fn norm_act(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        fixed: bool,
         epsilon: f64,
         after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
@@ -70,13 +74,24 @@ pub trait NormOps: Backend {
         beta: FloatTensor<Self>,
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
+        fixed: bool,
         d_output: FloatTensor<Self>,
         epsilon: f64,
         after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Batch norm on the batch's own statistics, then ReLU and max-pool as asked, computed in f32.
+/// Statistics that a batch is normalised by.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
+pub enum Statistics {
+    /// The batch's own.
+    Batch,
+    /// These: mean and variance, each `[C]`.
+    Fixed(Tensor<1>, Tensor<1>),
+}
+
+/// Batch norm, then ReLU and max-pool as asked, computed in f32.
 ///
 /// # Shapes
 /// - `input`: `[N, C, H, W]` in f32, f16 or bf16; the output has its precision
@@ -86,13 +101,22 @@ pub fn norm_act(
     input: Tensor<4>,
     gamma: Tensor<1>,
     beta: Tensor<1>,
+    statistics: Statistics,
     epsilon: f64,
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let (mean, variance, fixed) = match statistics {
+        // What is given is not looked at.
+        Statistics::Batch => (gamma.clone().detach(), gamma.clone().detach(), false),
+        Statistics::Fixed(mean, variance) => (mean, variance, true),
+    };
     let (output, mean, variance) = <burn::backend::Dispatch as NormOps>::norm_act(
         input.into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        fixed,
         epsilon,
         after,
     );

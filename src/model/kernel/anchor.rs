@@ -1,0 +1,69 @@
+//! A backward pass that starts from a gradient.
+//!
+//! Burn's starts from a scalar. The detour over `Σ output · d_output` costs four tensors of the
+//! output's size and as many passes; this is a scalar whose gradient at the output is what is given.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, backend_extension};
+use burn::prelude::*;
+use burn_autodiff::Autodiff;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+
+use super::buffer::vector;
+
+/// The one operation.
+#[backend_extension(Flex, Autodiff)]
+pub trait AnchorOps: Backend {
+    /// `[1]`, whose gradient at `output` is `d_output`. Its value is 0.
+    fn anchor(output: FloatTensor<Self>, d_output: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// `[1]`, whose gradient at `output` is `d_output`; both have the same shape and precision.
+pub fn anchor<const D: usize>(output: Tensor<D>, d_output: Tensor<D>) -> Tensor<1> {
+    Tensor::from_dispatch(<burn::backend::Dispatch as AnchorOps>::anchor(
+        output.into_dispatch(),
+        d_output.into_dispatch(),
+    ))
+}
+
+impl AnchorOps for Flex {
+    fn anchor(_output: FloatTensor<Self>, _d_output: FloatTensor<Self>) -> FloatTensor<Self> {
+        vector(vec![0.0])
+    }
+}
+
+#[derive(Debug)]
+struct Anchor;
+
+impl<B: AnchorOps> Backward<B, 1> for Anchor {
+    type State = B::FloatTensorPrimitive;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [output] = ops.parents;
+        // The scalar's own gradient is 1, as it is where the pass starts; it must still be taken.
+        let _ = grads.consume::<B>(&ops.node);
+        if let Some(output) = output {
+            grads.register::<B>(output.id, ops.state);
+        }
+    }
+}
+
+impl<B: AnchorOps, C: CheckpointStrategy> AnchorOps for Autodiff<B, C> {
+    fn anchor(output: FloatTensor<Self>, d_output: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Anchor.prepare::<C>([output.node()]).compute_bound().stateful();
+        let (output, d_output) = (output.into_primitive(), d_output.into_primitive());
+        let scalar = B::anchor(output, d_output.clone());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(d_output, scalar),
+            OpsKind::UnTracked(prep) => prep.finish(scalar),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The memory of a head, its loss, and their way back.
+//!
+//! A head is made of many small operations of Burn, whose tensors come and go as its tape pleases.
+//! The factors here were measured, over ways, shots, queries and widths, and `tests/footprint.rs`
+//! holds them to what is measured still. A head is a small part of a step but for FSCT's on wide
+//! features.
+
+use super::timeline::{Timeline, Use};
+use crate::config::{MethodKind, Pipeline};
+use crate::plan::network::{HeadLayer, Map, size};
+
+const F32: u64 = 4;
+
+/// Bytes of the tensors that a head's cost is made of, f32.
+struct Sizes {
+    /// Features of the episode.
+    features: u64,
+    /// Features of the support.
+    support: u64,
+    /// One vector of features for each query and class.
+    pairs: u64,
+    /// One hidden vector of attention and feed-forward for each query and class.
+    hidden: u64,
+    /// The largest matrix of the head.
+    matrix: u64,
+    /// All parameters of the head.
+    parameters: u64,
+}
+
+/// Forward and backward. Held before: the features. Held after: those, their gradient, and the
+/// gradients of the head's parameters.
+pub fn pass(
+    time: &mut Timeline,
+    pipeline: &Pipeline,
+    map: Map,
+    layers: &[HeadLayer],
+    element: u64,
+) {
+    let (method, episode) = (&pipeline.method, pipeline.episode);
+    let (queries, support) =
+        ((episode.n_way * episode.n_query) as u64, (episode.n_way * episode.k_shot) as u64);
+    let pairs = queries * episode.n_way as u64 * F32;
+    let dim = size(map) as u64;
+    let matrices = layers.iter().filter(|layer| layer.shape.is_some());
+    let mut sizes = Sizes {
+        features: (queries + support) * dim * F32,
+        support: support * dim * F32,
+        pairs: pairs * dim,
+        hidden: pairs * (method.heads * method.dim_head + method.mlp_dim) as u64,
+        matrix: matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * F32,
+        parameters: layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * F32,
+    };
+    match method.kind {
+        MethodKind::Fsct | MethodKind::Profoct => fsct(time, pipeline, &sizes),
+        MethodKind::Ctx => {
+            // Everything but the projection's input has the projection's width.
+            let wide = (method.dim_attn * map[1] * map[2]) as u64;
+            sizes.pairs = pairs * wide;
+            let projected = (queries + support) * wide * F32;
+            let kept = 2 * sizes.pairs + projected * 3 / 2 + sizes.features * 4 / 5;
+            time.hold(Use::Activations, kept);
+            time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
+            time.free(Use::Activations, kept);
+        }
+        MethodKind::Protonet => {
+            let kept = sizes.features * 4 / 5;
+            time.hold(Use::Activations, kept);
+            time.touch(Use::Activations, sizes.features * 3);
+            time.free(Use::Activations, kept);
+        }
+    }
+    let _ = element;
+    time.hold(Use::Gradients, sizes.parameters);
+    time.hold(Use::Activations, sizes.features);
+    if method.kind == MethodKind::Profoct {
+        // The VIC terms once more, each alone, for weights that follow gradients.
+        time.touch(Use::Activations, 8 * sizes.support);
+    }
+}
+
+fn fsct(time: &mut Timeline, pipeline: &Pipeline, sizes: &Sizes) {
+    let depth = pipeline.method.depth as u64;
+    let on_attention = pipeline.method.kind == MethodKind::Profoct
+        && pipeline.method.vic.as_ref().is_some_and(|vic| vic.on_attention.enabled);
+    let vic = match (pipeline.method.kind, on_attention) {
+        (MethodKind::Profoct, true) => 6 * sizes.support + 5 * sizes.pairs,
+        (MethodKind::Profoct, false) => 6 * sizes.support,
+        _ => 0,
+    };
+    let kept = sizes.pairs * (55 * depth + 18) / 10
+        + sizes.features * 19 / 10
+        + sizes.hidden * 7 / 4 * depth
+        + vic;
+    time.hold(Use::Activations, kept);
+    time.touch(Use::Activations, 2 * sizes.pairs);
+    time.free(Use::Activations, kept);
+    // The last of the way back: all gradients are there, and two copies of a matrix with them.
+    time.hold(Use::Activations, sizes.pairs * 29 / 10);
+    time.hold(Use::Gradients, sizes.parameters);
+    time.touch(Use::Workspace, 2 * sizes.matrix);
+    time.free(Use::Gradients, sizes.parameters);
+    time.free(Use::Activations, sizes.pairs * 29 / 10);
+}

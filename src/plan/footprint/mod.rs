@@ -1,0 +1,273 @@
+//! What memory a plan will take, before it runs.
+//!
+//! The training step is gone through operation by operation, with every tensor taken and freed when
+//! the program will, in the order of [`crate::stage`]. What comes out is the moment at which most
+//! is held, and by what.
+
+mod backbone;
+mod head;
+mod timeline;
+
+pub use timeline::{Bytes, Use};
+
+use super::network::{self, Block, HeadLayer};
+use super::{Plan, StageSpec};
+use crate::config::OptimizerKind;
+use backbone::{Pass, Place};
+use timeline::Timeline;
+
+const F32: u64 = 4;
+/// Episodes that wait in the loader: two prepared, and one in the making.
+const EPISODES_AHEAD: u64 = 3;
+/// Tensors of the largest parameter's size that an optimizer step makes on its way.
+const OPTIMIZER_TEMPORARIES: u64 = 4;
+
+/// What a prediction depends on beside the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Threads that compute at once.
+    pub threads: usize,
+    /// Bytes of images that are kept in memory.
+    pub data_bytes: u64,
+}
+
+impl Surroundings {
+    /// This machine, with so many bytes of images.
+    pub fn here(data_bytes: u64) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { threads, data_bytes }
+    }
+}
+
+/// The memory that a plan will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// By use, at the moment at which most is held.
+    pub peak: Bytes,
+    /// What a step takes beyond what lies there between steps.
+    pub step: u64,
+}
+
+impl Footprint {
+    /// Goes through a step of `plan`.
+    pub fn of(plan: &Plan, surroundings: Surroundings) -> Self {
+        Walk::new(plan, surroundings).footprint()
+    }
+}
+
+/// Going through a plan.
+struct Walk<'a> {
+    plan: &'a Plan,
+    surroundings: Surroundings,
+    blocks: Vec<Block>,
+    head: Vec<HeadLayer>,
+    time: Timeline,
+}
+
+impl<'a> Walk<'a> {
+    fn new(plan: &'a Plan, surroundings: Surroundings) -> Self {
+        let blocks = network::backbone(&plan.pipeline);
+        let features = blocks.last().map_or([0; 3], Block::output);
+        let head = network::head(&plan.pipeline, features);
+        Self { plan, surroundings, blocks, head, time: Timeline::default() }
+    }
+
+    fn footprint(mut self) -> Footprint {
+        let pipeline = &self.plan.pipeline;
+        let trains = pipeline.backbone.train;
+        let in_backbone: usize = self.blocks.iter().map(Block::parameters).sum();
+        let in_head: usize = self.head.iter().map(|layer| layer.parameters).sum();
+        let running: usize =
+            self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| 2 * conv.output[0]).sum();
+        let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
+        self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
+        self.time.hold(Use::Optimizer, trained * self.moments());
+        self.time.hold(Use::Data, self.surroundings.data_bytes);
+        self.time.hold(Use::Data, EPISODES_AHEAD * self.episode());
+        let between_steps = self.time.now().total();
+
+        let episodes = self.episodes_a_step();
+        self.time.hold(Use::Activations, episodes * self.episode());
+        for episode in 0..episodes.min(2) {
+            self.episode_pass(episode + 1 == episodes);
+        }
+        for _ in episodes.min(2)..episodes {
+            self.time.free(Use::Activations, self.episode());
+        }
+        // Summed over the window, in f32.
+        let gradients = self.time.now().of(Use::Gradients);
+        self.time.free(Use::Gradients, gradients);
+        self.time.hold(Use::Gradients, trained);
+        let largest = self.largest_parameter() * F32;
+        self.time.touch(Use::Workspace, OPTIMIZER_TEMPORARIES * largest);
+
+        let peak = self.time.peak();
+        Footprint { peak, step: peak.total().saturating_sub(between_steps) }
+    }
+
+    /// Bytes of the images of one episode, f32.
+    fn episode(&self) -> u64 {
+        let image = self.blocks.first().map_or(0, |block| network::size(block.input()));
+        self.images() * image as u64 * F32
+    }
+
+    fn images(&self) -> u64 {
+        let episode = self.plan.pipeline.episode;
+        (episode.n_way * (episode.k_shot + episode.n_query)) as u64
+    }
+
+    fn moments(&self) -> u64 {
+        let optimizer = &self.plan.pipeline.optimizer;
+        match optimizer.kind {
+            OptimizerKind::Adamw | OptimizerKind::Adam => 2,
+            OptimizerKind::Sgd => u64::from(optimizer.momentum > 0.0),
+        }
+    }
+
+    fn largest_parameter(&self) -> u64 {
+        let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.weight());
+        blocks.chain(self.head.iter().map(|layer| layer.parameters)).max().unwrap_or(0) as u64
+    }
+
+    fn episodes_a_step(&self) -> u64 {
+        let steps = self.plan.stages.iter().find_map(|stage| match stage {
+            StageSpec::Accumulate { steps } => Some(*steps as u64),
+            _ => None,
+        });
+        steps.unwrap_or(1)
+    }
+
+    fn has(&self, wanted: fn(&StageSpec) -> bool) -> bool {
+        self.plan.stages.iter().any(wanted)
+    }
+
+    /// The gradients of one episode, whose images are held before.
+    fn episode_pass(&mut self, is_last: bool) {
+        let _ = is_last;
+        let lowered = self.has(|stage| matches!(stage, StageSpec::Autocast(_)));
+        let pass = Pass {
+            images: self.images(),
+            element: if lowered { F32 / 2 } else { F32 },
+            threads: self.surroundings.threads as u64,
+        };
+        let copy = if lowered { self.matrices() * pass.element } else { 0 };
+        self.time.hold(Use::Parameters, copy);
+        let parts = self.plan.stages.iter().find_map(|stage| match stage {
+            StageSpec::MicroBatch { steps } => Some((*steps as u64).min(pass.images)),
+            _ => None,
+        });
+        let recompute = self.has(|stage| matches!(stage, StageSpec::Recompute));
+        let trains = self.plan.pipeline.backbone.train;
+        let features = self.blocks.last().map_or([0; 3], Block::output);
+
+        // Between these two, the images are as many as before, in the precision computed in.
+        let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
+        self.time.free(Use::Activations, self.episode());
+        self.time.hold(Use::Activations, images);
+        match parts {
+            _ if !trains => self.through(&pass),
+            None if recompute => self.through_keeping_inputs(&pass),
+            None => self.blocks.iter().for_each(|block| pass.forward(&mut self.time, block, true)),
+            Some(parts) => {
+                let part = Pass { images: pass.images.div_ceil(parts), ..pass };
+                let copy = images.div_ceil(parts);
+                self.time.hold(Use::Activations, copy);
+                self.through(&part);
+                self.time.free(Use::Activations, copy);
+                // The other parts' features, then all in one, then in the episode's order.
+                let all = pass.map(features);
+                self.time.hold(Use::Activations, all - part.map(features));
+                self.time.touch(Use::Activations, all);
+            }
+        }
+        head::pass(&mut self.time, &self.plan.pipeline, features, &self.head, pass.element);
+        // The head's gradient of the features comes in the features' precision.
+        let wide = pass.images * network::size(features) as u64 * F32;
+        self.time.free(Use::Activations, wide);
+        self.time.hold(Use::Activations, pass.map(features));
+        match parts {
+            _ if !trains => {
+                self.time.free(Use::Activations, images + 2 * pass.map(features));
+            }
+            None if recompute => self.back_block_by_block(&pass),
+            None => self.back(&pass),
+            Some(parts) => {
+                let part = Pass { images: pass.images.div_ceil(parts), ..pass };
+                self.time.free(Use::Activations, pass.map(features));
+                for number in 0..parts.min(2) {
+                    let held = self.time.now().of(Use::Gradients);
+                    let input = self.blocks.first().map_or(0, |block| part.map(block.input()));
+                    self.time.hold(Use::Activations, input + part.map(features));
+                    if recompute {
+                        self.through_keeping_inputs(&part);
+                        self.back_block_by_block(&part);
+                    } else {
+                        self.blocks
+                            .iter()
+                            .for_each(|block| part.forward(&mut self.time, block, true));
+                        self.back(&part);
+                    }
+                    if number > 0 {
+                        // Added to those of the parts before.
+                        let now = self.time.now().of(Use::Gradients);
+                        self.time.free(Use::Gradients, now - held);
+                    }
+                }
+                self.time.free(Use::Activations, images + pass.map(features));
+            }
+        }
+        self.time.free(Use::Parameters, copy);
+    }
+
+    /// Values of the weights that autocast lowers.
+    fn matrices(&self) -> u64 {
+        let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.parameters());
+        let head = self.head.iter().filter(|layer| layer.shape.is_some());
+        (blocks.sum::<usize>() + head.map(|layer| layer.parameters).sum::<usize>()) as u64
+    }
+
+    /// A pass without a tape. Held before: the images. Held after: those and the features.
+    fn through(&mut self, pass: &Pass) {
+        for (index, block) in self.blocks.iter().enumerate() {
+            pass.forward(&mut self.time, block, false);
+            if index > 0 {
+                self.time.free(Use::Activations, pass.map(block.input()));
+            }
+        }
+    }
+
+    /// The same, keeping the input of every block.
+    fn through_keeping_inputs(&mut self, pass: &Pass) {
+        self.blocks.iter().for_each(|block| pass.forward(&mut self.time, block, false));
+    }
+
+    /// Held before: images, what every block kept, features and their gradient. Held after: nothing
+    /// of those.
+    fn back(&mut self, pass: &Pass) {
+        let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
+        if let Some(last) = self.blocks.last().filter(|block| !needs_output(block)) {
+            self.time.free(Use::Activations, pass.map(last.output()));
+        }
+        for (index, block) in self.blocks.iter().enumerate().rev() {
+            let before = index.checked_sub(1).map(|index| &self.blocks[index]);
+            let place =
+                Place { is_first: index == 0, input_is_needed: before.is_some_and(needs_output) };
+            pass.backward(&mut self.time, block, place);
+        }
+    }
+
+    /// The same, running every block again before its way back.
+    fn back_block_by_block(&mut self, pass: &Pass) {
+        if let Some(last) = self.blocks.last() {
+            self.time.free(Use::Activations, pass.map(last.output()));
+        }
+        for (index, block) in self.blocks.iter().enumerate().rev() {
+            pass.forward(&mut self.time, block, true);
+            if !matches!(block, Block::Residual { .. }) {
+                self.time.free(Use::Activations, pass.map(block.output()));
+            }
+            let place = Place { is_first: index == 0, input_is_needed: false };
+            pass.backward(&mut self.time, block, place);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the plan predicts is what a step takes, to a tenth, over backbones, sizes, shots and stages.
+
+use burn::prelude::*;
+use burn::tensor::Distribution;
+use fsct::config::{Overrides, load_str};
+use fsct::device::allocator;
+use fsct::graph;
+use fsct::model::{EpisodeShape, FewShotNet};
+use fsct::plan::footprint::{Surroundings, Use};
+use fsct::plan::{Footprint, compile};
+use fsct::stage::{Episode, StageState, StepContext};
+
+struct Case {
+    backbone: &'static str,
+    size: usize,
+    episode: (usize, usize, usize),
+    method: &'static str,
+    memory: &'static str,
+}
+
+const fn case(
+    backbone: &'static str,
+    size: usize,
+    episode: (usize, usize, usize),
+    method: &'static str,
+    memory: &'static str,
+) -> Case {
+    Case { backbone, size, episode, method, memory }
+}
+
+const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
+
+const CASES: &[Case] = &[
+    case("conv4", 84, (5, 5, 16), "fsct", ""),
+    case("conv4", 84, (5, 1, 16), "profoct", ""),
+    case("conv4", 84, (5, 5, 16), "protonet", ""),
+    case("conv4", 84, (5, 5, 16), "ctx", ""),
+    case("conv4", 84, (5, 5, 16), "fsct", "recompute: block"),
+    case("conv4", 84, (5, 5, 16), "fsct", QUERIES_4),
+    case("conv4", 84, (5, 5, 16), "fsct", "amp: f16"),
+    case("conv4", 84, (5, 5, 16), "fsct", "accumulation_steps: 3"),
+    case("conv6", 84, (5, 5, 16), "profoct", ""),
+    case("conv6", 84, (5, 1, 8), "fsct", "recompute: block"),
+    case("conv4np", 56, (5, 5, 10), "fsct", ""),
+    case("conv4s", 28, (5, 1, 10), "fsct", ""),
+    case("conv4s", 28, (5, 5, 10), "profoct", QUERIES_4),
+    case("conv4s", 28, (20, 1, 5), "fsct", ""),
+    case("conv6snp", 28, (5, 1, 10), "fsct", ""),
+    case("resnet12", 84, (5, 1, 5), "fsct", ""),
+    case("resnet12", 84, (5, 5, 5), "profoct", "recompute: block"),
+    case("resnet18", 84, (5, 1, 8), "fsct", ""),
+    case("resnet18", 84, (5, 5, 8), "ctx", ""),
+    case("resnet18", 84, (5, 5, 8), "profoct", "recompute: block"),
+    case("resnet18", 84, (5, 5, 8), "profoct", QUERIES_4),
+    case("resnet18", 84, (5, 5, 8), "profoct", "amp: bf16"),
+    case("resnet18", 112, (5, 1, 5), "protonet", ""),
+    case("resnet18", 112, (5, 1, 5), "protonet", "recompute: block"),
+    case("resnet18", 112, (5, 1, 5), "profoct", "amp: f16, recompute: block"),
+    case("resnet18", 112, (5, 1, 5), "fsct", "accumulation_steps: 2, recompute: block"),
+    case("resnet34", 84, (5, 1, 5), "profoct", ""),
+    case("resnet34", 84, (5, 1, 5), "profoct", "recompute: block"),
+    case("resnet18, train: false", 112, (5, 1, 5), "fsct", ""),
+    case("conv4", 224, (5, 1, 3), "fsct", ""),
+    case("resnet18", 224, (5, 1, 1), "fsct", ""),
+    case(
+        "resnet18",
+        224,
+        (5, 1, 3),
+        "profoct",
+        "accumulation_steps: 4, accumulation_unit: queries, amp: f16, recompute: block",
+    ),
+];
+
+/// Bytes above what lay there before: (the first step, with the optimizer's; predicted).
+fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
+    let Case { backbone, size, episode: (n_way, k_shot, n_query), method, memory } = case;
+    let text = format!(
+        "data: {{format: synthetic, image_size: {size}}}\n\
+         episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}\n\
+         backbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\nmemory: {{{memory}}}\n"
+    );
+    let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
+    let plan = compile(&pipeline);
+    let threads = rayon::current_num_threads();
+    let footprint = Footprint::of(&plan, Surroundings { threads, data_bytes: 0 });
+
+    let device = Device::flex();
+    let shape = EpisodeShape { n_way: *n_way, k_shot: *k_shot, n_query: *n_query };
+    let channels = pipeline.backbone.kind.channels();
+    let built = graph::build(&plan, &device);
+    let mut step = built.step;
+    let base = allocator::current_bytes() as u64;
+    let mut net = FewShotNet::new(&graph::net_spec(&pipeline), 0, &device.clone().autodiff());
+    if !pipeline.backbone.train {
+        net.backbone = burn::module::Module::no_grad(net.backbone);
+    }
+    let mut optimizer = graph::optimizer(&pipeline.optimizer);
+    let mut state = StageState::default();
+    // The second step has what the optimizer remembers of the first.
+    let mut peak = 0;
+    for _ in 0..2 {
+        allocator::reset_peak();
+        let window = (0..built.episodes_a_step)
+            .map(|_| Episode {
+                images: Tensor::random(
+                    [shape.images(), channels, *size, *size],
+                    Distribution::Default,
+                    &device,
+                ),
+                shape,
+            })
+            .collect();
+        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let grads = step.grads(&net, window, &mut cx).unwrap();
+        net = optimizer.step(1e-3, net, grads.gradients.0);
+        peak = allocator::peak_bytes() as u64 - base;
+    }
+    // A step alone has no loader.
+    let ahead = footprint.peak.of(Use::Data);
+    let parts = [Use::Parameters, Use::Gradients, Use::Optimizer, Use::Activations, Use::Workspace]
+        .map(|part| format!("{:.1}", footprint.peak.of(part) as f64 / 1048576.0));
+    (peak, footprint.peak.total() - ahead, parts.join(" "))
+}
+
+#[test]
+fn prediction_is_within_a_tenth_of_what_is_measured() {
+    let mut off = Vec::new();
+    for case in CASES {
+        let (measured, predicted, parts) = measured_and_predicted(case);
+        let ratio = predicted as f64 / measured as f64;
+        let Case { backbone, size, episode, method, memory } = case;
+        let line = format!(
+            "{backbone} {size} {episode:?} {method} {{{memory}}}: measured {:.1} MiB, predicted \
+             {:.1} MiB ({parts}), ratio {ratio:.3}",
+            measured as f64 / 1048576.0,
+            predicted as f64 / 1048576.0,
+        );
+        println!("{line}");
+        if !(0.9..=1.1).contains(&ratio) {
+            off.push(line);
+        }
+    }
+    assert!(off.is_empty(), "{} of {} are off:\n{}", off.len(), CASES.len(), off.join("\n"));
+}
