@@ -10,14 +10,18 @@ use serde::Serialize;
 
 use super::Output;
 use super::run::{located, open_data, stored_pipeline};
-use crate::config::{Overrides, Pipeline};
-use crate::data::{DataError, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
+use crate::config::{Loaded, Overrides, Pipeline};
+use crate::data::{
+    DataError, Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes,
+    write_episodes,
+};
+use crate::device::Selected;
 use crate::model::FewShotNet;
-use crate::report::Verbosity;
+use crate::report::{Verbosity, table};
 use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
-use crate::run::evaluate::{Answer, argmax, evaluate_episodes};
-use crate::run::folder::RunFolder;
+use crate::run::evaluate::{Answer, Evaluated, argmax, evaluate_episodes};
+use crate::run::folder::{RunFolder, write_atomically};
 use crate::{Error, device, graph};
 
 /// Test a trained model again.
@@ -37,6 +41,12 @@ pub struct Eval {
     /// Write each query's true and predicted class and its logits, one line of JSON a query
     #[arg(long, value_name = "OUT.jsonl")]
     pub predictions: Option<PathBuf>,
+    /// Write the episodes that are asked, for `--episodes` of another model
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub write_episodes: Option<PathBuf>,
+    /// Write the result as JSON: accuracy, each class, confusions, calibration
+    #[arg(long, value_name = "OUT.json")]
+    pub metrics: Option<PathBuf>,
     /// Set a value of the pipeline, say `data.root=…`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -56,56 +66,29 @@ struct Prediction<'a> {
 impl Eval {
     /// Tests it.
     pub fn run(self, output: Output) -> Result<(), Error> {
-        let path = checkpoint_path(&self.run)?;
-        let checkpoint = Checkpoint::read(&path)?;
-        let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
-        let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(self.set.clone()))?;
-        self.test(&checkpoint, &path, &trained, &loaded.absolute(), output)
-            .map_err(|error| located(error, &loaded))
+        let model = Model::open(&self.run, &self.set)?;
+        self.test(&model, output).map_err(|error| located(error, &model.loaded))
     }
 
-    fn test(
-        &self,
-        checkpoint: &Checkpoint,
-        path: &Path,
-        trained: &Pipeline,
-        pipeline: &Pipeline,
-        output: Output,
-    ) -> Result<(), RunError> {
-        let device = device::select(pipeline.device)?;
-        let net = FewShotNet::new(
-            &graph::net_spec(trained),
-            trained.seed,
-            &device.device.clone().autodiff(),
-        );
-        let net = checkpoint.load_model(path, net)?.valid();
-        if let Some(n_way) = net.head.tied_to_ways()
-            && n_way != pipeline.episode.n_way
-        {
-            return Err(DataError::Pipeline {
-                key: "episode.n_way",
-                message: format!(
-                    "`episode.n_way: {}` does not fit a model that was trained with {n_way} ways \
-                     and `method.prototypes: per_way`",
-                    pipeline.episode.n_way
-                ),
-                help: format!(
-                    "test it with {n_way} ways, or train with `method.prototypes: shared`"
-                ),
-            }
-            .into());
+    fn test(&self, model: &Model, output: Output) -> Result<(), RunError> {
+        let Ready { net, data, device, pipeline } = &model.ready()?;
+        let quiet = output.verbosity() == Verbosity::Quiet;
+        if !quiet {
+            data.notes().iter().for_each(|note| eprintln!("note: {note}"));
         }
-        let data = open_data(pipeline)?;
         let set = data.split(self.split);
-        let episodes = self.episodes(set, pipeline)?;
+        let episodes = episodes(self.episodes.as_deref(), self.split, set, pipeline)?;
+        if let Some(path) = &self.write_episodes {
+            write_episodes(path, set, &episodes)?;
+        }
 
         let mut predictions = match &self.predictions {
             Some(file) => Some((BufWriter::new(create(file)?), file)),
             None => None,
         };
         let mut failed = None;
-        let accuracy = evaluate_episodes(
-            &net,
+        let evaluated = evaluate_episodes(
+            net,
             graph::norm_policy(pipeline),
             set,
             &device.device,
@@ -126,7 +109,21 @@ impl Eval {
         if let Some(error) = failed {
             return Err(error);
         }
-        if output.verbosity() > Verbosity::Quiet {
+        let Evaluated { accuracy, scores, features } = &evaluated;
+        if let Some(path) = &self.metrics {
+            let result = serde_json::json!({
+                "pipeline": pipeline.name,
+                "checkpoint": model.path,
+                "split": self.split.to_string(),
+                "episode": pipeline.episode,
+                "accuracy": accuracy,
+                "interval": "1.96 · σ / √episodes, σ over episodes with episodes − 1 degrees of freedom",
+                "features": features,
+                "scores": scores,
+            });
+            write_atomically(path, format!("{result:#}\n").as_bytes())?;
+        }
+        if !quiet {
             println!(
                 "{}: {} {}-way {}-shot episodes of {}, checkpoint {}",
                 pipeline.name,
@@ -134,43 +131,100 @@ impl Eval {
                 pipeline.episode.n_way,
                 pipeline.episode.k_shot,
                 self.split,
-                path.display()
+                model.path.display()
             );
+            println!("note: {features}");
+            print!("{}", table::scores(scores));
         }
         println!("{} accuracy: {accuracy}", self.split);
         Ok(())
     }
+}
 
-    fn episodes(
-        &self,
-        set: &ImageSet,
-        pipeline: &Pipeline,
-    ) -> Result<Vec<EpisodeIndices>, RunError> {
-        let count = match &self.episodes {
-            None => pipeline.test.episodes.max(1),
-            Some(text) => match text.parse::<usize>() {
-                Ok(count) if count > 0 => count,
-                Ok(_) => {
-                    return Err(RunError::Missing {
-                        reason: "`--episodes 0` asks for no episode".into(),
-                        help: "give a number above 0 or a .jsonl file".into(),
-                    });
-                }
-                Err(_) => {
-                    let file = Path::new(text);
-                    return Ok(read_episodes(file, set, pipeline.episode)?);
-                }
-            },
-        };
-        let stream = match self.split {
-            Split::Base => Stream::Train,
-            Split::Val => Stream::Validate,
-            Split::Novel => Stream::Test,
-        };
-        let sampler =
-            Sampler::new(set, pipeline.episode, pipeline.seed, stream).map_err(RunError::from)?;
-        Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
+/// A trained model and its pipeline.
+pub(super) struct Model {
+    pub(super) path: PathBuf,
+    checkpoint: Checkpoint,
+    trained: Pipeline,
+    pub(super) loaded: Loaded,
+}
+
+/// A model on its device, with its data.
+pub(super) struct Ready {
+    pub(super) net: FewShotNet,
+    pub(super) data: Dataset,
+    pub(super) device: Selected,
+    pub(super) pipeline: Pipeline,
+}
+
+impl Model {
+    /// Reads a checkpoint, or the best one of a run.
+    pub(super) fn open(run: &Path, set: &[String]) -> Result<Self, Error> {
+        let path = checkpoint_path(run)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
+        let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(set.to_vec()))?;
+        Ok(Self { path, checkpoint, trained, loaded })
     }
+
+    /// Loads the weights and opens the data.
+    pub(super) fn ready(&self) -> Result<Ready, RunError> {
+        let pipeline = self.loaded.absolute();
+        let device = device::select(pipeline.device)?;
+        let net = FewShotNet::new(
+            &graph::net_spec(&self.trained),
+            self.trained.seed,
+            &device.device.clone().autodiff(),
+        );
+        let net = self.checkpoint.load_model(&self.path, net)?.valid();
+        if let Some(n_way) = net.head.tied_to_ways()
+            && n_way != pipeline.episode.n_way
+        {
+            return Err(DataError::Pipeline {
+                key: "episode.n_way",
+                message: format!(
+                    "`episode.n_way: {}` does not fit a model that was trained with {n_way} ways \
+                     and `method.prototypes: per_way`",
+                    pipeline.episode.n_way
+                ),
+                help: format!(
+                    "test it with {n_way} ways, or train with `method.prototypes: shared`"
+                ),
+            }
+            .into());
+        }
+        let data = open_data(&pipeline)?;
+        Ok(Ready { net, data, device, pipeline })
+    }
+}
+
+/// The episodes that `--episodes` asks for: a number, a file, or the pipeline's number.
+pub(super) fn episodes(
+    asked: Option<&str>,
+    split: Split,
+    set: &ImageSet,
+    pipeline: &Pipeline,
+) -> Result<Vec<EpisodeIndices>, RunError> {
+    let count = match asked {
+        None => pipeline.test.episodes.max(1),
+        Some(text) => match text.parse::<usize>() {
+            Ok(count) if count > 0 => count,
+            Ok(_) => {
+                return Err(RunError::Missing {
+                    reason: "`--episodes 0` asks for no episode".into(),
+                    help: "give a number above 0 or a .jsonl file".into(),
+                });
+            }
+            Err(_) => return Ok(read_episodes(Path::new(text), set, pipeline.episode)?),
+        },
+    };
+    let stream = match split {
+        Split::Base => Stream::Train,
+        Split::Val => Stream::Validate,
+        Split::Novel => Stream::Test,
+    };
+    let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, stream)?;
+    Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
 }
 
 pub(super) fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {

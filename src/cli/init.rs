@@ -6,6 +6,7 @@ use super::migrate::write_with_schema;
 use crate::{
     Error,
     config::{self, Format},
+    data,
 };
 
 /// Write a commented starter pipeline for a data folder
@@ -27,8 +28,8 @@ impl Init {
     pub fn run(self) -> Result<(), Error> {
         let format = match &self.root {
             None => Format::Synthetic,
-            Some(root) => config::guess_format(root).ok_or_else(|| {
-                let problem = if root.is_dir() { "holds no data set that fsct knows" } else { "is not a folder" };
+            Some(root) => data::guess(root).ok_or_else(|| {
+                let problem = if root.exists() { "holds no data set that fsct knows" } else { "does not exist" };
                 Error::failed_with_help(
                     format!("`{}` {problem}", root.display()),
                     "name a folder with one of the layouts that `fsct explain data.format` lists, or none at all",

@@ -1,13 +1,17 @@
 //! The `fsct` command line: one file a subcommand.
 
+mod compare;
 mod completions;
+mod data;
 mod eval;
 mod explain;
 mod export;
 mod findings;
+mod fit;
 mod import;
 mod init;
 mod migrate;
+mod plan;
 mod render;
 mod render_faults;
 mod run;
@@ -65,12 +69,20 @@ pub enum Command {
     Run(run::Run),
     /// Test a trained model again
     Eval(eval::Eval),
+    /// Compare trained models on the same episodes
+    Compare(compare::Compare),
+    /// Look at a data set, pack it, split it
+    Data(data::Data),
     /// Write a trained model's weights for other programs
     Export(export::Export),
     /// Turn a model of the reference code into a checkpoint
     Import(import::Import),
     /// Check pipeline files without running them
     Validate(validate::Validate),
+    /// Print what a pipeline will do and the memory it will take
+    Plan(plan::Plan),
+    /// Find the cheapest memory settings that fit a budget
+    Fit(fit::Fit),
     /// Print the resolved pipeline with where each value came from
     Render(render::Render),
     /// Explain a key of a pipeline, or the code of a diagnostic
@@ -110,9 +122,13 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
+            Command::Compare(command) => command.run(self.output),
+            Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),
             Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
+            Command::Plan(command) => command.run(),
+            Command::Fit(command) => command.run(),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Init(command) => command.run(),

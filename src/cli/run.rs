@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Output, print_faults};
 use crate::Error;
 use crate::config::{Loaded, Overrides, Pipeline, load, load_str};
-use crate::data::{self, DataError, ImageShape};
+use crate::data::{self, DataError};
 use crate::device;
 use crate::plan;
 use crate::report::{Console, Fan, Jsonl};
@@ -146,8 +146,5 @@ fn execute(
 
 /// The data of a pipeline whose paths are absolute.
 pub(super) fn open_data(pipeline: &Pipeline) -> Result<data::Dataset, RunError> {
-    let size = pipeline.data.image_size;
-    let shape =
-        ImageShape { channels: pipeline.backbone.kind.channels(), height: size, width: size };
-    Ok(data::open(&pipeline.data, shape, Path::new("."))?)
+    Ok(data::open(pipeline, Path::new("."))?)
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error,
     config::{self, Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
-    data::{self, DataError, ImageShape, Sampler, Split, Stream},
+    data::{self, DataError, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
 };
@@ -96,7 +96,7 @@ fn outside(loaded: &Loaded) -> Vec<Fault> {
         faults.push(loaded.fault_of(FaultKind::Rule("unfit"), key, error.to_string()).help(help));
     }
     // Synthetic glyphs would have to be drawn first, and a check writes nothing.
-    if faults.is_empty() && loaded.pipeline.data.format != config::Format::Synthetic {
+    if faults.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {
         faults.extend(episodes(loaded).err().map(|error| match error {
             DataError::Pipeline { key, message, help } => {
                 loaded.fault_of(FaultKind::Value, key, message).help(help)
@@ -115,10 +115,10 @@ fn outside(loaded: &Loaded) -> Vec<Fault> {
 /// Whether every split that the pipeline draws from has its episodes.
 fn episodes(loaded: &Loaded) -> Result<(), DataError> {
     let pipeline = &loaded.absolute();
-    let size = pipeline.data.image_size;
-    let channels = pipeline.backbone.kind.channels();
-    let shape = ImageShape { channels, height: size, width: size };
-    let data = data::open(&pipeline.data, shape, Path::new("."))?;
+    let data = data::open(pipeline, Path::new("."))?;
+    for note in data.notes() {
+        eprintln!("note: {note}");
+    }
     for (split, stream, episodes) in [
         (Split::Base, Stream::Train, pipeline.train.episodes_per_epoch),
         (Split::Val, Stream::Validate, pipeline.validate.episodes),

@@ -2,7 +2,7 @@
 
 use super::{
     AccumulationUnit, Amp, BackboneKind, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale,
-    MethodKind, Trunk, WeightsSource,
+    MethodKind, Normalize, Trunk, WeightsSource,
     fault::{
         Fault,
         FaultKind::{Rule, Unwise},
@@ -17,6 +17,7 @@ pub fn check(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
     for rule in [
         data,
+        transforms,
         backbone,
         trunk,
         weights,
@@ -37,10 +38,14 @@ pub fn check(loaded: &Loaded) -> Vec<Fault> {
 /// Paths that are not there; everything else is judged by the text alone.
 pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
     // Synthetic glyphs are drawn into their folder, which is made for them.
-    let drawn = loaded.pipeline.data.format == Format::Synthetic;
+    let drawn: Vec<&str> = sources(loaded)
+        .into_iter()
+        .filter(|(_, format, _)| *format == Some(Format::Synthetic))
+        .map(|(key, ..)| key)
+        .collect();
     path_keys()
         .iter()
-        .filter(|key| !(drawn && key.as_str() == "data.root"))
+        .filter(|key| !drawn.iter().any(|drawn| key.strip_suffix(".root") == Some(drawn)))
         .filter_map(|key| {
             let Origin::Written(span) = loaded.origin(key) else { return None };
             let value = loaded.path_value(key)?;
@@ -61,23 +66,84 @@ pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
         .collect()
 }
 
+/// Every data set of a pipeline: its key, its layout, and whether its root is given.
+fn sources(loaded: &Loaded) -> Vec<(&'static str, Option<Format>, bool)> {
+    let pipeline = &loaded.pipeline;
+    let others = [
+        ("train.data", &pipeline.train.data),
+        ("validate.data", &pipeline.validate.data),
+        ("test.data", &pipeline.test.data),
+    ];
+    let own = ("data", pipeline.data.format, pipeline.data.root.is_some());
+    let others = others
+        .into_iter()
+        .filter_map(|(key, it)| it.as_ref().map(|it| (key, it.format, it.root.is_some())));
+    std::iter::once(own).chain(others).collect()
+}
+
 fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
-    let data = &loaded.pipeline.data;
-    if data.format == Format::Synthetic || data.root.is_some() {
-        return;
+    for (key, format, has_root) in sources(loaded) {
+        if format == Some(Format::Synthetic) || has_root {
+            continue;
+        }
+        let (message, at) = match format {
+            Some(format) => (
+                format!("`{key}.format: {}` needs `{key}.root`", format.word()),
+                format!("{key}.format"),
+            ),
+            None => (format!("`{key}` names no data set"), format!("{key}.root")),
+        };
+        let mut fault = loaded.fault_of(Rule("missing"), &format!("{key}.root"), message);
+        fault.span = Some(loaded.nearest(&at));
+        let help = match format {
+            Some(_) => {
+                format!("add `root:` with the folder, or give it as `--set {key}.root=…`")
+            }
+            None => "add `root:` with the folder, or write `format: synthetic`".to_owned(),
+        };
+        faults.push(fault.label("this format reads files").help(help));
     }
-    let mut fault = loaded.fault_of(
-        Rule("missing"),
-        "data.root",
-        format!("`data.format: {}` needs `data.root`", word(&data.format)),
-    );
-    fault.span = Some(loaded.nearest("data.format"));
-    faults.push(
-        fault.label("this format reads files").help(
-            "add `root:` with the folder, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`"
-                .to_owned(),
-        ),
-    );
+}
+
+/// Numbers of transforms that do not fit each other.
+fn transforms(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let data = &loaded.pipeline.data;
+    if let Some(crop) = data.augment.steps().and_then(|steps| steps.random_resized_crop)
+        && crop.min_scale > crop.max_scale
+    {
+        let key = "data.augment.random_resized_crop.min_scale";
+        let message =
+            format!("`{key}: {}` is above `max_scale: {}`", crop.min_scale, crop.max_scale);
+        faults.push(
+            loaded
+                .fault_of(Rule("above_max"), key, message)
+                .help("write the smaller number as `min_scale`".to_owned()),
+        );
+    }
+    if let Normalize::Custom(moments) = &data.normalize {
+        let channels = loaded.pipeline.backbone.kind.channels();
+        let fits = |values: &[f64]| values.len() == 1 || values.len() == channels;
+        for (name, values) in [("mean", &moments.mean), ("std", &moments.std)] {
+            let key = format!("data.normalize.{name}");
+            let positive = name == "mean" || values.iter().all(|value| *value > 0.0);
+            if fits(values) && positive {
+                continue;
+            }
+            let message = match positive {
+                false => format!("`{key}` has a deviation that is not above 0"),
+                true => format!(
+                    "`{key}` has {} numbers for `backbone.kind: {}`",
+                    values.len(),
+                    word(&loaded.pipeline.backbone.kind)
+                ),
+            };
+            faults.push(
+                loaded
+                    .fault_of(Rule("moments"), &key, message)
+                    .help(format!("give one number, or {channels}: one a channel")),
+            );
+        }
+    }
 }
 
 fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
@@ -155,6 +221,8 @@ fn weights(loaded: &Loaded, faults: &mut Vec<Fault>) {
 
 /// Keys that only some choices of another key read: `(key, other key, choices)`.
 pub(super) const READ_BY: &[(&str, &str, &[&str])] = &[
+    ("data.splits", "data.format", &["folder", "omniglot", "cifar_fs"]),
+    ("data.rotations", "data.format", &["omniglot"]),
     ("method.attention", "method.kind", &["fsct", "profoct", "ctx"]),
     ("method.depth", "method.kind", &["fsct", "profoct"]),
     ("method.heads", "method.kind", &["fsct", "profoct"]),

@@ -49,7 +49,7 @@ pub const CODES: &[Code] = &[
     Code {
         name: "fsct::missing_key",
         title: "a key that has no default is not written",
-        text: "`data.format`, `backbone.kind` and `method.kind` are what a pipeline is about; nothing \
+        text: "`data`, `backbone.kind` and `method.kind` are what a pipeline is about; nothing \
                sensible can be assumed. Everything else has a default.",
     },
     Code {
@@ -101,6 +101,17 @@ pub const CODES: &[Code] = &[
                and convolutional networks have no choice.",
     },
     Code {
+        name: "fsct::data::augment::random_resized_crop::min_scale::above_max",
+        title: "the least share of the area is above the greatest",
+        text: "The area of a random crop is drawn between `min_scale` and `max_scale` of the image's.",
+    },
+    Code {
+        name: "fsct::*::moments",
+        title: "mean and deviation do not fit the channels",
+        text: "Give one number for all channels or one for each: three for `conv4`, one for `conv4s`. A \
+               deviation divides, so it is above 0.",
+    },
+    Code {
         name: "fsct::backbone::weights::from::other_architecture",
         title: "such weights are of another architecture",
         text: "torchvision's are of `resnet18` and `resnet34` with torchvision's trunk, FETI's of ResNets \
@@ -126,15 +137,16 @@ pub const CODES: &[Code] = &[
                backbone with less pooling.",
     },
     Code {
-        name: "fsct::data::root::does_not_exist",
-        title: "the folder of the data set is not there",
+        name: "fsct::*::does_not_exist",
+        title: "the file or folder is not there",
         text: "A path in the file is relative to the file; one in `--set` or the environment is \
                relative to the current directory. `fsct validate --offline` does not look.",
     },
     Code {
-        name: "fsct::data::root::missing",
-        title: "the format reads files, and nothing says where they are",
-        text: "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`.",
+        name: "fsct::*::missing",
+        title: "nothing says where the data set is",
+        text: "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`. Only \
+               `format: synthetic` needs none.",
     },
     Code {
         name: "fsct::data::root::unusable",

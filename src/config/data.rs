@@ -3,30 +3,71 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Augment, Normalize};
+
 /// Images and their classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// Layout of the data set on disk.
-    pub format: Format,
-    /// Folder of the data set, relative to the pipeline file.
+    /// Layout of the data set on disk; guessed from `root` when left out, and said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Folder or file of the data set, relative to the pipeline file.
     ///
     /// `synthetic` needs none: it keeps its glyphs there, or else in the user's cache folder.
     /// As `--set data.root=…` or `FSCT_DATA__ROOT` it is relative to the current directory.
     #[schemars(extend("format" = "path", "minLength" = 1, "examples" = ["../data/omniglot"]))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
     /// Height and width of an image in pixels.
     ///
     /// Activation memory and time grow with its square. A Conv4 needs 16 px or more; papers use 84
     /// for Conv4, 28 for Omniglot, 224 for ResNets.
     #[schemars(range(min = 8, max = 1024))]
-    #[serde(default = "default_image_size")]
     pub image_size: usize,
+    /// Which class is in which split, where the layout does not say it: a file of `fsct data split`,
+    /// or a folder with `train.txt`, `val.txt` and `test.txt`.
+    ///
+    /// `folder` needs it unless the root has a folder a split, `omniglot` takes Vinyals' lists,
+    /// `cifar_fs` Bertinetto's.
+    #[schemars(extend("format" = "path", "minLength" = 1, "examples" = ["splits.json"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub splits: Option<PathBuf>,
+    /// Each class three times more, turned by 90, 180 and 270 degrees; `omniglot` only.
+    pub rotations: bool,
+    /// Random changes to training images: `none`, `standard` or a mapping.
+    pub augment: Augment,
+    /// How 0–255 becomes the network's input: `none` gives 0–1, `imagenet` subtracts its mean and
+    /// divides by its deviation, a mapping names others.
+    pub normalize: Normalize,
+    /// Where decoded images are kept, so that each is decoded once. Augmented ones are not kept:
+    /// they differ in every episode.
+    pub cache: Cache,
+    /// Most MiB that the cache takes; images beyond it are decoded each time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub cache_mib: usize,
+    /// What happens with an image that cannot be read.
+    pub on_bad_image: OnBadImage,
+    /// Leave out classes with fewer images than `k_shot + n_query` instead of refusing them.
+    pub skip_small_classes: bool,
 }
 
-fn default_image_size() -> usize {
-    84
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            format: None,
+            root: None,
+            image_size: 84,
+            splits: None,
+            rotations: false,
+            augment: Augment::None,
+            normalize: Normalize::None,
+            cache: Cache::Memory,
+            cache_mib: 2048,
+            on_bad_image: OnBadImage::Error,
+            skip_small_classes: false,
+        }
+    }
 }
 
 /// Layout of a data set.
@@ -37,4 +78,104 @@ pub enum Format {
     Synthetic,
     /// Omniglot's `images_background_*/ALPHABET/characterNN/NNNN_DD.png`, as zips or folders.
     Omniglot,
+    /// CloserLookFewShot's `base.json`, `val.json` and `novel.json`.
+    Filelist,
+    /// `train.csv`, `val.csv` and `test.csv`, images in `images/` or in class folders.
+    Csv,
+    /// `SPLIT/CLASS/IMAGE`, or `CLASS/IMAGE` with `splits`.
+    Folder,
+    /// CIFAR-FS: `data/CLASS/IMAGE` and Bertinetto's `splits/bertinetto/*.txt`.
+    CifarFs,
+    /// easyfsl's `train.json`, `val.json` and `test.json` of `class_names` and `class_roots`.
+    Easyfsl,
+    /// Pickled arrays: `mini-imagenet-cache-*.pkl`. Nothing in them is executed.
+    Pickle,
+    /// One file that `fsct data pack` wrote.
+    Pack,
+}
+
+impl Format {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Synthetic,
+        Self::Omniglot,
+        Self::Filelist,
+        Self::Csv,
+        Self::Folder,
+        Self::CifarFs,
+        Self::Easyfsl,
+        Self::Pickle,
+        Self::Pack,
+    ];
+
+    /// The word in a pipeline.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Synthetic => "synthetic",
+            Self::Omniglot => "omniglot",
+            Self::Filelist => "filelist",
+            Self::Csv => "csv",
+            Self::Folder => "folder",
+            Self::CifarFs => "cifar_fs",
+            Self::Easyfsl => "easyfsl",
+            Self::Pickle => "pickle",
+            Self::Pack => "pack",
+        }
+    }
+}
+
+/// Where decoded images are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// In memory.
+    #[default]
+    Memory,
+    /// In an unnamed file in the folder for temporary files: fast storage, little memory.
+    Disk,
+    /// Nowhere.
+    None,
+}
+
+/// What happens with an image that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadImage {
+    /// The run ends with an error that names it.
+    #[default]
+    Error,
+    /// Every image is read once before the run; bad ones are left out, counted and listed.
+    Skip,
+}
+
+/// Another data set for one of the three splits: cross-domain training and testing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OtherData {
+    /// Layout of that data set; guessed from `root` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Folder or file of that data set, relative to the pipeline file.
+    #[schemars(extend("format" = "path", "minLength" = 1, "examples" = ["../data/CUB"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// Which of its classes.
+    pub classes: Classes,
+}
+
+/// Which classes of another data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Classes {
+    /// Those of the split of the same name.
+    #[default]
+    Same,
+    /// Those of its training split.
+    Base,
+    /// Those of its validation split.
+    Val,
+    /// Those of its test split.
+    Novel,
+    /// All of them.
+    All,
 }

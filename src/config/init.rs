@@ -1,7 +1,5 @@
 //! A commented starter pipeline for a data folder.
 
-use std::path::Path;
-
 use super::{Format, draft::Draft, schema::FILE_NAME};
 
 /// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none.
@@ -15,16 +13,12 @@ pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
             "fsct run FILE          train and test",
         ],
     );
-    let word = match format {
-        Format::Synthetic => "synthetic",
-        Format::Omniglot => "omniglot",
-    };
     let mut set =
         |path: &str, value: serde_json::Value, comment: &str| draft.set(path, value, comment, "");
     set("version", 1.into(), "");
     set("name", name.into(), "run folders start with it");
     set("device", "auto".into(), "the GPU when there is one; else the CPU");
-    set("data.format", word.into(), "");
+    set("data.format", format.word().into(), "");
     if let Some(root) = root {
         set("data.root", root.into(), "relative to this file");
     }
@@ -51,16 +45,6 @@ pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
     draft.to_yaml()
 }
 
-/// The format of a data folder, from what is in it.
-pub fn guess_format(root: &Path) -> Option<Format> {
-    let entries = std::fs::read_dir(root).ok()?;
-    let omniglot = entries.flatten().any(|entry| {
-        let name = entry.file_name().to_string_lossy().to_lowercase();
-        name.starts_with("images_background") || name.starts_with("images_evaluation")
-    });
-    omniglot.then_some(Format::Omniglot)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +52,8 @@ mod tests {
 
     #[test]
     fn every_starter_is_valid_without_a_warning() -> Result<(), super::super::Faults> {
-        for (root, format) in [(None, Format::Synthetic), (Some("../data"), Format::Omniglot)] {
+        for format in Format::ALL {
+            let root = (format != Format::Synthetic).then_some("../data");
             let text = init(root, format, "start");
             let loaded = load_str("x", &text, &Overrides::default())?;
             assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);

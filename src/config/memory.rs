@@ -1,10 +1,22 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ByteSize;
+
 /// Memory optimisations: each is a stage around the training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
+    /// Most memory that the run may take, such as `8GiB`; without it, nothing is checked.
+    ///
+    /// Of the GPU, or of the process on the CPU. `fsct plan` and `fsct run` refuse a pipeline whose
+    /// prediction is above it, and say what would fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<ByteSize>,
+    /// What happens when memory runs out in a step.
+    ///
+    /// Either way the state before the step is kept, and `fsct run --resume` goes on from it.
+    pub on_oom: OnOom,
     /// Micro-batches before one optimizer step.
     ///
     /// What it saves depends on `accumulation_unit`. Costs some time, as smaller batches fill a
@@ -41,6 +53,8 @@ pub struct Memory {
 impl Default for Memory {
     fn default() -> Self {
         Self {
+            budget: None,
+            on_oom: OnOom::Fail,
             accumulation_steps: 1,
             accumulation_unit: AccumulationUnit::Episodes,
             recompute: Recompute::None,
@@ -50,6 +64,18 @@ impl Default for Memory {
             clear_cache_after_epoch: true,
         }
     }
+}
+
+/// What happens when memory runs out in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOom {
+    /// The run ends with exit code 3.
+    #[default]
+    Fail,
+    /// The next stronger memory setting is taken, said and recorded, and training goes on with the
+    /// same effective batch.
+    Escalate,
 }
 
 /// What a micro-batch is.

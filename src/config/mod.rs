@@ -1,6 +1,8 @@
 //! Text → [`Pipeline`]. Never imports `burn`.
 
+mod augment;
 mod backbone;
+mod byte_size;
 mod check;
 mod codes;
 mod data;
@@ -28,17 +30,19 @@ mod tree;
 mod vic;
 mod weights;
 
+pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
+pub use byte_size::ByteSize;
 pub use check::check_files;
 pub use codes::{CODES, Code, code};
-pub use data::{Data, Format};
+pub use data::{Cache, Classes, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
 pub use episode::Episode;
 pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
-pub use init::{guess_format, init};
+pub use init::init;
 pub use load::{Loaded, Origin, Overrides, load, load_str};
-pub use memory::{AccumulationUnit, Amp, LossScale, Memory, Recompute};
+pub use memory::{AccumulationUnit, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};

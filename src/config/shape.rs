@@ -176,6 +176,9 @@ impl Shape {
             Self::Text(Some(format)) if format == "device" => {
                 "`auto`, `cpu`, `cuda` or `cuda:N`".into()
             }
+            Self::Text(Some(format)) if format == "byte-size" => {
+                "an amount of memory such as `8GiB` or `500 MB`".into()
+            }
             Self::Text(Some(format)) if format == "path" => "a path".into(),
             Self::Text(Some(format)) if format == "name" => "a name for a folder".into(),
             Self::Text(_) => "a string".into(),
@@ -301,10 +304,18 @@ impl Reader<'_> {
                 }
             }
             // A shell has no quotes left to say that a number or a boolean is meant as text.
-            (Shape::Text(_), Value::Int(_) | Value::Float(_) | Value::Bool(_))
+            (Shape::Text(format), Value::Int(_) | Value::Float(_) | Value::Bool(_))
                 if node.span.source.is_shell() =>
             {
-                return node.span.text().into();
+                let text = node.span.text();
+                match check_text(format.as_deref(), text) {
+                    Ok(()) => return text.into(),
+                    Err(help) => {
+                        let fault = self.value_fault(shape, node, path, key);
+                        self.push(fault.help(help.or_else(|| value_help(shape, node, path))));
+                        return Json::Null;
+                    }
+                }
             }
             _ => {}
         }
@@ -352,7 +363,7 @@ impl Reader<'_> {
             _ => at.clone(),
         };
         let example = match &field.shape {
-            Shape::Map(fields) => {
+            Shape::Map(fields) if fields.iter().any(|field| field.required) => {
                 let inner = fields
                     .iter()
                     .filter(|field| field.required)
@@ -557,6 +568,11 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
                 return Some(format!("quote it: `\"{value}\"`"));
             }
         }
+        Value::Int(_) | Value::Float(_) if matches!(shape, Shape::Text(Some(format)) if format == "byte-size") => {
+            if let Some(help) = super::ByteSize::slip(node.span.text()) {
+                return Some(help);
+            }
+        }
         Value::Int(_) | Value::Float(_) if matches!(shape, Shape::Text(_)) => {
             return Some(format!("quote it: `\"{}\"`", node.span.text()));
         }
@@ -620,6 +636,9 @@ fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
             }
             suggest::meant(text, ["auto", "cpu", "cuda"])
         }),
+        Some("byte-size") => {
+            text.parse::<super::ByteSize>().map(drop).map_err(|_| super::ByteSize::slip(text))
+        }
         Some("name") => {
             let mut chars = text.chars();
             let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));

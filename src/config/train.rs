@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::OtherData;
+
 /// Training length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -17,11 +19,14 @@ pub struct Train {
     /// state: three times the bytes of the weights with AdamW.
     #[schemars(range(max = 10_000_000))]
     pub checkpoint_every: usize,
+    /// Another data set to train on; its classes and images take the place of the base split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<OtherData>,
 }
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 50, episodes_per_epoch: 200, checkpoint_every: 0 }
+        Self { epochs: 50, episodes_per_epoch: 200, checkpoint_every: 0, data: None }
     }
 }
 
@@ -32,11 +37,14 @@ pub struct Validate {
     /// Validation episodes after each epoch; 0 = no validation.
     #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
+    /// Another data set to validate on; its classes and images take the place of the val split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<OtherData>,
 }
 
 impl Default for Validate {
     fn default() -> Self {
-        Self { episodes: 200 }
+        Self { episodes: 200, data: None }
     }
 }
 
@@ -49,11 +57,14 @@ pub struct Test {
     pub episodes: usize,
     /// Which checkpoint is tested.
     pub checkpoint: Checkpoint,
+    /// Another data set to test on; its classes and images take the place of the novel split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<OtherData>,
 }
 
 impl Default for Test {
     fn default() -> Self {
-        Self { episodes: 600, checkpoint: Checkpoint::Best }
+        Self { episodes: 600, checkpoint: Checkpoint::Best, data: None }
     }
 }
 

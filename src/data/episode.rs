@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{DataError, ImageSet};
 use crate::config::Episode;
@@ -28,7 +28,7 @@ impl EpisodeIndices {
 }
 
 /// A line of an episode file.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     classes: Vec<String>,
@@ -74,6 +74,36 @@ pub fn read_episodes(
         return Err(DataError::Episodes { path: path.to_owned(), line: 1, reason });
     }
     Ok(episodes)
+}
+
+/// Writes episodes as `read_episodes` reads them, so that another model is asked the same.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_episodes(
+    path: &Path,
+    set: &ImageSet,
+    episodes: &[EpisodeIndices],
+) -> Result<(), DataError> {
+    let file = File::create(path).map_err(DataError::file("create", path))?;
+    let mut file = BufWriter::new(file);
+    for episode in episodes {
+        let shape = episode.shape();
+        let names = |images: &[usize], count: usize| {
+            let name = |image: &usize| set.image_name(*image).to_owned();
+            images.chunks_exact(count).map(|it| it.iter().map(name).collect()).collect()
+        };
+        let line = Line {
+            classes: episode.classes.iter().map(|it| set.classes()[*it].name.clone()).collect(),
+            support: names(&episode.support, shape.k_shot),
+            query: names(&episode.query, shape.n_query),
+        };
+        serde_json::to_writer(&mut file, &line)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(file))
+            .map_err(DataError::file("write", path))?;
+    }
+    file.flush().map_err(DataError::file("write", path))
 }
 
 struct Known<'a> {

@@ -30,11 +30,49 @@ pub enum DataError {
     },
     /// An image is damaged.
     #[error("{name} is not an image that can be read: {reason}")]
-    #[diagnostic(code(fsct::data::image), help("repair it or take it out of the data set"))]
+    #[diagnostic(
+        code(fsct::data::image),
+        help("repair it, take it out of the data set, or set `data.on_bad_image: skip`")
+    )]
     Image {
         /// Its path in the data set.
         name: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A list of images or classes is wrong.
+    #[error("{}: {reason}", path.display())]
+    #[diagnostic(
+        code(fsct::data::list),
+        help("correct the list, or name another as `data.root` or `data.splits`")
+    )]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An archive, a pack or a pickle is damaged, or not one.
+    #[error("{} cannot be used: {reason}", path.display())]
+    #[diagnostic(code(fsct::data::archive), help("copy, download or pack it again"))]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of predictions is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    #[diagnostic(
+        code(fsct::data::predictions),
+        help("write it again with `fsct eval RUN --predictions OUT.jsonl`")
+    )]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
         reason: String,
     },
     /// A file of episodes is wrong.

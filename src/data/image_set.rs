@@ -1,54 +1,129 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ImageShape;
+use rayon::prelude::*;
+
+use super::cache::Cache;
+use super::pack::Pack;
+use super::source::ItemFile;
+use super::transform::{Normalization, augment, centre_view, view_of};
+use super::{DataError, ImageShape};
+use crate::config::Augmentation;
 
 /// A class and its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Its name, unique in the data set.
+    /// Its name, unique in the split.
     pub name: String,
     /// Numbers of its images in the set.
     pub images: Vec<usize>,
 }
 
-/// The images of one split, decoded once and kept as bytes. Cheap to clone.
+/// The images of one split. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ImageSet(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     classes: Vec<Class>,
-    names: Vec<String>,
+    images: Images,
     shape: ImageShape,
-    normalization: Normalization,
-    /// All images one after the other, each `[channels, height, width]`.
-    bytes: Vec<u8>,
+    options: SetOptions,
+    cache: Cache,
 }
 
-/// How a byte becomes a value: `byte · scale + shift`, a channel.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalization {
-    scale: [f32; 3],
-    shift: [f32; 3],
+/// The images of a set.
+#[derive(Debug)]
+pub(super) enum Images {
+    /// One by one.
+    Listed(Vec<Image>),
+    /// Some of a pack's, whose names stay in its file: a set of 60,000 is opened at once.
+    Packed {
+        /// The pack.
+        pack: Arc<Pack>,
+        /// Its number of each image, and where its name stands.
+        images: Vec<(usize, usize)>,
+    },
 }
 
-impl Normalization {
-    /// 0..255 → 0..1.
-    pub const UNIT: Self = Self { scale: [1.0 / 255.0; 3], shift: [0.0; 3] };
+impl Images {
+    fn len(&self) -> usize {
+        match self {
+            Self::Listed(images) => images.len(),
+            Self::Packed { images, .. } => images.len(),
+        }
+    }
+
+    fn name(&self, image: usize) -> &str {
+        match self {
+            Self::Listed(images) => &images[image].name,
+            Self::Packed { pack, images } => pack.name(images[image].1),
+        }
+    }
+
+    /// Where an image is, and how it is turned.
+    fn file(&self, image: usize) -> (Cow<'_, ItemFile>, u8) {
+        match self {
+            Self::Listed(images) => (Cow::Borrowed(&images[image].file), images[image].turns),
+            Self::Packed { pack, images } => {
+                (Cow::Owned(ItemFile::Packed(pack.clone(), images[image].0)), 0)
+            }
+        }
+    }
+
+    /// The bytes of an image that need no decoding.
+    fn in_place(&self, image: usize, shape: ImageShape) -> Option<Result<&[u8], String>> {
+        match self {
+            Self::Packed { pack, images } if pack.shape() == shape => {
+                Some(pack.pixels(images[image].0))
+            }
+            Self::Listed(images) => match &images[image] {
+                Image { file: ItemFile::Packed(pack, at), turns: 0, .. }
+                    if pack.shape() == shape =>
+                {
+                    Some(pack.pixels(*at))
+                }
+                _ => None,
+            },
+            Self::Packed { .. } => None,
+        }
+    }
+}
+
+/// An image of a set.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// Path inside the data set.
+    pub name: String,
+    /// Where it is.
+    pub file: ItemFile,
+    /// Quarter turns against the clock.
+    pub turns: u8,
+}
+
+/// How the images of a set become values.
+#[derive(Debug, Clone)]
+pub(super) struct SetOptions {
+    /// Ink is dark on paper, and 1 to the network.
+    pub ink_is_dark: bool,
+    /// Bytes → values.
+    pub normalization: Normalization,
+    /// Random changes in training.
+    pub augmentation: Option<Augmentation>,
+    /// Leave out classes that are too small for an episode.
+    pub skip_small_classes: bool,
 }
 
 impl ImageSet {
-    /// A set of `classes` over images with `names` and `bytes`.
     pub(super) fn new(
         classes: Vec<Class>,
-        names: Vec<String>,
+        images: Images,
         shape: ImageShape,
-        normalization: Normalization,
-        bytes: Vec<u8>,
+        options: SetOptions,
+        cache: Cache,
     ) -> Self {
-        assert_eq!(bytes.len(), names.len() * shape.values(), "one image a name");
-        Self(Arc::new(Inner { classes, names, shape, normalization, bytes }))
+        Self(Arc::new(Inner { classes, images, shape, options, cache }))
     }
 
     /// Classes by name.
@@ -58,12 +133,12 @@ impl ImageSet {
 
     /// Images.
     pub fn len(&self) -> usize {
-        self.0.names.len()
+        self.0.images.len()
     }
 
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
-        self.0.names.is_empty()
+        self.0.images.len() == 0
     }
 
     /// Shape of every image.
@@ -73,27 +148,100 @@ impl ImageSet {
 
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
-        &self.0.names[image]
+        self.0.images.name(image)
     }
 
     /// Numbers of the images by path.
     pub fn by_name(&self) -> HashMap<&str, usize> {
-        self.0.names.iter().enumerate().map(|(image, name)| (name.as_str(), image)).collect()
+        (0..self.len()).map(|image| (self.image_name(image), image)).collect()
+    }
+
+    /// Whether classes too small for an episode are left out of episodes.
+    pub fn skips_small_classes(&self) -> bool {
+        self.0.options.skip_small_classes
     }
 
     /// Bytes of an image, `[channels, height, width]`.
-    pub fn pixels(&self, image: usize) -> &[u8] {
-        let values = self.0.shape.values();
-        &self.0.bytes[image * values..(image + 1) * values]
+    ///
+    /// # Errors
+    /// When it cannot be read or decoded.
+    pub fn pixels(&self, image: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let Inner { images, shape, options, cache, .. } = &*self.0;
+        if let Some(pixels) = cache.get(image) {
+            return Ok(Cow::Borrowed(pixels));
+        }
+        if let Some(pixels) = cache.read(image) {
+            return Ok(Cow::Owned(pixels));
+        }
+        let named = |reason| bad(images.name(image), reason);
+        if !options.ink_is_dark
+            && let Some(pixels) = images.in_place(image, *shape)
+        {
+            return pixels.map(Cow::Borrowed).map_err(named);
+        }
+        let (file, turns) = images.file(image);
+        let mut pixels = file
+            .with(turns, |opened| view_of(opened, &centre_view(opened.size(), *shape), *shape))
+            .map_err(named)?;
+        self.ink(&mut pixels);
+        cache.put(image, &pixels);
+        Ok(Cow::Owned(pixels))
     }
 
-    /// Appends an image's values as the network reads them, `[channels, height, width]`.
-    pub fn read_into(&self, image: usize, values: &mut Vec<f32>) {
-        let Normalization { scale, shift } = self.0.normalization;
-        let plane = self.0.shape.height * self.0.shape.width;
-        for (channel, bytes) in self.pixels(image).chunks_exact(plane).enumerate() {
-            let (scale, shift) = (scale[channel], shift[channel]);
-            values.extend(bytes.iter().map(|byte| f32::from(*byte) * scale + shift));
+    /// Writes an image's values as the network reads them, `[channels, height, width]`. With a
+    /// `seed`, the changes of training that it draws are made.
+    ///
+    /// # Errors
+    /// When the image cannot be read or decoded.
+    pub fn read(
+        &self,
+        image: usize,
+        seed: Option<[u8; 32]>,
+        values: &mut [f32],
+    ) -> Result<(), DataError> {
+        let Inner { images, shape, options, .. } = &*self.0;
+        let pixels = match (seed, &options.augmentation) {
+            (Some(seed), Some(steps)) => {
+                let (file, turns) = images.file(image);
+                let mut pixels = file
+                    .with(turns, |opened| augment(opened, *shape, steps, seed))
+                    .map_err(|reason| bad(images.name(image), reason))?;
+                self.ink(&mut pixels);
+                Cow::Owned(pixels)
+            }
+            _ => self.pixels(image)?,
+        };
+        options.normalization.apply(&pixels, *shape, values);
+        Ok(())
+    }
+
+    /// Values of several images, `[images, channels, height, width]`, on all threads of the pool
+    /// that it is called in. `seed` gives each image's, by its place in the list.
+    ///
+    /// # Errors
+    /// When an image cannot be read or decoded.
+    pub fn read_all(
+        &self,
+        images: &[usize],
+        seed: impl Fn(usize) -> Option<[u8; 32]> + Sync,
+    ) -> Result<Vec<f32>, DataError> {
+        let mut values = vec![0.0; images.len() * self.0.shape.values()];
+        values
+            .par_chunks_exact_mut(self.0.shape.values())
+            .zip(images)
+            .enumerate()
+            .try_for_each(|(place, (values, image))| self.read(*image, seed(place), values))?;
+        Ok(values)
+    }
+
+    /// Ink is 1: most of a drawing is paper, and so most of it is 0.
+    fn ink(&self, pixels: &mut [u8]) {
+        if self.0.options.ink_is_dark {
+            pixels.iter_mut().for_each(|value| *value = 255 - *value);
         }
     }
+}
+
+fn bad(name: &str, reason: String) -> DataError {
+    DataError::Image { name: name.to_owned(), reason }
 }

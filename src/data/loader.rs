@@ -3,11 +3,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{EpisodeIndices, ImageSet, Sampler};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::{DataError, EpisodeIndices, ImageSet, Sampler};
 use crate::config::Episode;
 
 /// Episodes prepared ahead of the one in training.
-const AHEAD: usize = 2;
+const AHEAD: usize = 3;
 
 /// An episode with its images.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,11 +22,11 @@ pub struct EpisodeBatch {
     pub images: Vec<f32>,
 }
 
-/// Prepares episodes on a thread of its own while the last one trains.
+/// Prepares episodes on threads of its own while the last one trains.
 ///
 /// What it gives depends on no clock and no thread. Dropping it ends the thread.
 pub struct Loader {
-    prepared: Receiver<EpisodeBatch>,
+    prepared: Receiver<Result<EpisodeBatch, DataError>>,
     waited: Duration,
 }
 
@@ -33,9 +35,14 @@ impl Loader {
     pub fn new(set: ImageSet, sampler: Sampler, numbers: Range<u64>) -> Self {
         let (send, prepared) = sync_channel(AHEAD);
         thread::spawn(move || {
+            // Not the global pool: a step that computes there would wait behind images, and images
+            // behind the step. Without threads to be had, this one does it all.
+            let pool = ThreadPoolBuilder::new().build().ok();
             for number in numbers {
+                let batch = prepare(&set, &sampler, number, pool.as_ref());
+                let failed = batch.is_err();
                 // The receiver is gone: nobody wants the rest.
-                if send.send(prepare(&set, &sampler, number)).is_err() {
+                if send.send(batch).is_err() || failed {
                     return;
                 }
             }
@@ -50,9 +57,9 @@ impl Loader {
 }
 
 impl Iterator for Loader {
-    type Item = EpisodeBatch;
+    type Item = Result<EpisodeBatch, DataError>;
 
-    fn next(&mut self) -> Option<EpisodeBatch> {
+    fn next(&mut self) -> Option<Self::Item> {
         let start = Instant::now();
         let batch = self.prepared.recv().ok();
         self.waited += start.elapsed();
@@ -60,14 +67,18 @@ impl Iterator for Loader {
     }
 }
 
-fn prepare(set: &ImageSet, sampler: &Sampler, number: u64) -> EpisodeBatch {
+fn prepare(
+    set: &ImageSet,
+    sampler: &Sampler,
+    number: u64,
+    pool: Option<&ThreadPool>,
+) -> Result<EpisodeBatch, DataError> {
     let indices = sampler.episode(number);
     let Episode { k_shot, n_query, .. } = sampler.shape();
-    let count = indices.support.len() + indices.query.len();
-    let mut images = Vec::with_capacity(count * set.shape().values());
     let classes = indices.support.chunks_exact(k_shot).zip(indices.query.chunks_exact(n_query));
-    for (support, query) in classes {
-        support.iter().chain(query).for_each(|image| set.read_into(*image, &mut images));
-    }
-    EpisodeBatch { number, indices, images }
+    let order: Vec<usize> =
+        classes.flat_map(|(support, query)| support.iter().chain(query)).copied().collect();
+    let read = || set.read_all(&order, |place| Some(sampler.image_seed(number, order[place])));
+    let images = pool.map_or_else(read, |pool| pool.install(read))?;
+    Ok(EpisodeBatch { number, indices, images })
 }

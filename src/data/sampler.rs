@@ -25,6 +25,8 @@ pub struct Sampler {
     set: ImageSet,
     shape: Episode,
     seed: [u8; 32],
+    /// Numbers of the classes that are drawn from, where some are left out.
+    classes: Option<Vec<usize>>,
 }
 
 impl Sampler {
@@ -38,7 +40,12 @@ impl Sampler {
         seed: u64,
         stream: Stream,
     ) -> Result<Self, DataError> {
-        check(set, shape, stream)?;
+        let wanted = shape.k_shot + shape.n_query;
+        let large = |class: &&usize| set.classes()[**class].images.len() >= wanted;
+        let all: Vec<usize> = (0..set.classes().len()).collect();
+        let kept: Vec<usize> = all.iter().filter(large).copied().collect();
+        let classes = (set.skips_small_classes() && kept.len() < all.len()).then_some(kept);
+        check(set, shape, stream, classes.as_deref())?;
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8] = match stream {
@@ -46,7 +53,7 @@ impl Sampler {
             Stream::Validate => 2,
             Stream::Test => 3,
         };
-        Ok(Self { set: set.clone(), shape, seed: key })
+        Ok(Self { set: set.clone(), shape, seed: key, classes })
     }
 
     /// The episode with this number.
@@ -54,7 +61,11 @@ impl Sampler {
         let mut rng = ChaCha8Rng::from_seed(self.seed);
         rng.set_stream(number);
         let Episode { n_way, k_shot, n_query } = self.shape;
-        let classes = sample(&mut rng, self.set.classes().len(), n_way).into_vec();
+        let count = self.classes.as_ref().map_or(self.set.classes().len(), Vec::len);
+        let mut classes = sample(&mut rng, count, n_way).into_vec();
+        if let Some(kept) = &self.classes {
+            classes.iter_mut().for_each(|class| *class = kept[*class]);
+        }
         let mut episode = EpisodeIndices {
             support: Vec::with_capacity(n_way * k_shot),
             query: Vec::with_capacity(n_way * n_query),
@@ -75,19 +86,52 @@ impl Sampler {
         episode
     }
 
+    /// Classes that are left out of episodes, having too few images.
+    pub fn skipped_classes(&self) -> usize {
+        self.classes.as_ref().map_or(0, |kept| self.set.classes().len() - kept.len())
+    }
+
+    /// Seed of what happens to an image in an episode, whichever thread makes it happen.
+    pub fn image_seed(&self, number: u64, image: usize) -> [u8; 32] {
+        let mut seed = self.seed;
+        seed[16..24].copy_from_slice(&number.to_le_bytes());
+        seed[24..32].copy_from_slice(&(image as u64).to_le_bytes());
+        seed
+    }
+
     /// Shape of the episodes.
     pub fn shape(&self) -> Episode {
         self.shape
     }
 }
 
-fn check(set: &ImageSet, shape: Episode, stream: Stream) -> Result<(), DataError> {
+fn check(
+    set: &ImageSet,
+    shape: Episode,
+    stream: Stream,
+    kept: Option<&[usize]>,
+) -> Result<(), DataError> {
     let split = match stream {
         Stream::Train => "base",
         Stream::Validate => "val",
         Stream::Test => "novel",
     };
     let classes = set.classes().len();
+    if let Some(kept) = kept {
+        if shape.n_way <= kept.len() {
+            return Ok(());
+        }
+        return Err(DataError::pipeline(
+            "episode.n_way",
+            format!(
+                "`episode.n_way: {}` asks for more classes than the {} of the {split} split that \
+                 `data.skip_small_classes` leaves of {classes}",
+                shape.n_way,
+                kept.len()
+            ),
+            "lower `episode.n_way`, or `episode.n_query` so that more classes are large enough",
+        ));
+    }
     if shape.n_way > classes {
         return Err(DataError::pipeline(
             "episode.n_way",
@@ -122,8 +166,12 @@ fn check(set: &ImageSet, shape: Episode, stream: Stream) -> Result<(), DataError
             named.join(", "),
         ),
         match room {
-            0 => format!("lower `episode.k_shot`: the smallest class has {smallest} images"),
-            _ => format!("lower `episode.n_query` to {room} or less, or take these classes out"),
+            0 => format!(
+                "lower `episode.k_shot` (the smallest class has {smallest} images), or set `data.skip_small_classes: true`"
+            ),
+            _ => format!(
+                "lower `episode.n_query` to {room} or less, or set `data.skip_small_classes: true`"
+            ),
         },
     ))
 }

@@ -12,6 +12,11 @@ pub enum Split {
     Novel,
 }
 
+impl Split {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Val, Self::Novel];
+}
+
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

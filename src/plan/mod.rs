@@ -1,9 +1,12 @@
 //! [`Pipeline`](crate::config::Pipeline) → [`Plan`]: which stages, in which order. Never imports
 //! `burn`.
 
+mod describe;
+pub mod fit;
 pub mod footprint;
 pub mod network;
 mod order;
 
+pub use describe::Description;
 pub use footprint::Footprint;
 pub use order::{Note, Plan, Precision, Scale, StageSpec, compile};

@@ -71,6 +71,7 @@ impl Norm {
 
 /// A block of the backbone: what recomputation runs again at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a backbone has some dozen of them")]
 pub enum Block {
     /// Convolution, then norm, ReLU and perhaps a pool: of a Conv4, and the stem of a ResNet.
     Plain(Conv, Norm),

@@ -183,6 +183,10 @@ impl Reporter for Console {
                     bar.set_position(*episodes as u64);
                 }
             }
+            Event::Note { message } if self.verbosity > Verbosity::Quiet => {
+                self.line(&format!("note: {message}"));
+            }
+            Event::Note { .. } => {}
             Event::Warning { message } => self.warn(message),
             Event::Finished(finished) => self.finished(finished),
         }

@@ -2,7 +2,7 @@
 
 mod console;
 mod jsonl;
-mod table;
+pub mod table;
 
 pub use console::{Console, Verbosity};
 pub use jsonl::Jsonl;

@@ -1,4 +1,10 @@
+//! Tables for people.
+
 use crate::run::events::Finished;
+use crate::run::score::{ClassScore, Scores};
+
+/// Classes that are listed one by one.
+const CLASSES: usize = 20;
 
 /// The table that a run ends with.
 pub fn finished(finished: &Finished) -> String {
@@ -17,6 +23,9 @@ pub fn finished(finished: &Finished) -> String {
             format!("{novel} ({} episodes, {tested} checkpoint)", novel.episodes),
         ));
     }
+    if let Some(scores) = &result.scores {
+        rows.push(("calibration", format!("{:.2} % expected error", 100.0 * scores.ece)));
+    }
     if result.skipped_steps > 0 {
         rows.push(("skipped steps", result.skipped_steps.to_string()));
     }
@@ -27,6 +36,32 @@ pub fn finished(finished: &Finished) -> String {
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
+}
+
+/// Scores by class, the least recognised first, and the calibration.
+pub fn scores(scores: &Scores) -> String {
+    let mut classes: Vec<(&String, &ClassScore)> = scores.classes.iter().collect();
+    classes.sort_by(|a, b| a.1.f1.total_cmp(&b.1.f1));
+    let shown = &classes[..classes.len().min(CLASSES)];
+    let width = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(5);
+    let percent = |value: f64| format!("{:.1}", 100.0 * value);
+    let mut text = format!("  {:<width$}  queries  accuracy  precision  recall     F1\n", "class");
+    for (name, score) in shown {
+        text += &format!(
+            "  {name:<width$}  {:>7}  {:>8}  {:>9}  {:>6}  {:>5}\n",
+            score.queries,
+            percent(score.accuracy),
+            score.precision.map_or("–".into(), percent),
+            percent(score.recall),
+            percent(score.f1),
+        );
+    }
+    if shown.len() < classes.len() {
+        let more = classes.len() - shown.len();
+        text +=
+            &format!("  and {more} classes that are recognised better (`--metrics` writes all)\n");
+    }
+    text + &format!("  expected calibration error {} %\n", percent(scores.ece))
 }
 
 /// `512 B`, `3.42 MiB`.

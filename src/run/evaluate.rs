@@ -7,9 +7,10 @@
 use burn::prelude::*;
 
 use super::RunError;
+use super::score::{Scores, Tally};
 use super::statistics::Accuracy;
 use crate::config::Pipeline;
-use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
+use crate::data::{DataError, Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
 use crate::graph::norm_policy;
 use crate::model::layers::to_host;
 use crate::model::norm::NormPolicy;
@@ -36,6 +37,17 @@ pub struct Answer<'a> {
     pub accuracy: f64,
 }
 
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// Mean accuracy over the episodes.
+    pub accuracy: Accuracy,
+    /// By class, and how sure the model was.
+    pub scores: Scores,
+    /// How features were computed, for the user.
+    pub features: String,
+}
+
 /// Images embedded at once.
 const CHUNK: usize = 64;
 /// Features are kept for a whole split only up to this size.
@@ -49,7 +61,7 @@ pub fn evaluate_split(
     device: &Device,
     evaluation: Evaluation,
     on_answer: &mut dyn FnMut(usize, Answer),
-) -> Result<Accuracy, RunError> {
+) -> Result<Evaluated, RunError> {
     let set = data.split(evaluation.split);
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
     let episodes: Vec<EpisodeIndices> =
@@ -65,19 +77,26 @@ pub fn evaluate_episodes(
     device: &Device,
     episodes: &[EpisodeIndices],
     on_answer: &mut dyn FnMut(usize, Answer),
-) -> Result<Accuracy, RunError> {
+) -> Result<Evaluated, RunError> {
     let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
-    let features = Features::new(net, norm, set, device, images);
+    let features = Features::new(net, norm, set, device, images)?;
     let mut accuracies = Vec::with_capacity(episodes.len());
+    let mut tally = Tally::default();
     for (number, episode) in episodes.iter().enumerate() {
         let shape = EpisodeShape::from(episode.shape());
-        let (support, query) = features.of(episode);
+        let (support, query) = features.of(episode)?;
         let logits = to_host(net.head.forward(support, query, shape).logits);
         let accuracy = accuracy(&logits, shape);
         accuracies.push(accuracy);
-        on_answer(number, Answer { episode, logits: &logits, accuracy });
+        let answer = Answer { episode, logits: &logits, accuracy };
+        tally.add(&answer);
+        on_answer(number, answer);
     }
-    Ok(Accuracy::of(&accuracies))
+    Ok(Evaluated {
+        accuracy: Accuracy::of(&accuracies),
+        scores: tally.scores(set),
+        features: features.describe(images),
+    })
 }
 
 /// Features of the images of a split.
@@ -98,22 +117,37 @@ impl<'a> Features<'a> {
         set: &'a ImageSet,
         device: &'a Device,
         images: usize,
-    ) -> Self {
+    ) -> Result<Self, DataError> {
         let mut features = Self { net, norm, set, device, bank: None };
         // On an episode's own statistics an image has other features in each episode.
         if norm == NormPolicy::Episode || set.len() > images || set.is_empty() {
-            return features;
+            return Ok(features);
         }
         let ids: Vec<usize> = (0..set.len()).collect();
-        let one = features.embed(&ids[..1]).shape().num_elements();
+        let one = features.embed(&ids[..1])?.shape().num_elements();
         if one * size_of::<f32>() * set.len() <= MAX_BANK_BYTES {
-            features.bank = Some(features.embed_all(&ids));
+            features.bank = Some(features.embed_all(&ids)?);
         }
-        features
+        Ok(features)
+    }
+
+    /// How features of `images` images of episodes were had.
+    fn describe(&self, images: usize) -> String {
+        match &self.bank {
+            Some(_) => format!(
+                "each of the {} images was embedded once, for {images} in episodes: batch norm is on \
+                 running statistics, so this is exact",
+                self.set.len()
+            ),
+            None if self.norm == NormPolicy::Episode => {
+                "every episode was embedded, on batch statistics of its own".into()
+            }
+            None => "every episode was embedded: cheaper here than the whole split".into(),
+        }
     }
 
     /// Features of an episode's support and queries.
-    fn of(&self, episode: &EpisodeIndices) -> (Tensor<4>, Tensor<4>) {
+    fn of(&self, episode: &EpisodeIndices) -> Result<(Tensor<4>, Tensor<4>), DataError> {
         let shots = episode.support.len();
         let images: Vec<usize> = episode.support.iter().chain(&episode.query).copied().collect();
         let features = match &self.bank {
@@ -123,24 +157,25 @@ impl<'a> Features<'a> {
                 bank.clone().select(0, Tensor::from_data(rows, self.device))
             }
             // Its own statistics are those of the whole episode.
-            None if self.norm == NormPolicy::Episode => self.embed(&images),
-            None => self.embed_all(&images),
+            None if self.norm == NormPolicy::Episode => self.embed(&images)?,
+            None => self.embed_all(&images)?,
         };
         let support = features.clone().narrow(0, 0, shots);
-        (support, features.narrow(0, shots, images.len() - shots))
+        Ok((support, features.narrow(0, shots, images.len() - shots)))
     }
 
-    fn embed_all(&self, images: &[usize]) -> Tensor<4> {
-        Tensor::cat(images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect(), 0)
+    fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {
+        let chunks: Result<Vec<_>, _> =
+            images.chunks(CHUNK).map(|chunk| self.embed(chunk)).collect();
+        Ok(Tensor::cat(chunks?, 0))
     }
 
-    fn embed(&self, images: &[usize]) -> Tensor<4> {
+    fn embed(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {
         let shape = self.set.shape();
-        let mut pixels = Vec::with_capacity(images.len() * shape.values());
-        images.iter().for_each(|image| self.set.read_into(*image, &mut pixels));
+        let pixels = self.set.read_all(images, |_| None)?;
         let dims = [images.len(), shape.channels, shape.height, shape.width];
         let images = Tensor::from_data(TensorData::new(pixels, dims), self.device);
-        self.net.backbone.forward(images, &mut self.norm.testing(&mut Vec::new()))
+        Ok(self.net.backbone.forward(images, &mut self.norm.testing(&mut Vec::new())))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::score::Scores;
 use super::statistics::Accuracy;
 use crate::device::MemoryUse;
 use crate::loss::Terms;
@@ -36,6 +37,11 @@ pub enum Event {
         episodes: usize,
         /// Episodes in all.
         of: usize,
+    },
+    /// Something that was decided or left out, and is worth knowing.
+    Note {
+        /// What.
+        message: String,
     },
     /// Something that the user should know.
     Warning {
@@ -187,6 +193,9 @@ pub struct RunResult {
     pub novel: Option<Accuracy>,
     /// Which checkpoint was tested: `best` or `last`.
     pub tested: Option<String>,
+    /// Scores of the test by class, and its calibration.
+    #[serde(default)]
+    pub scores: Option<Scores>,
 }
 
 /// What a run cost.

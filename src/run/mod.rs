@@ -1,10 +1,12 @@
 //! Training and testing: a loop that reads top to bottom, and what makes it survive.
 
 pub mod checkpoint;
+pub mod compare;
 pub mod evaluate;
 pub mod events;
 pub mod folder;
 pub mod schedule;
+pub mod score;
 pub mod statistics;
 pub mod trainer;
 pub mod whole;

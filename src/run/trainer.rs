@@ -173,7 +173,7 @@ impl<'a> Trainer<'a> {
         let shape = EpisodeShape::from(self.plan.pipeline.episode);
         let mut window = Vec::with_capacity(size);
         for batch in loader.by_ref().take(size) {
-            window.push(to_device(batch, shape, self.data.split(Split::Base), &self.device));
+            window.push(to_device(batch?, shape, self.data.split(Split::Base), &self.device));
         }
         self.progress.episodes += window.len();
         Ok(window)
@@ -267,7 +267,7 @@ impl<'a> Trainer<'a> {
                 stream: Stream::Validate,
                 episodes: self.plan.pipeline.validate.episodes,
             };
-            let accuracy = evaluate_split(
+            let evaluated = evaluate_split(
                 &self.net(),
                 &self.plan.pipeline,
                 self.data,
@@ -275,6 +275,7 @@ impl<'a> Trainer<'a> {
                 evaluation,
                 &mut |_, _| {},
             )?;
+            let accuracy = evaluated.accuracy;
             is_best =
                 self.progress.best.as_ref().is_none_or(|best| accuracy.mean > best.accuracy.mean);
             let validated = Validated { epoch, accuracy, best: is_best };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::checkpoint::Checkpoint;
-use super::evaluate::{Evaluation, evaluate_split};
+use super::evaluate::{Evaluated, Evaluation, evaluate_split};
 use super::events::{Event, Finished, Metrics, Reporter, RunCost, RunResult, SplitSize, Started};
 use super::folder::{RunFolder, write_atomically};
 use super::trainer::Trainer;
@@ -24,7 +24,9 @@ pub fn prepare(data: &Dataset, pipeline: &Pipeline, runs: &Path) -> Result<RunFo
     Ok(folder)
 }
 
-fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<(), RunError> {
+/// Whether every split has its episodes; what is left out of them is returned.
+fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, RunError> {
+    let mut notes = Vec::new();
     let wanted = [
         (Split::Base, Stream::Train, pipeline.train.epochs),
         (Split::Val, Stream::Validate, pipeline.validate.episodes),
@@ -32,10 +34,17 @@ fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<(), RunError> {
     ];
     for (split, stream, count) in wanted {
         if count > 0 {
-            Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            let sampler = Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            if sampler.skipped_classes() > 0 {
+                notes.push(format!(
+                    "`data.skip_small_classes` leaves out {} of the {} classes of {split}",
+                    sampler.skipped_classes(),
+                    data.split(split).classes().len()
+                ));
+            }
         }
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// Trains from the start or from `checkpoint`, tests, and writes `metrics.json`.
@@ -49,7 +58,10 @@ pub fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<Metrics, RunError> {
     let pipeline = &plan.pipeline;
-    check_episodes(data, pipeline)?;
+    let left_out = check_episodes(data, pipeline)?;
+    for message in data.notes().iter().chain(&left_out) {
+        reporter.report(&Event::Note { message: message.clone() });
+    }
     for note in &plan.notes {
         reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) });
     }
@@ -76,7 +88,7 @@ pub fn run(
     }));
     trainer.train(reporter)?;
 
-    let (novel, tested) = test(&trainer, plan, data, device, folder, reporter)?;
+    let tested = test(&trainer, plan, data, device, folder, reporter)?;
     let (seconds, peak_bytes) = trainer.cost();
     let progress = trainer.progress();
     let metrics = Metrics {
@@ -86,8 +98,9 @@ pub fn run(
             train_loss: progress.last_epoch.map(|(loss, _)| loss),
             train_accuracy: progress.last_epoch.map(|(_, accuracy)| accuracy),
             best_validation: progress.best.clone(),
-            novel,
-            tested,
+            novel: tested.as_ref().map(|(evaluated, _)| evaluated.accuracy),
+            tested: tested.as_ref().map(|(_, name)| (*name).to_owned()),
+            scores: tested.map(|(evaluated, _)| evaluated.scores),
         },
         cost: RunCost {
             seconds,
@@ -113,10 +126,10 @@ fn test(
     device: &Selected,
     folder: &RunFolder,
     reporter: &mut dyn Reporter,
-) -> Result<(Option<super::statistics::Accuracy>, Option<String>), RunError> {
+) -> Result<Option<(Evaluated, &'static str)>, RunError> {
     let episodes = plan.pipeline.test.episodes;
     if episodes == 0 {
-        return Ok((None, None));
+        return Ok(None);
     }
     let has_best = trainer.progress().best.is_some();
     let (net, name) = match plan.pipeline.test.checkpoint {
@@ -127,7 +140,7 @@ fn test(
         _ => (trainer.net(), "last"),
     };
     reporter.report(&Event::Tested { episodes: 0, of: episodes });
-    let accuracy = evaluate_split(
+    let evaluated = evaluate_split(
         &net,
         &plan.pipeline,
         data,
@@ -137,5 +150,6 @@ fn test(
             reporter.report(&Event::Tested { episodes: number + 1, of: episodes });
         },
     )?;
-    Ok((Some(accuracy), Some(name.into())))
+    reporter.report(&Event::Note { message: format!("in the test, {}", evaluated.features) });
+    Ok(Some((evaluated, name)))
 }

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use zip::ZipArchive;
 
-use super::{Item, ItemFile, Listing, entries};
+use super::{Item, ItemFile, Listing, Options, SplitLists, entries, nothing};
+use crate::config::Format;
 use crate::data::{DataError, Split};
 
 /// Largest drawing that is believed; Omniglot's have some 200 bytes.
-const MAX_DRAWING_BYTES: u64 = 16 << 20;
+const MAX_DRAWING_BYTES: u64 = 1 << 20;
+/// Most bytes that an archive is believed to hold; both of Omniglot's have 15 MB.
+const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 /// Folders below the root that are looked into: collection, alphabet, character.
 const MAX_DEPTH: usize = 4;
 
@@ -20,26 +24,104 @@ const MAX_DEPTH: usize = 4;
 /// counts once.
 type Drawings = BTreeMap<(String, String, String), ItemFile>;
 
-/// Lists the drawings under `root`. Alphabets are split: Latin validates, Japanese katakana and
-/// Sanskrit test, the rest trains.
-pub fn list(root: &Path) -> Result<Listing, DataError> {
+/// Lists the drawings under `root`. Without lists the alphabets are split: Latin validates, Japanese
+/// katakana and Sanskrit test, the rest trains.
+pub fn list(root: &Path, options: Options) -> Result<Listing, DataError> {
     let mut drawings = Drawings::new();
     walk(root, 0, &mut drawings)?;
     if drawings.is_empty() {
-        return Err(DataError::pipeline(
-            "data.root",
-            format!("there is no drawing of Omniglot in `data.root: {}`", root.display()),
-            "name the folder that holds images_background*.zip or the folders in them: \
-             images_background*/ALPHABET/characterNN/NNNN_DD.png",
-        ));
+        return Err(nothing(Format::Omniglot, root, "there is no drawing in it"));
     }
-    let items = drawings.into_iter().map(|((alphabet, character, file), source)| Item {
-        split: split(&alphabet),
-        class: format!("{alphabet}/{character}"),
-        name: format!("{alphabet}/{character}/{file}"),
-        file: source,
-    });
-    Ok(Listing { items: items.collect(), ink_is_dark: true })
+    let lists = options.splits.map(|path| Vinyals::read(path)).transpose()?;
+    let turns = if options.rotations { 0..4u8 } else { 0..1 };
+    let mut items = Vec::new();
+    // Turns are classes of their own (Santoro et al., ICML 2016), after the upright ones of their
+    // alphabet's character.
+    for ((alphabet, character, file), source) in drawings {
+        for turn in turns.clone() {
+            let upright = format!("{alphabet}/{character}");
+            let split = match &lists {
+                Some(lists) => match lists.split(&upright, turn) {
+                    Some(split) => split,
+                    None => continue,
+                },
+                None => split(&alphabet),
+            };
+            let turned =
+                if turn == 0 { String::new() } else { format!("/rot{:03}", 90 * u32::from(turn)) };
+            items.push(Item {
+                split,
+                class: Arc::from(format!("{upright}{turned}")),
+                name: format!("{upright}{turned}/{file}"),
+                file: source.clone(),
+                turns: turn,
+            });
+        }
+    }
+    if let Some(lists) = &lists {
+        lists.check(&items, options.splits.unwrap_or(root))?;
+    }
+    Ok(Listing { items, ink_is_dark: true, ..Listing::default() })
+}
+
+/// Lists of characters, as Vinyals et al. (NIPS 2016) split them: `Alphabet/characterNN`, or with
+/// `/rot000` to `/rot270` after it.
+struct Vinyals {
+    lists: SplitLists,
+    /// Whether turns are named.
+    turned: bool,
+}
+
+impl Vinyals {
+    fn read(path: &Path) -> Result<Self, DataError> {
+        let lists = SplitLists::read(path)?;
+        let turned = lists.split_of.keys().any(|class| class.contains("/rot"));
+        Ok(Self { lists, turned })
+    }
+
+    fn split(&self, upright: &str, turn: u8) -> Option<Split> {
+        let class = match self.turned {
+            true => &format!("{upright}/rot{:03}", 90 * u32::from(turn)),
+            false => upright,
+        };
+        self.lists.split_of.get(class).copied()
+    }
+
+    /// Every character that is named must have a drawing: half a data set is not silently a whole.
+    fn check(&self, items: &[Item], path: &Path) -> Result<(), DataError> {
+        let there: std::collections::BTreeSet<&str> = items
+            .iter()
+            .filter_map(|item| item.name.rsplit_once('/').map(|(class, _)| class))
+            .flat_map(|class| [class, class.split("/rot").next().unwrap_or(class)])
+            .collect();
+        let missing: Vec<&String> = self
+            .lists
+            .split_of
+            .keys()
+            .filter(|class| {
+                let (upright, turn) = class.split_once("/rot").unwrap_or((class, "000"));
+                match turn {
+                    "000" => !there.contains(upright),
+                    // Lists with turns, and `data.rotations: false`: only the upright ones are used.
+                    _ => {
+                        there.iter().any(|it| it.contains("/rot"))
+                            && !there.contains(class.as_str())
+                    }
+                }
+            })
+            .collect();
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(DataError::List {
+                path: path.to_owned(),
+                reason: format!(
+                    "{} of its {} classes have no drawing, the first `{first}`",
+                    missing.len(),
+                    self.lists.split_of.len()
+                ),
+            }),
+        }
+    }
 }
 
 fn split(alphabet: &str) -> Split {
@@ -66,23 +148,35 @@ fn walk(folder: &Path, depth: usize, drawings: &mut Drawings) -> Result<(), Data
 }
 
 fn unzip(path: &Path, drawings: &mut Drawings) -> Result<(), DataError> {
-    let damaged = |reason: String| DataError::Image { name: path.display().to_string(), reason };
+    let damaged = |reason: String| DataError::Archive { path: path.to_owned(), reason };
     let file = File::open(path).map_err(DataError::file("open", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
+    let mut unpacked = 0;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| damaged(error.to_string()))?;
         let name = entry.name().map_err(|error| damaged(error.to_string()))?.into_owned();
+        // Nothing is written anywhere, so a name cannot escape; one that tries is no Omniglot's.
+        if name.split(['/', '\\']).any(|part| part == "..") || name.starts_with('/') {
+            return Err(damaged(format!("the entry {name} leads out of it")));
+        }
         let Some(key) = drawing(&name) else { continue };
         if entry.size() > MAX_DRAWING_BYTES {
             return Err(damaged(format!("{name} claims {} bytes", entry.size())));
+        }
+        unpacked += entry.size();
+        if unpacked > MAX_ARCHIVE_BYTES {
+            return Err(damaged(format!("it unpacks to more than {MAX_ARCHIVE_BYTES} bytes")));
         }
         let mut bytes = Vec::new();
         // The size that an entry claims need not be the one it has.
         entry
             .by_ref()
-            .take(MAX_DRAWING_BYTES)
+            .take(MAX_DRAWING_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| damaged(format!("{name}: {error}")))?;
+        if bytes.len() as u64 != entry.size() {
+            return Err(damaged(format!("{name} is not as long as it claims")));
+        }
         drawings.entry(key).or_insert(ItemFile::Bytes(bytes.into()));
     }
     Ok(())

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
@@ -36,14 +37,10 @@ pub fn list(root: Option<&Path>) -> Result<Listing, DataError> {
         let split_folder = folder.join(split.to_string());
         for alphabet in entries(&split_folder)? {
             for character in entries(&alphabet)? {
-                let class = format!("{}/{}", name(&alphabet), name(&character));
+                let class: Arc<str> = format!("{}/{}", name(&alphabet), name(&character)).into();
                 for drawing in entries(&character)? {
-                    items.push(Item {
-                        split,
-                        class: class.clone(),
-                        name: format!("{class}/{}", name(&drawing)),
-                        file: ItemFile::Path(drawing),
-                    });
+                    let name = format!("{class}/{}", name(&drawing));
+                    items.push(Item::new(split, class.clone(), name, ItemFile::Path(drawing)));
                 }
             }
         }
@@ -60,7 +57,7 @@ pub fn list(root: Option<&Path>) -> Result<Listing, DataError> {
             "delete that folder; it will be drawn again",
         ));
     }
-    Ok(Listing { items, ink_is_dark: true })
+    Ok(Listing { items, ink_is_dark: true, ..Listing::default() })
 }
 
 fn name(path: &Path) -> String {
@@ -134,7 +131,7 @@ mod tests {
     fn glyphs_are_drawn_once_and_are_the_same_again() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let read = |listing: &Listing| -> Vec<_> {
-            listing.items.iter().step_by(97).map(|it| it.file.read().unwrap()).collect()
+            listing.items.iter().step_by(97).map(|it| it.file.bytes().unwrap().to_vec()).collect()
         };
         let first = list(Some(a.path())).unwrap();
         let written = fs::metadata(a.path().join(VERSION)).unwrap().modified().unwrap();

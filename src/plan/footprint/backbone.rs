@@ -135,7 +135,7 @@ impl Pass {
                 if at.is_first {
                     activations(time, conv.output);
                 } else {
-                    self.into_input(time, conv);
+                    self.through_input(time, conv);
                 }
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
@@ -144,14 +144,14 @@ impl Pass {
                 activations(time, norm2.output);
                 self.through_weights(time, conv2);
                 activations(time, conv2.input);
-                self.into_input(time, conv2);
+                self.through_input(time, conv2);
                 activations(time, norm1.output);
                 self.through_weights(time, conv1);
-                self.into_input(time, conv1);
+                self.through_input(time, conv1);
                 if let Some((conv, norm)) = shortcut {
                     activations(time, norm.output);
                     self.through_weights(time, conv);
-                    self.into_input(time, conv);
+                    self.through_input(time, conv);
                 }
                 // The gradients of the two branches become one.
                 activations(time, conv1.input);
@@ -175,7 +175,7 @@ impl Pass {
         time.hold(Use::Gradients, with_norm as u64 * self.element);
     }
 
-    fn into_input(&self, time: &mut Timeline, conv: &Conv) {
+    fn through_input(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.input));
         time.touch(Use::Workspace, self.input_gradient_workspace(conv));
         time.free(Use::Activations, self.map(conv.output));

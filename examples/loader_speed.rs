@@ -1,0 +1,42 @@
+//! Images a second of the loader: `loader_speed ROOT [AUGMENT [SECONDS]]`, 5-way 5-shot 16-query
+//! episodes at 84 px, each decoded anew. `benches/loader.py` compares it with PyTorch's.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fsct::config::{Episode, Overrides, load_str};
+use fsct::data::{self, Loader, Sampler, Split, Stream};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let root = arguments.next().ok_or("name the data set's root")?;
+    let augment = arguments.next().unwrap_or_else(|| "none".into());
+    let seconds: f64 = arguments.next().map_or(Ok(10.0), |text| text.parse())?;
+    let text = format!(
+        "data: {{root: \"{root}\", image_size: 84, cache: none, normalize: imagenet, augment: {augment}}}\n\
+         backbone: {{kind: conv4}}\nmethod: {{kind: fsct}}\n"
+    );
+    let pipeline = load_str("loader_speed", &text, &Overrides::default())?.pipeline;
+    let opening = Instant::now();
+    let data = data::open(&pipeline, Path::new("."))?;
+    eprintln!("opened in {:.1} ms", 1000.0 * opening.elapsed().as_secs_f64());
+    let shape = Episode { n_way: 5, k_shot: 5, n_query: 16 };
+    let set = data.split(Split::Base).clone();
+    let sampler = Sampler::new(&set, shape, 1, Stream::Train)?;
+    let mut loader = Loader::new(set, sampler, 0..u64::MAX);
+    // What was prepared ahead would count for nothing.
+    let warm = Instant::now();
+    while warm.elapsed() < Duration::from_secs_f64(seconds / 10.0) {
+        loader.next().ok_or("an episode")??;
+    }
+    let (start, mut images, mut sum) = (Instant::now(), 0, 0.0);
+    while start.elapsed() < Duration::from_secs_f64(seconds) {
+        let batch = loader.next().ok_or("an episode")??;
+        images += batch.indices.support.len() + batch.indices.query.len();
+        sum += f64::from(batch.images[0]);
+    }
+    assert!(sum.is_finite());
+    println!("{:.1}", f64::from(images as u32) / start.elapsed().as_secs_f64());
+    Ok(())
+}

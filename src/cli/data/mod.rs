@@ -1,0 +1,109 @@
+//! `fsct data`: look at a data set, pack it, split it.
+
+mod inspect;
+mod pack;
+mod sheet;
+mod split;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::Output;
+use crate::Error;
+use crate::config::Format;
+use crate::data::{self, Listing};
+use crate::run::RunError;
+
+/// Look at a data set, pack it, split it.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// What to do.
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+/// Subcommands of `fsct data`.
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Say what is in a data set: classes, sizes, broken files, overlaps, possible episodes
+    Inspect(inspect::Inspect),
+    /// Write a data set as one file that is read in place
+    Pack(pack::Pack),
+    /// Write a seeded split of the class folders in a folder
+    Split(split::Split),
+}
+
+impl Data {
+    /// Does it.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        match self.command {
+            DataCommand::Inspect(command) => command.run(output),
+            DataCommand::Pack(command) => command.run(output),
+            DataCommand::Split(command) => command.run(output),
+        }
+    }
+}
+
+/// A data set on the command line.
+#[derive(Debug, Args)]
+struct Root {
+    /// Folder or file of the data set
+    root: PathBuf,
+    /// Its layout; guessed when left out
+    #[arg(long, value_parser = format)]
+    format: Option<Format>,
+    /// Lists of classes by split, as `data.splits`
+    #[arg(long, value_name = "FILE")]
+    splits: Option<PathBuf>,
+    /// Turned classes too; omniglot only
+    #[arg(long)]
+    rotations: bool,
+}
+
+impl Root {
+    /// Its images. A folder of classes that nothing splits is taken as one split.
+    fn list(&self, output: Output) -> Result<Listing, Error> {
+        let root = Some(self.root.as_path());
+        let format = data::format_of(self.format, root).map_err(RunError::from)?;
+        if self.format.is_none() && !output.quiet {
+            eprintln!("note: the layout is taken to be `{}`", format.word());
+        }
+        let options = data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
+        let listing = data::list(format, root, options);
+        match listing {
+            Err(_) if format == Format::Folder && self.splits.is_none() => {
+                let whole = data::list_classes(&self.root).map_err(RunError::from)?;
+                if !output.quiet && !whole.items.is_empty() {
+                    eprintln!(
+                        "note: nothing says which split a class is in; all are taken as base"
+                    );
+                }
+                if whole.items.is_empty() {
+                    return listing.map_err(|error| RunError::from(error).into());
+                }
+                Ok(whole)
+            }
+            listing => listing.map_err(|error| RunError::from(error).into()),
+        }
+    }
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let words = || Format::ALL.map(Format::word).join(", ");
+    Format::ALL
+        .into_iter()
+        .find(|format| format.word() == text)
+        .ok_or_else(|| format!("there is no layout `{text}`: use one of {}", words()))
+}
+
+/// An existing file is kept unless it is to be replaced.
+fn free(path: &Path, force: bool) -> Result<(), Error> {
+    if path.exists() && !force {
+        return Err(Error::failed_with_help(
+            format!("{} exists", path.display()),
+            "name another file, or replace it with `--force`",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+use serde_json::{Value, json};
+
+use super::Planned;
+use crate::plan::footprint::Use;
+use crate::plan::network;
+
+/// The plan as one object.
+pub fn write(planned: &Planned) -> Value {
+    let Planned { plan, footprint, budget } = planned;
+    let blocks = network::backbone(&plan.pipeline);
+    let features = blocks.last().map_or([0; 3], network::Block::output);
+    let part = |part| footprint.peak.of(part);
+    json!({
+        "name": plan.pipeline.name,
+        "stages": plan.stages.iter().map(|stage| json!(stage.describe())).collect::<Vec<_>>(),
+        "notes": plan.notes.iter().map(|note| json!({"key": note.key, "text": note.text})).collect::<Vec<_>>(),
+        "layers": blocks
+            .iter()
+            .enumerate()
+            .map(|(index, block)| json!({
+                "name": format!("backbone.{index}"),
+                "input": block.input(),
+                "output": block.output(),
+                "parameters": block.parameters(),
+                "flops_per_image": block.flops(),
+                "activation_bytes_per_image": super::text::kept(block),
+            }))
+            .chain(network::head(&plan.pipeline, features).iter().map(|layer| json!({
+                "name": format!("head.{}", layer.name),
+                "shape": layer.shape,
+                "rows": layer.rows,
+                "parameters": layer.parameters,
+                "flops_per_episode": layer.flops(),
+            })))
+            .collect::<Vec<_>>(),
+        "peak_bytes": {
+            "parameters": part(Use::Parameters),
+            "gradients": part(Use::Gradients),
+            "optimizer": part(Use::Optimizer),
+            "activations": part(Use::Activations),
+            "workspace": part(Use::Workspace),
+            "data": part(Use::Data),
+            "total": footprint.peak.total(),
+        },
+        "budget_bytes": budget.map(|budget| budget.0),
+        "fits": planned.fits(),
+    })
+}

@@ -1,0 +1,125 @@
+//! `fsct plan`
+
+mod graph;
+mod json;
+mod text;
+
+use super::PipelineArgs;
+use crate::Error;
+use crate::Failure;
+use crate::config::{ByteSize, Pipeline};
+use crate::plan::fit::{Setting, fit};
+use crate::plan::footprint::Surroundings;
+use crate::plan::{self, Footprint};
+
+/// Print what a pipeline will do and the memory it will take
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Judge by the text alone: no look at the data
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How a plan is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Format {
+    /// Stages, layers and bytes as tables
+    #[default]
+    Text,
+    /// One object
+    Json,
+    /// A graph for Graphviz
+    Dot,
+    /// A graph for Mermaid
+    Mermaid,
+}
+
+/// A plan, what it takes, and what it may take.
+struct Planned {
+    plan: plan::Plan,
+    footprint: Footprint,
+    budget: Option<ByteSize>,
+}
+
+impl Planned {
+    fn fits(&self) -> bool {
+        self.budget.is_none_or(|budget| self.footprint.peak.total() <= budget.0)
+    }
+}
+
+impl Plan {
+    /// Prints it; a plan over its budget is an error that says what would fit.
+    pub fn run(self) -> Result<(), Error> {
+        let loaded = self.pipeline.load()?;
+        let pipeline = loaded.absolute();
+        let surroundings = surroundings(&pipeline, self.offline);
+        let plan = plan::compile(&pipeline);
+        let footprint = Footprint::of(&plan, surroundings);
+        let planned = Planned { plan, footprint, budget: pipeline.memory.budget };
+        match self.format {
+            Format::Text => print!("{}", text::write(&planned)),
+            Format::Json => println!("{:#}", json::write(&planned)),
+            Format::Dot => print!("{}", graph::dot(&planned)),
+            Format::Mermaid => print!("{}", graph::mermaid(&planned)),
+        }
+        match planned.budget.filter(|_| !planned.fits()) {
+            Some(budget) => Err(over(&pipeline, &footprint, budget, surroundings)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// This machine, and the images that a pipeline keeps in its memory, as far as they can be told.
+pub(super) fn surroundings(pipeline: &Pipeline, offline: bool) -> Surroundings {
+    let data_bytes = if offline { None } else { None };
+    Surroundings::here(data_bytes.unwrap_or(0))
+}
+
+/// The error of a plan over its budget, with the cheapest changes that fit.
+pub(super) fn over(
+    pipeline: &Pipeline,
+    footprint: &Footprint,
+    budget: ByteSize,
+    surroundings: Surroundings,
+) -> Error {
+    let needed = footprint.peak.total();
+    let failure = Failure::new(format!(
+        "`memory.budget: {budget}` is {} less than the {} that this pipeline takes",
+        text::size(needed - budget.0),
+        text::size(needed),
+    ));
+    Error::DoesNotFit(failure.help(match fit(pipeline, budget, surroundings) {
+        Ok(setting) => format!(
+            "this takes {}, and about {:.2}× the time of a plain step:\n\n{}",
+            text::size(setting.peak_bytes),
+            setting.slowdown,
+            changes(pipeline, &setting),
+        ),
+        Err(smallest) => format!(
+            "the memory stages can bring it down to {}:\n\n{}\nbelow that, use fewer queries, \
+             smaller images or another backbone",
+            text::size(smallest.peak_bytes),
+            changes(pipeline, &smallest),
+        ),
+    }))
+}
+
+/// The keys of `memory` that a setting changes, to paste.
+pub(super) fn changes(pipeline: &Pipeline, setting: &Setting) -> String {
+    let before = serde_yaml::to_value(&pipeline.memory).unwrap_or_default();
+    let after = serde_yaml::to_value(&setting.memory).unwrap_or_default();
+    let mut text = String::from("memory:\n");
+    for (key, value) in after.as_mapping().into_iter().flatten() {
+        if before.get(key) != Some(value)
+            && let (Some(key), Ok(value)) = (key.as_str(), serde_yaml::to_string(value))
+        {
+            text.push_str(&format!("  {key}: {}\n", value.trim()));
+        }
+    }
+    text
+}

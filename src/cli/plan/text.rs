@@ -1,0 +1,111 @@
+use std::fmt::Write;
+
+use super::Planned;
+use crate::plan::footprint::Use;
+use crate::plan::network::{self, Block, Map};
+
+/// The plan as tables.
+pub fn write(planned: &Planned) -> String {
+    let Planned { plan, footprint, budget } = planned;
+    let mut text = String::from("stages, outermost first\n");
+    for stage in &plan.stages {
+        let it = stage.describe();
+        let _ = writeln!(text, "  {:<12} {}", it.stage, it.setting);
+        let _ = writeln!(text, "  {:<12}   saves    {}", "", it.saves);
+        let _ = writeln!(text, "  {:<12}   costs    {}", "", it.costs);
+        let _ = writeln!(text, "  {:<12}   changes  {}", "", it.changes);
+    }
+    for note in &plan.notes {
+        let _ = writeln!(text, "  note: `{}`: {}", note.key, note.text);
+    }
+
+    let blocks = network::backbone(&plan.pipeline);
+    let features = blocks.last().map_or([0; 3], Block::output);
+    let head = network::head(&plan.pipeline, features);
+    let _ = writeln!(
+        text,
+        "\n{:<26} {:>14} {:>14} {:>12} {:>12} {:>12}",
+        "layers", "in", "out", "parameters", "GFLOP", "kept"
+    );
+    let episode = plan.pipeline.episode;
+    let images = (episode.n_way * (episode.k_shot + episode.n_query)) as u64;
+    for (index, block) in blocks.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "  {:<24} {:>14} {:>14} {:>12} {:>12.3} {:>12}",
+            format!("backbone.{index} {}", name(block)),
+            map(block.input()),
+            map(block.output()),
+            block.parameters(),
+            (block.flops() * images) as f64 / 1e9,
+            size(kept(block) * images),
+        );
+    }
+    for layer in &head {
+        let [input, output] = layer
+            .shape
+            .map_or([String::new(), String::new()], |shape| shape.map(|width| width.to_string()));
+        let _ = writeln!(
+            text,
+            "  {:<24} {input:>14} {output:>14} {:>12} {:>12.3}",
+            layer.name,
+            layer.parameters,
+            layer.flops() as f64 / 1e9,
+        );
+    }
+    let _ = writeln!(
+        text,
+        "  GFLOP: one episode forward. kept: of one episode, without any stage, f32."
+    );
+
+    let _ = writeln!(text, "\npeak memory");
+    for (name, part) in [
+        ("parameters", Use::Parameters),
+        ("gradients", Use::Gradients),
+        ("optimizer", Use::Optimizer),
+        ("activations", Use::Activations),
+        ("workspace", Use::Workspace),
+        ("data", Use::Data),
+    ] {
+        let _ = writeln!(text, "  {name:<12} {:>12}", size(footprint.peak.of(part)));
+    }
+    let total = footprint.peak.total();
+    let _ = writeln!(text, "  {:<12} {:>12}", "total", size(total));
+    if let Some(budget) = budget {
+        let (word, margin) =
+            if planned.fits() { ("free", budget.0 - total) } else { ("missing", total - budget.0) };
+        let _ =
+            writeln!(text, "  {:<12} {:>12}   {word}: {}", "budget", size(budget.0), size(margin));
+    }
+    text
+}
+
+/// Bytes that the way back needs of a block, of one image, f32.
+pub fn kept(block: &Block) -> u64 {
+    let inside = match block {
+        Block::Average { .. } => 0,
+        Block::Plain(conv, _) => network::size(conv.output),
+        Block::Residual { chain, shortcut } => {
+            let all = chain.iter().chain(shortcut).map(|(conv, _)| network::size(conv.output));
+            all.sum::<usize>() + network::size(chain[0].1.output)
+        }
+    };
+    4 * (inside + network::size(block.output())) as u64
+}
+
+fn name(block: &Block) -> &'static str {
+    match block {
+        Block::Plain(..) => "conv, norm",
+        Block::Residual { .. } => "residual",
+        Block::Average { .. } => "average",
+    }
+}
+
+fn map([channels, height, width]: Map) -> String {
+    format!("{channels}×{height}×{width}")
+}
+
+/// Bytes with a unit, three digits or four.
+pub fn size(bytes: u64) -> String {
+    crate::report::bytes(bytes)
+}

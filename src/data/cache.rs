@@ -1,0 +1,158 @@
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use super::DataError;
+
+/// Decoded images, kept up to a number of bytes.
+pub enum Cache {
+    /// Keeps nothing.
+    None,
+    /// In memory.
+    Memory {
+        /// An image each, once it is decoded.
+        slots: Vec<OnceLock<Box<[u8]>>>,
+        /// Images that there is still room for.
+        room: AtomicUsize,
+    },
+    /// In a file that goes when the process does.
+    Disk(DiskCache),
+}
+
+impl fmt::Debug for Cache {
+    /// Without the pixels.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Memory { .. } => "Memory",
+            Self::Disk(_) => "Disk",
+        })
+    }
+}
+
+impl Cache {
+    /// In memory, for up to `bytes` of `images` images of `size` bytes.
+    pub fn memory(images: usize, size: usize, bytes: usize) -> Self {
+        let slots = (0..images).map(|_| OnceLock::new()).collect();
+        Self::Memory { slots, room: AtomicUsize::new(bytes / size.max(1)) }
+    }
+
+    /// In a file, likewise.
+    pub fn disk(images: usize, size: usize, bytes: usize) -> Result<Self, DataError> {
+        DiskCache::create(images, size, bytes).map(Self::Disk)
+    }
+
+    /// The image in memory.
+    pub fn get(&self, image: usize) -> Option<&[u8]> {
+        match self {
+            Self::Memory { slots, .. } => slots[image].get().map(AsRef::as_ref),
+            _ => None,
+        }
+    }
+
+    /// The image in the file.
+    pub fn read(&self, image: usize) -> Option<Vec<u8>> {
+        match self {
+            Self::Disk(disk) => disk.read(image),
+            _ => None,
+        }
+    }
+
+    /// Keeps an image where there is room.
+    pub fn put(&self, image: usize, pixels: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Memory { slots, room } => {
+                let taken = room
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
+                // Of two threads that decode the same image the second's copy is dropped.
+                if taken.is_ok() && slots[image].set(pixels.into()).is_err() {
+                    room.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Self::Disk(disk) => disk.write(image, pixels),
+        }
+    }
+}
+
+/// Decoded images in a file.
+#[derive(Debug)]
+pub struct DiskCache {
+    path: PathBuf,
+    file: Mutex<File>,
+    size: usize,
+    /// Place of each image in the file, once it is there.
+    places: Vec<OnceLock<u64>>,
+    next: AtomicU64,
+    room: u64,
+}
+
+impl DiskCache {
+    fn create(images: usize, size: usize, bytes: usize) -> Result<Self, DataError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fsct-cache-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = Mutex::new(file.map_err(DataError::file("create", &path))?);
+        // Without a name the file goes with the process, however it ends.
+        #[cfg(unix)]
+        let _ = std::fs::remove_file(&path);
+        let places = (0..images).map(|_| OnceLock::new()).collect();
+        let room = (bytes / size.max(1)) as u64;
+        Ok(Self { path, file, size, places, next: AtomicU64::new(0), room })
+    }
+
+    fn read(&self, image: usize) -> Option<Vec<u8>> {
+        let place = *self.places[image].get()?;
+        let mut pixels = vec![0; self.size];
+        let mut file = self.file.lock().ok()?;
+        file.seek(SeekFrom::Start(place)).and_then(|_| file.read_exact(&mut pixels)).ok()?;
+        Some(pixels)
+    }
+
+    fn write(&self, image: usize, pixels: &[u8]) {
+        let Ok(mut file) = self.file.lock() else { return };
+        let number = self.next.load(Ordering::Relaxed);
+        if number >= self.room || self.places[image].get().is_some() {
+            return;
+        }
+        let place = number * self.size as u64;
+        // A full disk is a full cache.
+        if file.seek(SeekFrom::Start(place)).and_then(|_| file.write_all(pixels)).is_ok() {
+            self.next.store(number + 1, Ordering::Relaxed);
+            let _ = self.places[image].set(place);
+        }
+    }
+}
+
+impl Drop for DiskCache {
+    fn drop(&mut self) {
+        if cfg!(not(unix)) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_come_back_and_the_limit_holds() -> Result<(), DataError> {
+        for cache in [Cache::memory(5, 3, 9), Cache::disk(5, 3, 9)?] {
+            let read = |image| cache.get(image).map(<[u8]>::to_vec).or_else(|| cache.read(image));
+            assert_eq!(read(2), None);
+            for image in [2, 2, 0, 4, 1] {
+                cache.put(image, &[image as u8; 3]);
+            }
+            assert_eq!(read(2), Some(vec![2; 3]));
+            assert_eq!(read(4), Some(vec![4; 3]));
+            assert_eq!(read(1), None, "three images fill nine bytes");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! JPEG, by libjpeg-turbo's decoder: the one in Pillow and torchvision, so its pixels are theirs.
+//!
+//! Only what a region needs is reconstructed. The entropy coding has no index, so every bit up to
+//! the region's last row is read all the same.
+
+use std::any::Any;
+use std::ffi::{c_int, c_ulong};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use mozjpeg_sys::{
+    J_COLOR_SPACE, JPEG_LIB_VERSION, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_JPEG_EOF,
+    JWRN_MUST_RESYNC, jpeg_CreateDecompress, jpeg_common_struct, jpeg_crop_scanline,
+    jpeg_decompress_struct, jpeg_destroy_decompress, jpeg_error_mgr, jpeg_mem_src,
+    jpeg_read_header, jpeg_read_scanlines, jpeg_skip_scanlines, jpeg_start_decompress,
+    jpeg_std_error,
+};
+
+use super::raster::PIXEL;
+use super::{MAX_PIXELS, Size};
+
+/// Pixels around a region that are decoded too: chroma is upsampled from neighbours, and the
+/// largest coding unit is 32 pixels wide.
+const MARGIN: usize = 32;
+/// Bytes of the library's registers.
+const REGISTER: usize = 32;
+/// Rows read at once.
+const ROWS: usize = 8;
+
+/// Size of an image, from its header.
+pub fn size(file: &[u8]) -> Result<Size, String> {
+    Decoder::new()?.run(|decoder| {
+        decoder.read_header(file);
+        Ok(Size { width: decoder.info.image_width as _, height: decoder.info.image_height as _ })
+    })
+}
+
+/// Decodes the rows and columns of a region; `row` is given each, `[columns, PIXEL]`, from the top.
+pub fn region(
+    file: &[u8],
+    columns: Range<usize>,
+    rows: Range<usize>,
+    row: &mut dyn FnMut(usize, &[u8]),
+) -> Result<(), String> {
+    Decoder::new()?.run(|decoder| {
+        decoder.read_header(file);
+        decoder.region(columns, rows, row)
+    })
+}
+
+/// The library's state; boxed, as the library keeps pointers into it.
+struct Decoder {
+    info: jpeg_decompress_struct,
+    errors: Box<jpeg_error_mgr>,
+}
+
+impl Decoder {
+    fn new() -> Result<Box<Self>, String> {
+        // SAFETY: both are C structures for which all zeros is a value; the library fills them in
+        // right below, before anything reads them.
+        let mut decoder = Box::new(unsafe {
+            Self {
+                info: MaybeUninit::zeroed().assume_init(),
+                errors: Box::new(MaybeUninit::zeroed().assume_init()),
+            }
+        });
+        // SAFETY: the error manager outlives the decoder (they are one box), and is set before the
+        // first call that could fail.
+        unsafe {
+            jpeg_std_error(&mut decoder.errors);
+            decoder.errors.error_exit = Some(fail);
+            decoder.errors.emit_message = Some(warn);
+            decoder.info.common.err = &mut *decoder.errors;
+            let size = size_of::<jpeg_decompress_struct>();
+            jpeg_CreateDecompress(&mut decoder.info, JPEG_LIB_VERSION as c_int, size);
+        }
+        Ok(decoder)
+    }
+
+    /// Runs `read`; what the library throws becomes an error.
+    fn run<T>(
+        mut self: Box<Self>,
+        read: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        catch_unwind(AssertUnwindSafe(|| read(&mut self))).unwrap_or_else(|thrown| {
+            match thrown.downcast::<Thrown>() {
+                Ok(thrown) => Err(thrown.0),
+                // A bug of ours, not an error of the file.
+                Err(other) => resume_unwind(other as Box<dyn Any + Send>),
+            }
+        })
+    }
+
+    fn read_header(&mut self, file: &[u8]) {
+        // SAFETY: `file` outlives the decoder's use in `run`; the library only reads it.
+        unsafe {
+            jpeg_mem_src(&mut self.info, file.as_ptr(), file.len() as c_ulong);
+            jpeg_read_header(&mut self.info, 1);
+        }
+    }
+
+    fn region(
+        &mut self,
+        columns: Range<usize>,
+        rows: Range<usize>,
+        row: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<(), String> {
+        let (width, height) = (self.info.image_width as usize, self.info.image_height as usize);
+        if width * height > MAX_PIXELS {
+            return Err(format!("{width} × {height} pixels are more than any image has"));
+        }
+        assert!(columns.end <= width && rows.end <= height, "a region of the image");
+        let is_cmyk = self.info.num_components == 4;
+        self.info.out_color_space =
+            if is_cmyk { J_COLOR_SPACE::JCS_CMYK } else { J_COLOR_SPACE::JCS_EXT_RGBX };
+        // SAFETY: the header is read, and every call below is made in the order that the library
+        // asks for: start, crop, skip, read.
+        unsafe { jpeg_start_decompress(&mut self.info) };
+
+        let mut left = columns.start.saturating_sub(MARGIN) as u32;
+        let right = (columns.end + MARGIN).min(width) as u32;
+        if left > 0 || (right as usize) < width {
+            let mut cropped = right - left;
+            // SAFETY: see above.
+            unsafe { jpeg_crop_scanline(&mut self.info, &mut left, &mut cropped) };
+        }
+        let above = rows.start.saturating_sub(MARGIN) as u32;
+        if above > 0 {
+            // SAFETY: see above.
+            unsafe { jpeg_skip_scanlines(&mut self.info, above) };
+        }
+
+        // To a row that is aligned to its registers the library writes past the caches, and reading
+        // it back took longer than all else but the entropy decoding. So no row is.
+        let stride = (self.info.output_width as usize * PIXEL).next_multiple_of(REGISTER);
+        let skip = (columns.start - left as usize) * PIXEL;
+        let used = skip..skip + columns.len() * PIXEL;
+        let mut buffer = vec![0; stride * ROWS + 2 * REGISTER];
+        let aligned = buffer.as_ptr().align_offset(REGISTER);
+        let buffer = &mut buffer[aligned + PIXEL..][..stride * ROWS];
+        while (self.info.output_scanline as usize) < rows.end {
+            let first = self.info.output_scanline as usize;
+            let mut pointers: [*mut u8; ROWS] = [std::ptr::null_mut(); ROWS];
+            for (pointer, line) in pointers.iter_mut().zip(buffer.chunks_exact_mut(stride)) {
+                *pointer = line.as_mut_ptr();
+            }
+            // SAFETY: each pointer leads to a row of the output's width.
+            let read = unsafe {
+                jpeg_read_scanlines(&mut self.info, pointers.as_mut_ptr(), ROWS as u32) as usize
+            };
+            if read == 0 {
+                return Err("it ends in the middle".into());
+            }
+            for (y, line) in (first..first + read).zip(buffer.chunks_exact_mut(stride)) {
+                if is_cmyk {
+                    rgb_of_cmyk(line);
+                }
+                if rows.contains(&y) {
+                    row(y, &line[used.clone()]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: it was created, and is destroyed once.
+        unsafe { jpeg_destroy_decompress(&mut self.info) };
+    }
+}
+
+/// What is thrown through the library's frames, which are compiled to be unwound.
+struct Thrown(String);
+
+/// The library's fatal errors.
+unsafe extern "C-unwind" fn fail(info: &mut jpeg_common_struct) {
+    let mut text = [0u8; 80];
+    // SAFETY: the error manager is alive while the library runs; the buffer is as long as it asks.
+    unsafe {
+        if let Some(format) = (*info.err).format_message {
+            let writable: *mut [u8; 80] = &mut text;
+            format(info, &*writable);
+        }
+    }
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    resume_unwind(Box::new(Thrown(String::from_utf8_lossy(&text[..end]).into_owned())))
+}
+
+/// The library's warnings. It would go on with grey where data are missing; an image that lost a
+/// part of itself is damaged. Of odd headers it may say what it likes.
+unsafe extern "C-unwind" fn warn(info: &mut jpeg_common_struct, level: c_int) {
+    // SAFETY: the error manager is alive while the library runs.
+    let code = unsafe { (*info.err).msg_code };
+    let lost = [JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_MUST_RESYNC];
+    if level == -1 && lost.iter().any(|it| *it as c_int == code) {
+        // SAFETY: as for the library's own call of it.
+        unsafe { fail(info) }
+    }
+}
+
+/// Adobe's inverted CMYK → RGB, as Pillow does it.
+fn rgb_of_cmyk(row: &mut [u8]) {
+    for pixel in row.chunks_exact_mut(PIXEL) {
+        let black = u32::from(pixel[3]);
+        for value in &mut pixel[..3] {
+            let product = u32::from(255 - *value) * black + 128;
+            *value = black.saturating_sub((product + (product >> 8)) >> 8) as u8;
+        }
+    }
+}

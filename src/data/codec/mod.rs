@@ -1,0 +1,153 @@
+//! The bytes of an image file → pixels, as Pillow gives them.
+
+mod exif;
+mod jpeg;
+pub(super) mod raster;
+
+use std::io::Cursor;
+use std::ops::Range;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use raster::Raster;
+
+/// Largest image that is believed, in pixels: Pillow's own limit.
+pub const MAX_PIXELS: usize = 178_956_970;
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size {
+    /// From left to right.
+    pub width: usize,
+    /// From top to bottom.
+    pub height: usize,
+}
+
+/// An image whose header is read.
+pub enum Opened<'a> {
+    /// Decoded region by region.
+    Jpeg {
+        /// Its bytes.
+        file: &'a [u8],
+        /// Its size.
+        size: Size,
+    },
+    /// Decoded already.
+    Whole(Raster),
+}
+
+/// Opens an image and stands it upright.
+pub fn open(file: &[u8]) -> Result<Opened<'_>, String> {
+    if file.is_empty() {
+        return Err("it is empty".into());
+    }
+    if !file.starts_with(&[0xff, 0xd8, 0xff]) {
+        return other(file).map(Opened::Whole);
+    }
+    let size = jpeg::size(file)?;
+    if size.width == 0 || size.height == 0 {
+        return Err("it has no pixels".into());
+    }
+    match exif::of_jpeg(file) {
+        1 => Ok(Opened::Jpeg { file, size }),
+        turned => Ok(Opened::Whole(whole(file, size)?.oriented(turned))),
+    }
+}
+
+impl Opened<'_> {
+    /// Its size.
+    pub fn size(&self) -> Size {
+        match self {
+            Self::Jpeg { size, .. } => *size,
+            Self::Whole(raster) => Size { width: raster.width, height: raster.height },
+        }
+    }
+
+    /// Gives each row of a region to `row`, from the top.
+    pub fn region(
+        &self,
+        columns: Range<usize>,
+        rows: Range<usize>,
+        row: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<(), String> {
+        match self {
+            Self::Jpeg { file, .. } => jpeg::region(file, columns, rows, row),
+            Self::Whole(raster) => {
+                let bytes = columns.start * raster::PIXEL..columns.end * raster::PIXEL;
+                rows.for_each(|y| row(y, &raster.row(y)[bytes.clone()]));
+                Ok(())
+            }
+        }
+    }
+
+    /// All of it.
+    pub fn raster(self) -> Result<Raster, String> {
+        match self {
+            Self::Jpeg { file, size } => whole(file, size),
+            Self::Whole(raster) => Ok(raster),
+        }
+    }
+}
+
+fn whole(file: &[u8], size: Size) -> Result<Raster, String> {
+    let Size { width, height } = size;
+    let mut pixels = Vec::new();
+    jpeg::region(file, 0..width, 0..height, &mut |_, row| pixels.extend_from_slice(row))?;
+    Ok(Raster { width, height, pixels })
+}
+
+/// PNG and BMP.
+fn other(file: &[u8]) -> Result<Raster, String> {
+    let mut reader = ImageReader::new(Cursor::new(file))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::Bmp) => {}
+        Some(format) => return Err(format!("it is {format:?}; PNG, JPEG and BMP are read")),
+        None => return Err("it is no PNG, JPEG or BMP".into()),
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS as u64 * 4);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    if width == 0 || height == 0 {
+        return Err("it has no pixels".into());
+    }
+    if width * height > MAX_PIXELS {
+        return Err(format!("{width} × {height} pixels are more than any image has"));
+    }
+    let orientation = decoder.exif_metadata().ok().flatten().and_then(|it| exif::of_tiff(&it));
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    Ok(raster_of(image, width, height).oriented(orientation.unwrap_or(1)))
+}
+
+/// As `convert("RGB")`: transparency is dropped, and of 16-bit colours the high byte is kept.
+fn raster_of(image: DynamicImage, width: usize, height: usize) -> Raster {
+    let high = |value: &u16| (value >> 8) as u8;
+    match image {
+        DynamicImage::ImageLuma8(it) => Raster::from_grey(width, height, it.into_raw().into_iter()),
+        DynamicImage::ImageLumaA8(it) => {
+            Raster::from_grey(width, height, it.into_raw().into_iter().step_by(2))
+        }
+        // Pillow reads grey of 16 bits as numbers, and cuts them off at 255.
+        DynamicImage::ImageLuma16(it) => {
+            Raster::from_grey(width, height, it.into_raw().into_iter().map(|it| it.min(255) as u8))
+        }
+        DynamicImage::ImageLumaA16(it) => {
+            Raster::from_grey(width, height, it.into_raw().iter().step_by(2).map(high))
+        }
+        DynamicImage::ImageRgb8(it) => Raster::from_rgb(width, height, it.as_raw(), 3),
+        DynamicImage::ImageRgba8(it) => Raster::from_rgb(width, height, it.as_raw(), 4),
+        DynamicImage::ImageRgb16(it) => {
+            let bytes: Vec<u8> = it.as_raw().iter().map(high).collect();
+            Raster::from_rgb(width, height, &bytes, 3)
+        }
+        DynamicImage::ImageRgba16(it) => {
+            let bytes: Vec<u8> = it.as_raw().iter().map(high).collect();
+            Raster::from_rgb(width, height, &bytes, 4)
+        }
+        other => Raster::from_rgb(width, height, other.to_rgb8().as_raw(), 3),
+    }
+}

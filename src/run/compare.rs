@@ -1,0 +1,168 @@
+//! Models on the same episodes: is the difference more than chance?
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 10_000;
+/// Seed of the bootstrap: the same answers give the same interval.
+const SEED: u64 = 600;
+
+/// Whether each query was answered rightly, by episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// The model.
+    pub name: String,
+    /// By episode and query.
+    pub right: Vec<Vec<bool>>,
+    /// Digest of the questions, where they were read from a file; the same for the same ones.
+    pub asked: u64,
+}
+
+/// How two models differ on the same episodes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The first model.
+    pub a: String,
+    /// The second.
+    pub b: String,
+    /// Episodes.
+    pub episodes: usize,
+    /// Mean accuracy of each.
+    pub accuracy: [f64; 2],
+    /// Mean over episodes of the second's accuracy less the first's.
+    pub difference: f64,
+    /// Half-width of its 95 % interval: `1.96 · σ / √episodes`, σ of the differences with
+    /// `episodes − 1` degrees of freedom.
+    pub ci95: f64,
+    /// The middle 95 % of the mean difference over 10,000 resamples of the episodes.
+    pub bootstrap95: [f64; 2],
+    /// Queries that only the first, and only the second, answered rightly.
+    pub only: [usize; 2],
+    /// McNemar's test on those: exact below 25 of them, else χ² with continuity correction.
+    pub mcnemar_p: f64,
+}
+
+impl Comparison {
+    /// Compares two models. `None` where they were not asked the same.
+    pub fn of(a: &Answers, b: &Answers) -> Option<Self> {
+        let same = a.asked == b.asked
+            && a.right.len() == b.right.len()
+            && !a.right.is_empty()
+            && a.right.iter().zip(&b.right).all(|(a, b)| a.len() == b.len() && !a.is_empty());
+        if !same {
+            return None;
+        }
+        let share =
+            |right: &Vec<bool>| right.iter().filter(|it| **it).count() as f64 / right.len() as f64;
+        let shares: Vec<[f64; 2]> =
+            a.right.iter().zip(&b.right).map(|(a, b)| [share(a), share(b)]).collect();
+        let differences: Vec<f64> = shares.iter().map(|[a, b]| b - a).collect();
+        let count = shares.len() as f64;
+        let difference = differences.iter().sum::<f64>() / count;
+        let squares: f64 = differences.iter().map(|it| (it - difference).powi(2)).sum();
+        let pairs = || a.right.iter().flatten().zip(b.right.iter().flatten());
+        let only = [
+            pairs().filter(|(a, b)| **a && !**b).count(),
+            pairs().filter(|(a, b)| !**a && **b).count(),
+        ];
+        Some(Self {
+            a: a.name.clone(),
+            b: b.name.clone(),
+            episodes: shares.len(),
+            accuracy: [0, 1].map(|at| shares.iter().map(|it| it[at]).sum::<f64>() / count),
+            difference,
+            ci95: 1.96 * (squares / (count - 1.0).max(1.0) / count).sqrt(),
+            bootstrap95: bootstrap(&differences),
+            only,
+            mcnemar_p: mcnemar(only),
+        })
+    }
+}
+
+fn bootstrap(differences: &[f64]) -> [f64; 2] {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let count = differences.len();
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let sum: f64 = (0..count).map(|_| differences[rng.random_range(0..count)]).sum();
+            sum / count as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    [means[RESAMPLES / 40], means[RESAMPLES - 1 - RESAMPLES / 40]]
+}
+
+/// Probability of a split of the disagreements at least as uneven, were both models equally good.
+fn mcnemar([a, b]: [usize; 2]) -> f64 {
+    let count = a + b;
+    if count == 0 {
+        return 1.0;
+    }
+    if count < 25 {
+        let mut ways = 1.0;
+        let mut tail = 0.0;
+        for k in 0..=a.min(b) {
+            tail += ways;
+            ways *= (count - k) as f64 / (k + 1) as f64;
+        }
+        return (2.0 * tail / 2f64.powi(count as i32)).min(1.0);
+    }
+    let distance = (a.abs_diff(b) as f64 - 1.0).max(0.0);
+    erfc((distance * distance / count as f64 / 2.0).sqrt())
+}
+
+/// Complementary error function, to 1.2e-7 relative (Press et al., Numerical Recipes, 6.2).
+fn erfc(x: f64) -> f64 {
+    let t = 1.0 / (1.0 + 0.5 * x.abs());
+    const SERIES: [f64; 10] = [
+        -1.265_512_23,
+        1.000_023_68,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_203_98,
+        1.488_515_87,
+        -0.822_152_23,
+        0.170_872_77,
+    ];
+    let sum = SERIES.iter().rev().fold(0.0, |sum, term| sum * t + term);
+    let tail = t * (-x * x + sum).exp();
+    if x >= 0.0 { tail } else { 2.0 - tail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From `scipy.stats.binomtest(a, a + b)` and statsmodels' `mcnemar(exact=False)`.
+    #[test]
+    fn mcnemar_is_that_of_the_tables() {
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} for {b}");
+        near(mcnemar([0, 0]), 1.0);
+        near(mcnemar([3, 3]), 1.0);
+        near(mcnemar([1, 9]), 0.021_484_375);
+        near(mcnemar([0, 6]), 0.031_25);
+        near(mcnemar([59, 121]), 5.450_094e-6);
+        near(mcnemar([40, 40]), 1.0);
+    }
+
+    #[test]
+    fn a_difference_in_every_episode_is_certain() {
+        let answers = |name: &str, right: usize| Answers {
+            name: name.into(),
+            right: vec![(0..10).map(|at| at < right).collect(); 40],
+            asked: 7,
+        };
+        let comparison = Comparison::of(&answers("a", 5), &answers("b", 7)).unwrap();
+        assert!((comparison.difference - 0.2).abs() < 1e-12);
+        assert!(comparison.ci95 < 1e-12 && comparison.mcnemar_p < 1e-6);
+        assert_eq!(comparison.only, [0, 80]);
+        let [low, high] = comparison.bootstrap95;
+        assert!((low - 0.2).abs() < 1e-12 && (high - 0.2).abs() < 1e-12);
+        let other = Answers { asked: 8, ..answers("c", 5) };
+        assert!(Comparison::of(&answers("a", 5), &other).is_none());
+    }
+}
