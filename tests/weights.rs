@@ -4,6 +4,8 @@
 //! `tests/data/weights` was made by `tests/parity/make_weights.py` with PyTorch.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,12 +15,13 @@ use fsct::config::Optimizer;
 use fsct::model::attention::Similarity;
 use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::backbone::resnet::{ResNetSpec, Trunk};
+use fsct::model::layers::to_host;
 use fsct::model::method::ctx::CtxSpec;
 use fsct::model::method::fsct::FsctSpec;
 use fsct::model::method::protonet::Distance;
 use fsct::model::names::Naming;
 use fsct::model::weights::{read, shapes};
-use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec};
+use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Norm};
 use fsct::run::checkpoint::{Progress, write as write_checkpoint};
 use fsct::weights::{Matching, Names, Request, Scope, WeightsError, WeightsFile, export};
 use rand::{Rng, SeedableRng};
@@ -515,4 +518,70 @@ fn a_model_whose_backbone_was_not_saved_takes_it_from_elsewhere() {
     assert!(same("feature.model.6.1.bn2.running_var", "layer3.1.bn2.running_var"));
     let head = WeightsFile::open(&here.join("head.safetensors")).unwrap();
     assert_eq!(out.values("FFN.1.weight").unwrap(), head.values("FFN.1.weight").unwrap());
+}
+
+/// A model of the reference, as a file of its tensors, answers as it did there.
+#[test]
+fn imported_models_give_the_references_logits() {
+    let Some(index) = common::shared("fixtures/reference/index.json") else { return };
+    let index = fs::read_to_string(index).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["fsct_cosine_conv4", "fsct_softmax_conv4", "ctx_cosine_conv4", "ctx_softmax_conv4"]
+    {
+        let Some(fixture) = common::shared(&format!("fixtures/reference/{name}.safetensors"))
+        else {
+            return;
+        };
+        let tensors = common::read_safetensors(&fs::read(fixture).unwrap());
+        // The evaluation came after the steps, which moved the running statistics.
+        let state = tensors.keys().filter_map(|key| key.strip_prefix("param.")).map(|key| {
+            let after = tensors.get(&format!("after.{key}"));
+            (format!("state.{key}"), after.unwrap_or(&tensors[&format!("param.{key}")]))
+        });
+        let bytes: Vec<_> = state
+            .map(|(key, (shape, values))| {
+                let bytes: Vec<u8> = values.iter().flat_map(|it| it.to_le_bytes()).collect();
+                (key, shape.clone(), bytes)
+            })
+            .collect();
+        let views = bytes.iter().map(|(key, shape, bytes)| {
+            let dtype = safetensors::Dtype::F32;
+            (key, safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).unwrap())
+        });
+        let file = folder.path().join("model.safetensors");
+        fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+
+        let index = &index[name];
+        let size = |key: &str| index[key].as_u64().unwrap() as usize;
+        let similarity = match name.contains("cosine") {
+            true => Similarity::Cosine,
+            false => Similarity::Softmax,
+        };
+        let head = match name.starts_with("ctx") {
+            true => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: size("dim_attn") }),
+            false => HeadSpec::Fsct(FsctSpec {
+                similarity,
+                depth: size("depth"),
+                heads: size("heads"),
+                dim_head: size("dim_head"),
+                mlp_dim: size("mlp_dim"),
+                true_cosine: false,
+                shared_prototypes: false,
+            }),
+        };
+        let episode =
+            EpisodeShape { n_way: size("n_way"), k_shot: size("k_shot"), n_query: size("n_query") };
+        let backbone = BackboneSpec::Conv(ConvNetSpec::conv(4, 3));
+        let spec = NetSpec { backbone, head, image_size: size("image_size"), episode };
+        let net = FewShotNet::new(&spec, 1, &Device::flex());
+        let net = matching(&file, &net, &[]).unwrap().load(net).unwrap();
+        let (shape, values) = &tensors["step0.input"];
+        let shape = [shape[0] * shape[1], shape[2], shape[3], shape[4]];
+        let images = Tensor::from_data(TensorData::new(values.clone(), shape), &Device::flex());
+        let logits = to_host(net.forward(images, episode, &mut Norm::Running).logits);
+        let expected = &tensors["eval.logits"].1;
+        let error = common::max_difference(&logits, expected) / common::max_abs(expected);
+        assert!(error < 1e-4, "{name}: {error:.1e}");
+    }
 }
