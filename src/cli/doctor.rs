@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::prelude::*;
-use burn::tensor::{DType, Distribution, FloatDType};
+use burn::tensor::{DType, Distribution};
 
 use super::Output;
 use crate::config::DeviceSpec;
@@ -78,8 +78,7 @@ fn product(device: &Device, dtype: DType) -> (Vec<f32>, f64) {
     flex.seed(1);
     let draw = || Tensor::<2>::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), &flex);
     let (a, b) = (draw().into_data(), draw().into_data());
-    let on_device =
-        |data: TensorData| to_dtype(Tensor::<2>::from_data(data, (device, FloatDType::F32)), dtype);
+    let on_device = |data: TensorData| to_dtype(Tensor::<2>::from_data(data, device), dtype);
     let (a, b) = (on_device(a), on_device(b));
     let _ = to_host(a.clone().matmul(b.clone()));
     let clock = Instant::now();
