@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-/// Images that a test embeds at once.
-pub const TESTED_AT_ONCE: usize = 64;
 /// Features are kept for a whole split only up to this size.
 pub const MAX_BANK_BYTES: usize = 1 << 30;
 

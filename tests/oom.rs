@@ -1,4 +1,5 @@
 //! Memory that runs out in the middle of a run.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::fs;
 use std::path::Path;

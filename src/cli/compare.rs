@@ -11,11 +11,11 @@ use serde::Deserialize;
 use super::Output;
 use super::eval::{Model, Ready, episodes};
 use super::run::located;
+use crate::Error;
 use crate::data::{DataError, Split, read_episodes, write_episodes};
 use crate::run::RunError;
 use crate::run::compare::{Answers, Comparison};
 use crate::run::evaluate::{argmax, evaluate_episodes};
-use crate::{Error, graph};
 
 /// Compare trained models on the same episodes
 ///
@@ -113,8 +113,7 @@ impl Compare {
                 episodes
             }
         };
-        let norm = graph::norm_policy(pipeline);
-        evaluate_episodes(net, norm, set, &device.device, &episodes, &mut |_, answer| {
+        evaluate_episodes(net, pipeline, set, &device.device, &episodes, &mut |_, answer| {
             let shape = answer.episode.shape();
             let rows = answer.logits.chunks_exact(shape.n_way).enumerate();
             let right = rows.map(|(row, logits)| argmax(logits) == row / shape.n_query).collect();

@@ -89,7 +89,7 @@ impl Eval {
         let mut failed = None;
         let evaluated = evaluate_episodes(
             net,
-            graph::norm_policy(pipeline),
+            pipeline,
             set,
             &device.device,
             &episodes,

@@ -2,8 +2,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backbone, Data, DeviceSpec, Episode, Memory, Method, Optimizer, Test, Train, Validate,
-    schema::VERSION,
+    AccumulationUnit, Backbone, Data, DeviceSpec, Episode, Memory, Method, Optimizer, Test, Train,
+    Validate, schema::VERSION,
 };
 
 /// A few-shot training pipeline: what to learn from, how, and within which memory.
@@ -59,10 +59,24 @@ pub struct Pipeline {
     pub test: Test,
 }
 
+/// A test gains no speed from more images at once.
+const MOST_AT_ONCE: usize = 64;
+
 impl Pipeline {
     /// The resolved pipeline as YAML, every key written out; loading it gives the same pipeline.
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(self).expect("scalars and mappings with string keys are YAML")
+    }
+
+    /// Images that go through the backbone at once when statistics do not tie an episode together:
+    /// no more than in a training step, so that a test takes no more memory than the training.
+    pub fn images_at_once(&self) -> usize {
+        let parts = match self.memory.accumulation_unit {
+            AccumulationUnit::Queries => self.memory.accumulation_steps.max(1),
+            AccumulationUnit::Episodes => 1,
+        };
+        let episode = self.episode.n_way * (self.episode.k_shot + self.episode.n_query);
+        episode.div_ceil(parts).clamp(1, MOST_AT_ONCE)
     }
 
     fn default_name() -> String {

@@ -15,7 +15,7 @@ use crate::graph::norm_policy;
 use crate::model::layers::to_host;
 use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
-use crate::tiling::{MAX_BANK_BYTES, TESTED_AT_ONCE};
+use crate::tiling::MAX_BANK_BYTES;
 
 /// Which episodes to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,20 +62,20 @@ pub fn evaluate_split(
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
     let episodes: Vec<EpisodeIndices> =
         (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
-    evaluate_episodes(net, norm_policy(pipeline), set, device, &episodes, on_answer)
+    evaluate_episodes(net, pipeline, set, device, &episodes, on_answer)
 }
 
 /// Accuracy over given episodes, with the ways and shots that the network is made for.
 pub fn evaluate_episodes(
     net: &FewShotNet,
-    norm: NormPolicy,
+    pipeline: &Pipeline,
     set: &ImageSet,
     device: &Device,
     episodes: &[EpisodeIndices],
     on_answer: &mut dyn FnMut(usize, Answer),
 ) -> Result<Evaluated, RunError> {
     let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
-    let features = Features::new(net, norm, set, device, images)?;
+    let features = Features::new(net, pipeline, set, device, images)?;
     let mut accuracies = Vec::with_capacity(episodes.len());
     let mut tally = Tally::default();
     for (number, episode) in episodes.iter().enumerate() {
@@ -99,6 +99,8 @@ pub fn evaluate_episodes(
 struct Features<'a> {
     net: &'a FewShotNet,
     norm: NormPolicy,
+    /// Images embedded at once.
+    at_once: usize,
     set: &'a ImageSet,
     device: &'a Device,
     /// Features of every image, where that is cheaper than embedding each episode.
@@ -109,12 +111,14 @@ impl<'a> Features<'a> {
     /// Prepares for episodes that need `images` images in all.
     fn new(
         net: &'a FewShotNet,
-        norm: NormPolicy,
+        pipeline: &Pipeline,
         set: &'a ImageSet,
         device: &'a Device,
         images: usize,
     ) -> Result<Self, DataError> {
-        let mut features = Self { net, norm, set, device, bank: None };
+        let norm = norm_policy(pipeline);
+        let at_once = pipeline.images_at_once();
+        let mut features = Self { net, norm, at_once, set, device, bank: None };
         // On an episode's own statistics an image has other features in each episode.
         if norm == NormPolicy::Episode || set.len() > images || set.is_empty() {
             return Ok(features);
@@ -162,7 +166,7 @@ impl<'a> Features<'a> {
 
     fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {
         let chunks: Result<Vec<_>, _> =
-            images.chunks(TESTED_AT_ONCE).map(|chunk| self.embed(chunk)).collect();
+            images.chunks(self.at_once).map(|chunk| self.embed(chunk)).collect();
         Ok(Tensor::cat(chunks?, 0))
     }
 

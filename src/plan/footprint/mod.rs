@@ -14,7 +14,7 @@ use super::network::{self, Block, HeadLayer};
 use super::{Plan, StageSpec};
 use crate::config::{BatchNormMode, OptimizerKind, Pipeline};
 use crate::data::{Dataset, EPISODES_IN_LOADER, Split};
-use crate::tiling::{MAX_BANK_BYTES, TESTED_AT_ONCE};
+use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
 use timeline::Timeline;
 
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         }
         let threads = self.surroundings.threads as u64;
         let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
-        let images = if whole { self.images() } else { TESTED_AT_ONCE as u64 };
+        let images = if whole { self.images() } else { pipeline.images_at_once() as u64 };
         let pass = Pass { images, element: F32, threads };
         let split = Pass { images: self.surroundings.tested_images as u64, ..pass };
         let features = self.blocks.last().map_or([0; 3], Block::output);
