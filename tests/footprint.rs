@@ -84,7 +84,10 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
     let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
     let plan = compile(&pipeline);
     let threads = rayon::current_num_threads();
-    let footprint = Footprint::of(&plan, Surroundings { threads, data_bytes: 0, tested_images: 0 });
+    let footprint = Footprint::of(
+        &plan,
+        Surroundings { threads, thread_bytes: 0, data_bytes: 0, tested_images: 0 },
+    );
 
     let device = Device::flex();
     let shape = EpisodeShape { n_way: *n_way, k_shot: *k_shot, n_query: *n_query };

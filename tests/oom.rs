@@ -66,7 +66,7 @@ fn escalation_goes_on_with_a_stronger_setting() {
     fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
     let output = fsct(folder.path())
         .args(["run", "p.yaml", "--set", "memory.on_oom=escalate"])
-        .env("FSCT_MEMORY_CAP", cap(folder.path()))
+        .env("OOM_REHEARSAL", cap(folder.path()))
         .assert()
         .success()
         .get_output()
@@ -88,7 +88,8 @@ fn escalation_goes_on_with_a_stronger_setting() {
     assert!(resolved.contains("accumulation_unit: queries"), "{resolved}");
     // The peaks of the steps after are below those before.
     let peak = |step: usize| {
-        let event = events.iter().rfind(|event| event["step"] == step).unwrap();
+        let is_it = |event: &&Value| event["event"] == "step" && event["step"] == step;
+        let event = events.iter().rfind(is_it).unwrap();
         event["peak_bytes"].as_u64().unwrap()
     };
     assert_eq!(peak(20), peak(7), "the peak since the restart");
@@ -100,7 +101,7 @@ fn failing_keeps_the_state_before_the_step() {
     fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
     let output = fsct(folder.path())
         .args(["run", "p.yaml"])
-        .env("FSCT_MEMORY_CAP", cap(folder.path()))
+        .env("OOM_REHEARSAL", cap(folder.path()))
         .assert()
         .code(3)
         .get_output()
@@ -135,7 +136,7 @@ fn a_budget_that_cannot_hold_is_refused_with_what_would() {
         let output =
             fsct(folder.path()).args([command, "p.yaml", "--set", &budget]).assert().code(3);
         let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-        assert!(said.contains("memory.budget") && said.contains("accumulation_steps"), "{said}");
+        assert!(said.contains("memory.budget") && said.contains("recompute: block"), "{said}");
     }
     assert!(!folder.path().join("runs").exists(), "a run was started");
     // And what it says fits, does.

@@ -146,9 +146,15 @@ impl ImageSet {
         self.0.shape
     }
 
-    /// Bytes of memory that its decoded images will take when each was used once.
+    /// Bytes of memory that it will take when each image was used once.
     pub fn memory_bytes(&self) -> u64 {
-        self.0.cache.memory_bytes(self.0.shape.values()) as u64
+        // A name, a path and a slot of the cache; a pack's names stay in its file.
+        const LISTED: usize = 256;
+        let listed = match &self.0.images {
+            Images::Listed(images) => images.len() * LISTED,
+            Images::Packed { .. } => 0,
+        };
+        (listed + self.0.cache.memory_bytes(self.0.shape.values())) as u64
     }
 
     /// Path of an image inside the data set, `/` between its parts.

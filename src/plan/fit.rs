@@ -126,7 +126,8 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, load_str};
 
-    const HERE: Surroundings = Surroundings { threads: 2, data_bytes: 0, tested_images: 0 };
+    const HERE: Surroundings =
+        Surroundings { threads: 2, thread_bytes: 0, data_bytes: 0, tested_images: 0 };
 
     fn pipeline(memory: &str) -> Pipeline {
         let text = format!(

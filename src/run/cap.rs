@@ -7,7 +7,7 @@ use crate::device::allocator;
 use crate::model::kernel::is_supported;
 
 /// A cap for a rehearsal: `BYTES` or `BYTES@STEP`, in force from that optimizer step on.
-const REHEARSAL: &str = "FSCT_MEMORY_CAP";
+const REHEARSAL: &str = "OOM_REHEARSAL";
 
 /// Holds the process to a number of bytes while it trains. A GPU has its own end.
 #[derive(Debug)]

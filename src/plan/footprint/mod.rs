@@ -27,6 +27,8 @@ const OPTIMIZER_TEMPORARIES: u64 = 4;
 pub struct Surroundings {
     /// Threads that compute at once.
     pub threads: usize,
+    /// Bytes that each thread keeps for matrix products: of its core's second-level cache.
+    pub thread_bytes: u64,
     /// Bytes of images that are kept in memory.
     pub data_bytes: u64,
     /// Images of the larger of the two splits that are tested on; 0 when nobody looked.
@@ -37,7 +39,7 @@ impl Surroundings {
     /// This machine, without a look at the data.
     pub fn here() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, data_bytes: 0, tested_images: 0 }
+        Self { threads, thread_bytes: second_level_cache(), data_bytes: 0, tested_images: 0 }
     }
 
     /// This machine, with a pipeline's data.
@@ -48,6 +50,15 @@ impl Surroundings {
         let tested_images = tested.map(|(split, _)| data.split(*split).len()).max().unwrap_or(0);
         Self { data_bytes: data.memory_bytes(), tested_images, ..Self::here() }
     }
+}
+
+/// Bytes of a core's second-level cache, where the system tells; what the matrix product assumes
+/// where it does not.
+fn second_level_cache() -> u64 {
+    const ASSUMED: u64 = 512 << 10;
+    let size = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size");
+    let kib = size.ok().and_then(|text| text.trim().strip_suffix('K')?.parse::<u64>().ok());
+    kib.map_or(ASSUMED, |kib| kib << 10)
 }
 
 /// The memory that a plan will take.
@@ -95,6 +106,9 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Optimizer, trained * self.moments());
         self.time.hold(Use::Data, self.surroundings.data_bytes);
         self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
+        // The threads of the pool, and the one that trains.
+        let threads = self.surroundings.threads as u64 + 1;
+        self.time.hold(Use::Workspace, threads * self.surroundings.thread_bytes);
         let between_steps = self.time.now().total();
 
         let episodes = self.episodes_a_step();
