@@ -10,6 +10,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
 use fsct::model::kernel::norm::{Statistics, norm_act};
+use fsct::model::kernel::residual::add_relu;
 use fsct::model::kernel::{After, Pool, conv, is_supported};
 use fsct::model::layers::to_host;
 use proptest::prelude::*;
@@ -241,5 +242,25 @@ fn sixteen_bit_convolution_sums_in_f32() {
         let wide = |tensor: Tensor<4>| tensor.cast(FloatDType::F32);
         let exact = conv::conv(wide(input), wide(weight), None, 1, 1);
         assert_eq!(to_host(output), to_host(exact.cast(low)));
+    }
+}
+
+#[test]
+fn the_end_of_a_residual_block_equals_its_parts() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let shape = [3, 4, 7, 5];
+    let (a, b) = (random(shape, &mut rng) - 0.3, random(shape, &mut rng) - 0.3);
+    let weight = random(shape, &mut rng);
+    let run = |operation: fn(Tensor<4>, Tensor<4>) -> Tensor<4>, shared: bool| {
+        let leaf = |tensor: &Tensor<4>| Tensor::from_inner(tensor.clone()).require_grad();
+        let (a, b) = (leaf(&a), leaf(&b));
+        let output = operation(a.clone(), if shared { a.clone() } else { b.clone() });
+        let grads = (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
+        let mut all = vec![to_host(output.inner()), to_host(a.grad(&grads).unwrap())];
+        all.extend(b.grad(&grads).map(to_host));
+        all
+    };
+    for shared in [false, true] {
+        assert_eq!(run(add_relu, shared), run(|a, b| relu(a + b), shared));
     }
 }

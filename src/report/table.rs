@@ -31,7 +31,11 @@ pub fn finished(finished: &Finished) -> String {
     }
     rows.push(("time", duration(cost.seconds)));
     rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
-    rows.push(("peak memory", bytes(cost.peak_bytes)));
+    let predicted = match cost.predicted_peak_bytes {
+        0 => String::new(),
+        predicted => format!(" ({} predicted)", bytes(predicted)),
+    };
+    rows.push(("peak memory", bytes(cost.peak_bytes) + &predicted));
     rows.push(("run", finished.folder.display().to_string()));
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

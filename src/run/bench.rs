@@ -105,9 +105,15 @@ pub fn measure(
         let mut meter = MemoryMeter::new(device, 0);
         between = meter.read().current_bytes;
         let clock = Instant::now();
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
-        let window = vec![Episode { images: images.clone(), shape }];
-        let grads = step.grads(&net, window, &mut cx)?;
+        let grads = loop {
+            let mut cx = StepContext { scale: 1.0, state: &mut state };
+            let window = vec![Episode { images: images.clone(), shape }];
+            let grads = step.grads(&net, window, &mut cx)?;
+            // While it warms up, a dynamic loss scale finds its place.
+            if number > 0 || grads.finite.unwrap_or(true) {
+                break grads;
+            }
+        };
         if number == 0 {
             let mut values =
                 Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };

@@ -215,6 +215,9 @@ pub struct RunCost {
     pub seconds: f64,
     /// Most bytes in use at once.
     pub peak_bytes: u64,
+    /// What the plan said of them.
+    #[serde(default)]
+    pub predicted_peak_bytes: u64,
     /// Images a second in training.
     pub train_images_per_second: f64,
 }

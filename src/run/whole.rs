@@ -12,7 +12,8 @@ use crate::config::{self, Pipeline};
 use crate::data::{Dataset, Sampler, Split, Stream};
 use crate::device::Selected;
 use crate::graph;
-use crate::plan::Plan;
+use crate::plan::footprint::{Bytes, Surroundings, Use};
+use crate::plan::{Footprint, Plan};
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
 pub fn prepare(data: &Dataset, pipeline: &Pipeline, runs: &Path) -> Result<RunFolder, RunError> {
@@ -87,6 +88,10 @@ pub fn run(
         folder: folder.path().to_owned(),
     }));
     trainer.train(reporter)?;
+    let predicted = Footprint::of(plan, Surroundings::of(pipeline, data)).peak;
+    if let Some(message) = leaves(trainer.cost().1, predicted) {
+        reporter.report(&Event::Warning { message });
+    }
 
     let tested = test(&trainer, plan, data, device, folder, reporter)?;
     let (seconds, peak_bytes) = trainer.cost();
@@ -105,6 +110,7 @@ pub fn run(
         cost: RunCost {
             seconds,
             peak_bytes,
+            predicted_peak_bytes: predicted.total(),
             train_images_per_second: progress.train_images as f64
                 / progress.train_seconds.max(f64::MIN_POSITIVE),
         },
@@ -116,6 +122,26 @@ pub fn run(
         folder: folder.path().to_owned(),
     }));
     Ok(metrics)
+}
+
+/// Share by which a peak may leave its prediction unsaid.
+const TOLERATED: f64 = 0.15;
+
+/// What to say of a peak that is far from what was predicted.
+fn leaves(peak: u64, predicted: Bytes) -> Option<String> {
+    // A short run has not used every image yet.
+    let least = predicted.total() - predicted.of(Use::Data);
+    let far = |from: u64| (peak as f64 / from.max(1) as f64 - 1.0).abs() > TOLERATED;
+    let is_far =
+        if peak > predicted.total() { far(predicted.total()) } else { peak < least && far(least) };
+    is_far.then(|| {
+        format!(
+            "the peak of {peak} bytes is {:.0} % of the {} that were predicted; a budget should \
+             leave room for that",
+            100.0 * peak as f64 / predicted.total().max(1) as f64,
+            predicted.total(),
+        )
+    })
 }
 
 /// Accuracy on novel classes, and which checkpoint it is of.

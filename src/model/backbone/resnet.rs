@@ -7,7 +7,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::model::init::{ConvShape, Init};
-use crate::model::kernel::{After, Pool};
+use crate::model::kernel::residual::add_relu;
+use crate::model::kernel::{After, Pool, is_supported};
 use crate::model::layers::{conv2d, to_dtype, to_f32};
 use crate::model::norm::{BatchNorm, Norm};
 
@@ -198,6 +199,9 @@ impl BasicBlock {
             // The images may come in another precision than the layers compute in.
             None => to_dtype(input, output.dtype()),
         };
+        if is_supported(&output.device()) {
+            return add_relu(output, shortcut);
+        }
         relu(output + shortcut)
     }
 

@@ -9,6 +9,7 @@ mod buffer;
 pub mod conv;
 mod element;
 pub mod norm;
+pub mod residual;
 
 use burn::backend::DispatchDevice;
 use burn::prelude::*;

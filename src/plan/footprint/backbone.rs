@@ -139,8 +139,7 @@ impl Pass {
                 }
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
-                // ReLU's mask; then both branches share the gradient.
-                time.touch(Use::Workspace, self.map(norm2.output) / self.element);
+                // ReLU writes over the gradient, which both branches share then.
                 activations(time, norm2.output);
                 self.through_weights(time, conv2);
                 activations(time, conv2.input);
