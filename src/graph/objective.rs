@@ -28,7 +28,7 @@ impl Defaults {
     fn of(preset: VicPreset) -> Self {
         match preset {
             VicPreset::Profonet => Self {
-                weights: VicWeights { alpha: 0.1, beta: 0.1, gamma: 0.1 },
+                weights: VicWeights { alpha: 0.05, beta: 0.05, gamma: 0.05 },
                 dynamic: true,
                 driver: Driver::Gradient,
                 ema_decay: 0.9,

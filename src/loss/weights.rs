@@ -86,8 +86,26 @@ impl Dynamic {
             gamma: balanced(self.base.gamma, norms.covariance, weights.gamma),
         };
         if [target.alpha, target.beta, target.gamma].iter().all(|weight| weight.is_finite()) {
-            self.approach(weights, target);
+            self.approach_in_ratio(weights, target);
         }
+    }
+
+    /// The same average of the logarithms. The cross-entropy's gradient of an episode that is
+    /// solved already is orders of magnitude below that of one that is not; an average of the
+    /// values would follow the few large ones, and let the terms rule over all the others.
+    fn approach_in_ratio(&self, weights: &mut VicWeights, target: VicWeights) {
+        let step = |old: &mut f64, new: f64| {
+            if *old == new {
+                return;
+            }
+            *old = match *old > 0.0 && new > 0.0 {
+                true => (self.ema_decay * old.ln() + (1.0 - self.ema_decay) * new.ln()).exp(),
+                false => new,
+            };
+        };
+        step(&mut weights.alpha, target.alpha);
+        step(&mut weights.beta, target.beta);
+        step(&mut weights.gamma, target.gamma);
     }
 
     fn approach(&self, weights: &mut VicWeights, target: VicWeights) {
@@ -136,6 +154,26 @@ mod tests {
         assert!((weights.alpha * norms.variance - 0.5 * norms.cross_entropy).abs() < 1e-6);
         assert!((weights.gamma * norms.covariance - 0.5 * norms.cross_entropy).abs() < 1e-6);
         assert_eq!(weights.beta, REFERENCE.beta, "a term without gradient keeps its weight");
+    }
+
+    #[test]
+    fn gradient_driven_weights_follow_the_typical_episode_not_the_largest() {
+        let base = VicWeights { alpha: 0.1, beta: 0.0, gamma: 0.0 };
+        let dynamic = Dynamic { ema_decay: 0.9, driver: Driver::Gradient, base };
+        let mut weights = base;
+        let norms = |cross_entropy| GradientNorms {
+            cross_entropy,
+            variance: 1.0,
+            invariance: 1.0,
+            covariance: 1.0,
+        };
+        for episode in 0..400 {
+            // One in ten is not solved yet.
+            let cross_entropy = if episode % 10 == 0 { 1.0 } else { 1e-3 };
+            dynamic.follow_gradients(&mut weights, norms(cross_entropy));
+        }
+        assert!(weights.alpha < 0.1 * 1e-2, "{weights:?}");
+        assert_eq!((weights.beta, weights.gamma), (0.0, 0.0));
     }
 
     #[test]
