@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::migrate::write_with_schema;
 use crate::{
-    Error,
-    config::{self, Format},
+    Error, Failure,
+    config::{self, ByteSize, Format, Memory, Overrides, load_str},
     data,
+    plan::{fit::fit, footprint::Surroundings},
+    report::bytes,
 };
 
 /// Write a commented starter pipeline for a data folder
@@ -18,6 +20,9 @@ pub struct Init {
     /// File to write; an existing one is kept
     #[arg(long, short, value_name = "FILE", default_value = "pipeline.yaml")]
     output: PathBuf,
+    /// Most memory that a run may take, such as 8GiB; the memory settings are chosen to fit
+    #[arg(long)]
+    budget: Option<ByteSize>,
     /// Name of the pipeline; the file's by default
     #[arg(long)]
     name: Option<String>,
@@ -39,7 +44,23 @@ impl Init {
         let root = self.root.as_deref().map(|root| relative(root, &self.output)).transpose()?;
         let stem = self.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = self.name.or(stem).unwrap_or_else(|| "pipeline".into());
-        write_with_schema(&self.output, &config::init(root.as_deref(), format, &name))?;
+        let mut memory = Memory::default();
+        let text = config::init(root.as_deref(), format, &name, &memory);
+        if let Some(budget) = self.budget {
+            let starter = load_str(&name, &text, &Overrides::default())?.pipeline;
+            let setting = fit(&starter, budget, Surroundings::here()).map_err(|smallest| {
+                Error::DoesNotFit(
+                    Failure::new(format!(
+                        "a starter pipeline takes {} at least, and --budget is {budget}",
+                        bytes(smallest.peak_bytes)
+                    ))
+                    .help("give it more, or write a pipeline for smaller images by hand"),
+                )
+            })?;
+            memory = Memory { budget: Some(budget), ..setting.memory };
+        }
+        let text = config::init(root.as_deref(), format, &name, &memory);
+        write_with_schema(&self.output, &text)?;
         println!("wrote {0}; next: fsct run {0}", self.output.display());
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! A commented starter pipeline for a data folder.
 
-use super::{Format, draft::Draft, schema::FILE_NAME};
+use super::{Format, Memory, Recompute, draft::Draft, schema::FILE_NAME};
 
-/// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none.
-pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
+/// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none, with
+/// these memory settings.
+pub fn init(root: Option<&str>, format: Format, name: &str, memory: &Memory) -> String {
     let mut draft = Draft::new(
         FILE_NAME,
         &[
@@ -22,20 +23,36 @@ pub fn init(root: Option<&str>, format: Format, name: &str) -> String {
     if let Some(root) = root {
         set("data.root", root.into(), "relative to this file");
     }
-    set("data.image_size", 28.into(), "pixels; activation memory grows with its square");
+    let (size, backbone, says) = match format {
+        Format::Synthetic | Format::Omniglot => (28, "conv4s", "one channel; `conv4` reads RGB"),
+        Format::CifarFs => (32, "conv4", "or `resnet12`, `resnet18`, `resnet34`"),
+        _ => (84, "conv4", "or `resnet12`, `resnet18`, `resnet34`"),
+    };
+    set("data.image_size", size.into(), "pixels; activation memory grows with its square");
     set("episode.n_way", 5.into(), "classes in an episode");
     set("episode.k_shot", 1.into(), "images of each to learn from");
     set("episode.n_query", 10.into(), "images of each to be asked about");
-    set("backbone.kind", "conv4s".into(), "one channel; `conv4` reads RGB");
+    set("backbone.kind", backbone.into(), says);
     set("method.kind", "fsct".into(), "`profoct` adds VIC terms to the loss");
     set("method.attention", "cosine".into(), "or `softmax`");
-    set("memory.accumulation_steps", 1.into(), "micro-batches before one optimizer step");
+    if let Some(budget) = memory.budget {
+        set("memory.budget", String::from(budget).into(), "`fsct plan` shows what takes how much");
+    }
+    set(
+        "memory.accumulation_steps",
+        memory.accumulation_steps.into(),
+        "micro-batches before one optimizer step",
+    );
     set(
         "memory.accumulation_unit",
         "queries".into(),
         "parts of an episode: more steps, a lower peak",
     );
-    set("memory.amp", "off".into(), "`f16` or `bf16` halve the activations");
+    if memory.recompute == Recompute::Block {
+        set("memory.recompute", "block".into(), "runs each block again instead of keeping it");
+    }
+    let amp = serde_json::to_value(memory.amp).unwrap_or_default();
+    set("memory.amp", amp, "`f16` or `bf16` halve the activations");
     set("optimizer.kind", "adamw".into(), "");
     set("optimizer.learning_rate", 1e-3.into(), "");
     set("train.epochs", 10.into(), "");
@@ -54,7 +71,7 @@ mod tests {
     fn every_starter_is_valid_without_a_warning() -> Result<(), super::super::Faults> {
         for format in Format::ALL {
             let root = (format != Format::Synthetic).then_some("../data");
-            let text = init(root, format, "start");
+            let text = init(root, format, "start", &Memory::default());
             let loaded = load_str("x", &text, &Overrides::default())?;
             assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         }
