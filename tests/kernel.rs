@@ -9,6 +9,7 @@ use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
+use fsct::model::kernel::layer_norm::layer_norm;
 use fsct::model::kernel::norm::{Statistics, norm_act};
 use fsct::model::kernel::residual::add_relu;
 use fsct::model::kernel::{After, Pool, conv, is_supported};
@@ -262,5 +263,38 @@ fn the_end_of_a_residual_block_equals_its_parts() {
     };
     for shared in [false, true] {
         assert_eq!(run(add_relu, shared), run(|a, b| relu(a + b), shared));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn layer_norm_equals_burns(rows in 1usize..40, width in 2usize..70, seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let input = random([rows, width], &mut rng);
+        let (gamma, beta) = (random([width], &mut rng), random([width], &mut rng));
+        let weight = random([rows, width], &mut rng);
+        let run = |operation: fn(Tensor<2>, Tensor<1>, Tensor<1>) -> Tensor<2>| {
+            let input = Tensor::from_inner(input.clone()).require_grad();
+            let gamma = Tensor::from_inner(gamma.clone()).require_grad();
+            let beta = Tensor::from_inner(beta.clone()).require_grad();
+            let output = operation(input.clone(), gamma.clone(), beta.clone());
+            let grads =
+                (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
+            [
+                to_host(output.inner()),
+                to_host(input.grad(&grads).unwrap()),
+                to_host(gamma.grad(&grads).unwrap()),
+                to_host(beta.grad(&grads).unwrap()),
+            ]
+        };
+        let expected = run(|x, gamma, beta| {
+            burn::tensor::module::layer_norm(x, gamma, Some(beta), EPSILON)
+        });
+        let actual = run(|x, gamma, beta| layer_norm(x, gamma, beta, EPSILON));
+        for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+            let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
+            prop_assert!(error < 1e-4, "{}: {:.1e}", index, error);
+        }
     }
 }

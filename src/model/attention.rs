@@ -5,7 +5,7 @@ use burn::prelude::*;
 use burn::tensor::activation::softmax;
 
 use super::init::Init;
-use super::layers::linear;
+use super::layers::{layer_norm, linear};
 
 /// How attention weighs keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl SharedAttention {
 
     /// `[B, rows, dim]` → `[B, heads, rows, dim_head]`
     fn split_heads(&self, input: Tensor<3>) -> Tensor<4> {
-        let projected = linear(&self.project, self.norm.forward(input));
+        let projected = linear(&self.project, layer_norm(&self.norm, input));
         let [batch, rows, width] = projected.dims();
         projected.reshape([batch, rows, self.heads, width / self.heads]).swap_dims(1, 2)
     }

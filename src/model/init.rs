@@ -8,6 +8,7 @@ use burn::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::layers::LAYER_NORM_EPSILON;
 use super::norm::BatchNorm;
 
 /// Draws initial values for the layers of a network, in order.
@@ -63,7 +64,7 @@ impl<'a> Init<'a> {
 
     /// A layer norm: scale 1, shift 0, ε 1e-5.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
-        LayerNormConfig::new(width).init(self.device)
+        LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON).init(self.device)
     }
 
     /// A batch norm: scale 1, shift 0, running mean 0 and variance 1.

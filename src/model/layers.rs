@@ -4,7 +4,7 @@
 //! input too. Everything between them stays in the precision it is given.
 
 use burn::nn::conv::Conv2d;
-use burn::nn::{Linear, PaddingConfig2d};
+use burn::nn::{LayerNorm, Linear, PaddingConfig2d};
 use burn::prelude::*;
 use burn::tensor::DType;
 
@@ -48,6 +48,21 @@ pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let rows = to_dtype(input, weight.dtype()).reshape([rows, width]);
     shape[D - 1] = outputs;
     to_dtype(linear.forward(rows).reshape(shape), dtype)
+}
+
+/// ε of every layer norm, PyTorch's.
+pub const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// Layer norm of f32, over the last dimension.
+pub fn layer_norm<const D: usize>(norm: &LayerNorm, input: Tensor<D>) -> Tensor<D> {
+    let (Some(beta), true) = (&norm.beta, is_supported(&input.device())) else {
+        return norm.forward(input);
+    };
+    let shape = input.dims();
+    let width = shape[D - 1];
+    let rows = input.reshape([shape.iter().product::<usize>() / width.max(1), width]);
+    kernel::layer_norm::layer_norm(rows, norm.gamma.val(), beta.val(), LAYER_NORM_EPSILON)
+        .reshape(shape)
 }
 
 /// Casts, leaving no trace on the tape where there is nothing to do.

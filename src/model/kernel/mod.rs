@@ -8,6 +8,7 @@ pub mod anchor;
 mod buffer;
 pub mod conv;
 mod element;
+pub mod layer_norm;
 pub mod norm;
 pub mod residual;
 

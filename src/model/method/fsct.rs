@@ -11,7 +11,7 @@ use crate::model::EpisodeShape;
 use crate::model::attention::{SharedAttention, Similarity};
 use crate::model::cosine::CosineLinear;
 use crate::model::init::Init;
-use crate::model::layers::{linear, to_f32};
+use crate::model::layers::{layer_norm, linear, to_f32};
 use crate::model::prototypes::prototypes;
 
 /// What an FSCT head is made of.
@@ -105,7 +105,7 @@ pub struct FeedForward {
 
 impl FeedForward {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        linear(&self.contract, gelu(linear(&self.expand, self.norm.forward(input))))
+        linear(&self.contract, gelu(linear(&self.expand, layer_norm(&self.norm, input))))
     }
 }
 
@@ -133,7 +133,7 @@ impl Classifier {
     /// `[Q, n_way, dim]` → `[Q, n_way]`
     fn forward(&self, input: Tensor<3>) -> Tensor<2> {
         let [queries, n_way, _] = input.dims();
-        let hidden = linear(&self.project, self.norm.forward(input));
+        let hidden = linear(&self.project, layer_norm(&self.norm, input));
         match &self.output {
             Output::Cosine(output) => output.forward(hidden),
             Output::Linear(output) => linear(output, hidden).reshape([queries, n_way]),

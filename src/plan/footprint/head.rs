@@ -29,13 +29,7 @@ struct Sizes {
 
 /// Forward and backward. Held before: the features. Held after: those, their gradient, and the
 /// gradients of the head's parameters.
-pub fn pass(
-    time: &mut Timeline,
-    pipeline: &Pipeline,
-    map: Map,
-    layers: &[HeadLayer],
-    element: u64,
-) {
+pub fn pass(time: &mut Timeline, pipeline: &Pipeline, map: Map, layers: &[HeadLayer]) {
     let (method, episode) = (&pipeline.method, pipeline.episode);
     let (queries, support) =
         ((episode.n_way * episode.n_query) as u64, (episode.n_way * episode.k_shot) as u64);
@@ -69,7 +63,6 @@ pub fn pass(
             time.free(Use::Activations, kept);
         }
     }
-    let _ = element;
     time.hold(Use::Gradients, sizes.parameters);
     time.hold(Use::Activations, sizes.features);
     if method.kind == MethodKind::Profoct {
@@ -87,17 +80,27 @@ fn fsct(time: &mut Timeline, pipeline: &Pipeline, sizes: &Sizes) {
         (MethodKind::Profoct, false) => 6 * sizes.support,
         _ => 0,
     };
-    let kept = sizes.pairs * (55 * depth + 18) / 10
-        + sizes.features * 19 / 10
-        + sizes.hidden * 7 / 4 * depth
-        + vic;
+    let (pairs, gradients) = (sizes.pairs, sizes.parameters);
+    let block = pairs * 42 / 10;
+    let kept = block * depth + sizes.features * 12 / 10 + sizes.hidden * 9 / 5 * depth + vic;
     time.hold(Use::Activations, kept);
-    time.touch(Use::Activations, 2 * sizes.pairs);
+    time.touch(Use::Activations, pairs * 7 / 3);
     time.free(Use::Activations, kept);
-    // The last of the way back: all gradients are there, and two copies of a matrix with them.
-    time.hold(Use::Activations, sizes.pairs * 29 / 10);
-    time.hold(Use::Gradients, sizes.parameters);
+    // In the middle of the way back, some weights have their gradient, and the blocks before theirs
+    // to come.
+    let (left, done) = match depth {
+        1 => (block + sizes.features * 19 / 10, 3 * sizes.matrix),
+        _ => (block * (depth - 1) + 2 * pairs + sizes.features * 19 / 10, gradients),
+    };
+    time.hold(Use::Activations, left);
+    time.hold(Use::Gradients, done.min(gradients));
+    time.touch(Use::Workspace, sizes.matrix);
+    time.free(Use::Gradients, done.min(gradients));
+    time.free(Use::Activations, left);
+    // At the end of it all weights have theirs, with two copies of a matrix on their way.
+    time.hold(Use::Activations, 2 * pairs);
+    time.hold(Use::Gradients, gradients);
     time.touch(Use::Workspace, 2 * sizes.matrix);
-    time.free(Use::Gradients, sizes.parameters);
-    time.free(Use::Activations, sizes.pairs * 29 / 10);
+    time.free(Use::Gradients, gradients);
+    time.free(Use::Activations, 2 * pairs);
 }

@@ -113,8 +113,8 @@ impl<'a> Walk<'a> {
 
         let episodes = self.episodes_a_step();
         self.time.hold(Use::Activations, episodes * self.episode());
-        for episode in 0..episodes.min(2) {
-            self.episode_pass(episode + 1 == episodes);
+        for _ in 0..episodes.min(2) {
+            self.episode_pass();
         }
         for _ in episodes.min(2)..episodes {
             self.time.free(Use::Activations, self.episode());
@@ -198,8 +198,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The gradients of one episode, whose images are held before.
-    fn episode_pass(&mut self, is_last: bool) {
-        let _ = is_last;
+    fn episode_pass(&mut self) {
         let lowered = self.has(|stage| matches!(stage, StageSpec::Autocast(_)));
         let pass = Pass {
             images: self.images(),
@@ -236,7 +235,7 @@ impl<'a> Walk<'a> {
                 self.time.touch(Use::Activations, all);
             }
         }
-        head::pass(&mut self.time, &self.plan.pipeline, features, &self.head, pass.element);
+        head::pass(&mut self.time, &self.plan.pipeline, features, &self.head);
         // The head's gradient of the features comes in the features' precision.
         let wide = pass.images * network::size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
