@@ -261,7 +261,7 @@ fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
         .assert()
         .code(0);
     let text = fs::read_to_string(folder.path().join("small.yaml"))?;
-    assert!(text.contains("budget") && !text.contains("accumulation_steps: 1 "), "{text}");
+    assert!(text.contains("budget") && text.contains("recompute: block"), "{text}");
     fsct().current_dir(folder.path()).args(["plan", "--offline", "small.yaml"]).assert().code(0);
     fs::create_dir(folder.path().join("empty"))?;
     fsct().current_dir(folder.path()).args(["init", "empty", "-o", "x.yaml"]).assert().code(2);
