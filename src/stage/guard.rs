@@ -52,7 +52,7 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
 /// CUDA's names for it, and those of the allocator above it.
 fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["out of memory", "out_of_memory", "outofmemory", "can't allocate buffer", "bufferoutofbounds"]
+    ["out of memory", "out_of_memory", "outofmemory", "can't allocate buffer"]
         .iter()
         .any(|words| message.contains(words))
 }
