@@ -55,7 +55,7 @@ fn step(pipeline: &str) -> Result<(usize, f64), Box<dyn std::error::Error>> {
     for _ in 0..TRIES {
         reset_peak();
         let mut state = StageState::default();
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         let start = Instant::now();
         let window = vec![Episode { images: images.clone(), shape }];
         built.step.grads(&net, window, &mut cx)?;

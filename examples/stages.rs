@@ -13,7 +13,7 @@ use fsct::model::attention::Similarity;
 use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::method::fsct::FsctSpec;
 use fsct::model::norm::NormPolicy;
-use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec};
+use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Segment};
 use fsct::report::bytes;
 use fsct::stage::backward::Backward;
 use fsct::stage::embed::Plain;
@@ -48,7 +48,7 @@ fn main() -> Result<(), StepError> {
     let norm = NormPolicy::Running;
     let embeddings: [(&str, Rc<dyn Embed>); 3] = [
         ("plain", Rc::new(Plain { norm })),
-        ("recompute", Rc::new(Recompute { norm })),
+        ("recompute", Rc::new(Recompute { segment: Segment::Block, norm })),
         ("4 micro-batches", Rc::new(MicroBatch { steps: 4, inner: Rc::new(Plain { norm }), norm })),
     ];
     for (name, embedding) in embeddings {
@@ -57,7 +57,7 @@ fn main() -> Result<(), StepError> {
         let before = current_bytes();
         reset_peak();
         let episode = Episode { images: images.clone(), shape };
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         let grads = step.grads(&net, episode, &mut cx)?;
         let took = peak_bytes().saturating_sub(before) as u64;
         println!(

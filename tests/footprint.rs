@@ -52,6 +52,9 @@ const CASES: &[Case] = &[
     case("resnet18", 84, (5, 1, 8), "fsct", ""),
     case("resnet18", 84, (5, 5, 8), "ctx", ""),
     case("resnet18", 84, (5, 5, 8), "profoct", "recompute: block"),
+    case("resnet18", 84, (5, 5, 8), "profoct", "recompute: stage"),
+    case("resnet34", 84, (5, 1, 5), "fsct", "recompute: stage"),
+    case("conv6", 84, (5, 1, 8), "fsct", "recompute: stage"),
     case("resnet18", 84, (5, 5, 8), "profoct", QUERIES_4),
     case("resnet18", 84, (5, 5, 8), "profoct", "amp: bf16"),
     case("resnet18", 112, (5, 1, 5), "protonet", ""),
@@ -115,7 +118,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
                 shape,
             })
             .collect();
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         let grads = step.grads(&net, window, &mut cx).unwrap();
         net = optimizer.step(1e-3, net, grads.gradients.0);
         peak = allocator::peak_bytes() as u64 - base;

@@ -27,7 +27,7 @@ fn steps(backbone: &str, method: &str) -> Vec<f64> {
     let mut state = StageState::default();
     let mut seen = Vec::new();
     for _ in 0..3 {
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         let window = vec![Episode { images: images.clone(), shape }];
         let grads = step.grads(&net, window, &mut cx).unwrap();
         seen.extend([grads.terms[0].loss, grads.gradients.global_norm(&net)]);

@@ -211,7 +211,7 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
         fixture.check(&format!("step{index}.logits"), &logits, VALUE_TOLERANCE);
 
         let before = state.clone();
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         let grads = step.grads(&net, Episode { images, shape }, &mut cx).unwrap();
         let terms = grads.terms[0];
         fixture.check(&format!("step{index}.loss"), &[terms.loss as f32], VALUE_TOLERANCE);

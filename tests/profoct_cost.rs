@@ -27,7 +27,7 @@ fn peak(method: &str) -> usize {
     let images = Tensor::<4>::ones([shape.images(), 3, 64, 64], &device);
     reset_peak();
     let mut state = StageState::default();
-    let mut cx = StepContext { scale: 1.0, state: &mut state };
+    let mut cx = StepContext::new(&mut state);
     step.grads(&net, vec![Episode { images, shape }], &mut cx).unwrap();
     peak_bytes() - before
 }

@@ -6,10 +6,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use common::{max_abs, max_difference};
+use common::gradients::{ByPath, by_path, difference, norm_of_difference};
 use fsct::loss::Objective;
 use fsct::loss::vic::{CovarianceForm, CovarianceScale, OnAttention, Vic};
 use fsct::loss::weights::{Driver, Dynamic, VicWeights};
@@ -18,9 +17,8 @@ use fsct::model::backbone::conv::ConvNetSpec;
 use fsct::model::layers::to_host;
 use fsct::model::method::{ctx::CtxSpec, fsct::FsctSpec};
 use fsct::model::norm::NormPolicy;
-use fsct::model::weights::Path;
 use fsct::model::{
-    Backbone, BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, Moments, NetSpec, Norm,
+    Backbone, BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, Moments, NetSpec, Norm, Segment,
 };
 use fsct::stage::accumulate::Accumulate;
 use fsct::stage::autocast::Autocast;
@@ -103,48 +101,7 @@ fn backward(method: Method, embedding: impl Embed + 'static) -> BoxStep<Episode>
 
 fn run<B>(step: &mut BoxStep<B>, net: &FewShotNet, batch: B) -> Grads {
     let mut state = StageState::default();
-    step.grads(net, batch, &mut StepContext { scale: 1.0, state: &mut state }).unwrap()
-}
-
-type ByPath = BTreeMap<String, Vec<f32>>;
-
-fn by_path(net: &FewShotNet, gradients: &Gradients) -> ByPath {
-    struct Collect<'a> {
-        path: Path,
-        gradients: &'a Gradients,
-        found: ByPath,
-    }
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.gradients.0.get::<D>(param.id) {
-                self.found.insert(self.path.dotted(), to_host(grad));
-            }
-        }
-    }
-    let mut collect = Collect { path: Path::default(), gradients, found: ByPath::new() };
-    net.visit(&mut collect);
-    collect.found
-}
-
-/// Largest difference, relative to the largest gradient of the same layer kind: a convolution's
-/// bias in front of a batch norm has gradient 0 in exact arithmetic, so it is held against its
-/// weight's.
-fn difference(expected: &ByPath, actual: &ByPath) -> f64 {
-    assert_eq!(expected.keys().collect::<Vec<_>>(), actual.keys().collect::<Vec<_>>());
-    expected.iter().fold(0.0, |worst, (path, values)| {
-        let measure = match path.strip_suffix("conv.bias") {
-            Some(block) => &expected[&format!("{block}conv.weight")],
-            None => values,
-        };
-        let error = max_difference(values, &actual[path]);
-        f64::max(worst, error / max_abs(measure).max(1e-12))
-    })
+    step.grads(net, batch, &mut StepContext::new(&mut state)).unwrap()
 }
 
 /// The whole step on one tape, as a textbook has it.
@@ -157,7 +114,7 @@ fn monolithic(method: Method, net: &FewShotNet, episode: Episode) -> ByPath {
 fn from_features(method: Method, net: &FewShotNet, features: Tensor<4>) -> ByPath {
     let (support, query) = SHAPE.split(features);
     let output = net.head.forward(support.clone(), query, SHAPE);
-    let loss = objective(method).loss(net, output, support.flatten(1, 3), SHAPE, &mut None);
+    let loss = objective(method).loss(&net.head, output, support.flatten(1, 3), SHAPE, &mut None);
     by_path(net, &Gradients::take(&mut loss.total.backward(), net))
 }
 
@@ -177,7 +134,11 @@ fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
     for method in METHODS {
         let net = net(method);
         let plain = run(&mut backward(method, Plain { norm: NORM }), &net, episode(1));
-        let again = run(&mut backward(method, Recompute { norm: NORM }), &net, episode(1));
+        let again = run(
+            &mut backward(method, Recompute { segment: Segment::Block, norm: NORM }),
+            &net,
+            episode(1),
+        );
         let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &again.gradients));
         assert!(error < EXACT, "{method:?}: {error:.1e}");
         assert_eq!(plain.terms, again.terms);
@@ -210,9 +171,10 @@ fn micro_batches_match_their_chunks_on_one_tape() {
             let features = joined.select(0, indices(&back, &images.device()));
             let expected = from_features(method, &net, features);
 
-            for inner in
-                [Rc::new(Plain { norm: NORM }) as Rc<dyn Embed>, Rc::new(Recompute { norm: NORM })]
-            {
+            for inner in [
+                Rc::new(Plain { norm: NORM }) as Rc<dyn Embed>,
+                Rc::new(Recompute { segment: Segment::Block, norm: NORM }),
+            ] {
                 let grads = run(
                     &mut backward(method, MicroBatch { steps, inner, norm: NORM }),
                     &net,
@@ -244,7 +206,7 @@ fn accumulation_is_the_mean_over_the_window_whatever_its_length() {
         let mut single = backward(method, Plain { norm: NORM });
         let mut sum: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         for one in window.clone() {
-            let mut cx = StepContext { scale: 1.0, state: &mut state };
+            let mut cx = StepContext::new(&mut state);
             let grads = single.grads(&net, one, &mut cx).unwrap();
             for (path, values) in by_path(&net, &grads.gradients) {
                 let mean = sum.entry(path).or_insert_with(|| vec![0.0; values.len()]);
@@ -265,7 +227,7 @@ fn an_empty_window_is_an_error() {
     let mut step: BoxStep<Window> =
         Box::new(Accumulate { inner: backward(Method::Fsct, Plain { norm: NORM }) });
     let mut state = StageState::default();
-    let mut cx = StepContext { scale: 1.0, state: &mut state };
+    let mut cx = StepContext::new(&mut state);
     assert!(step.grads(&net(Method::Fsct), Vec::new(), &mut cx).is_err());
 }
 
@@ -294,7 +256,7 @@ fn autocast_is_off_by_rounding_only() {
 
             for recompute in [false, true] {
                 let inner = match recompute {
-                    true => backward(method, Recompute { norm: NORM }),
+                    true => backward(method, Recompute { segment: Segment::Block, norm: NORM }),
                     false => backward(method, Plain { norm: NORM }),
                 };
                 let mut step: BoxStep<Episode> = Box::new(LossScale {
@@ -317,17 +279,6 @@ fn round(values: Vec<f32>, dtype: FloatDType) -> Vec<f32> {
     let length = values.len();
     let tensor = Tensor::<1>::from_data(TensorData::new(values, [length]), &Device::flex());
     to_host(tensor.cast(dtype))
-}
-
-fn norm_of_difference(expected: &ByPath, actual: &ByPath) -> f64 {
-    let (mut difference, mut norm) = (0.0, 0.0);
-    for (path, values) in expected {
-        for (a, b) in values.iter().zip(&actual[path]) {
-            difference += f64::from(a - b).powi(2);
-            norm += f64::from(*a).powi(2);
-        }
-    }
-    (difference / norm).sqrt()
 }
 
 #[test]
@@ -370,7 +321,7 @@ fn overflow_is_an_outcome_and_halves_the_scale() {
         }),
     });
     let mut state = StageState::default();
-    let mut cx = StepContext { scale: 1.0, state: &mut state };
+    let mut cx = StepContext::new(&mut state);
     let grads = step.grads(&net, vec![episode(1), episode(2)], &mut cx).unwrap();
     assert_eq!(grads.finite, Some(false));
     let scaler = state.loss_scale.unwrap();
@@ -403,7 +354,7 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     let mut state = StageState::default();
     let mut weights = Vec::new();
     for _ in 0..60 {
-        let mut cx = StepContext { scale: 64.0, state: &mut state };
+        let mut cx = StepContext { scale: 64.0, ..StepContext::new(&mut state) };
         step.grads(&net, episode(1), &mut cx).unwrap();
         weights.push(state.vic.unwrap());
     }

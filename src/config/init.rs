@@ -48,8 +48,9 @@ pub fn init(root: Option<&str>, format: Format, name: &str, memory: &Memory) -> 
         "queries".into(),
         "parts of an episode: more steps, a lower peak",
     );
-    if memory.recompute == Recompute::Block {
-        set("memory.recompute", "block".into(), "runs each block again instead of keeping it");
+    if memory.recompute != Recompute::None {
+        let unit = serde_json::to_value(memory.recompute).unwrap_or_default();
+        set("memory.recompute", unit, "runs it again in the backward pass instead of keeping it");
     }
     let amp = serde_json::to_value(memory.amp).unwrap_or_default();
     set("memory.amp", amp, "`f16` or `bf16` halve the activations");

@@ -27,8 +27,9 @@ pub struct Memory {
     pub accumulation_unit: AccumulationUnit,
     /// What is run again in the backward pass instead of being kept.
     ///
-    /// `block` saves everything inside the backbone's blocks but the one at work, costs one more
-    /// forward pass, and changes no result.
+    /// `block` saves everything inside the backbone's blocks but the one at work; `stage` the same of
+    /// the stages of a ResNet, of which there are fewer inputs to keep and more inside. Each costs
+    /// one more forward pass and changes no result.
     pub recompute: Recompute,
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
@@ -96,6 +97,8 @@ pub enum Recompute {
     /// Nothing: every activation is kept.
     #[default]
     None,
+    /// Each stage of the backbone, the blocks at one resolution, from its input.
+    Stage,
     /// Each block of the backbone, from its input.
     Block,
 }

@@ -5,6 +5,8 @@ use burn::tensor::{DType, FloatDType};
 
 use super::net::norm_policy;
 use super::objective::objective;
+use crate::config;
+use crate::model::Segment;
 use crate::plan::{Plan, Precision, Scale, StageSpec};
 use crate::stage::accumulate::Accumulate;
 use crate::stage::autocast::Autocast;
@@ -41,7 +43,7 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
     let norm = norm_policy(&plan.pipeline);
     let embedding: Rc<dyn Embed> = if plan.pipeline.backbone.train {
         stages.iter().rev().fold(Rc::new(Plain { norm }), |inner, stage| match *stage {
-            StageSpec::Recompute => Rc::new(Recompute { norm }),
+            StageSpec::Recompute(unit) => Rc::new(Recompute { segment: segment(unit), norm }),
             StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner, norm }),
             _ => inner,
         })
@@ -99,6 +101,13 @@ fn supported(stage: &StageSpec, device: &Device, warnings: &mut Vec<String>) -> 
         ));
     }
     can
+}
+
+fn segment(unit: config::Recompute) -> Segment {
+    match unit {
+        config::Recompute::Stage => Segment::Stage,
+        _ => Segment::Block,
+    }
 }
 
 fn float_dtype(precision: Precision) -> FloatDType {

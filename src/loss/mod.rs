@@ -8,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::model::layers::{to_f32, to_host};
-use crate::model::{EpisodeShape, FewShotNet, HeadOutput};
+use crate::model::{EpisodeShape, Head, HeadOutput};
 use vic::{Vic, VicTerms};
 use weights::VicWeights;
 
@@ -96,7 +96,7 @@ impl Objective {
     /// - `support`: `[n_way · k_shot, dim]`, by class
     pub fn loss(
         &self,
-        net: &FewShotNet,
+        head: &Head,
         output: HeadOutput,
         support: Tensor<2>,
         shape: EpisodeShape,
@@ -116,7 +116,7 @@ impl Objective {
         };
 
         let weights = weights.get_or_insert(vic.initial);
-        let mut on_support = vic.terms(support, net.head.prototype_weight(), shape);
+        let mut on_support = vic.terms(support, head.prototype_weight(), shape);
         if let (Some(attention), Some(attended)) = (&vic.on_attention, output.attended) {
             on_support = on_support.plus(vic.terms_on_attention(attended, attention));
         }

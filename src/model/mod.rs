@@ -19,7 +19,7 @@ pub mod weights;
 
 use burn::prelude::*;
 
-pub use backbone::{Backbone, BackboneSpec};
+pub use backbone::{Backbone, BackboneSpec, Segment};
 pub use method::{Head, HeadOutput, HeadSpec};
 pub use norm::{Moments, Norm};
 

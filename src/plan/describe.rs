@@ -1,6 +1,7 @@
 //! What each stage saves, costs and changes, in words.
 
 use super::{Precision, Scale, StageSpec};
+use crate::config::Recompute;
 
 /// A stage in words.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -71,10 +72,13 @@ impl StageSpec {
                 costs: "one more forward pass",
                 changes: "batch norm sees a part at a time; the loss is exact",
             },
-            Self::Recompute => Description {
+            Self::Recompute(unit) => Description {
                 stage: "recompute",
-                setting: "block".into(),
-                saves: "everything inside the blocks but the one at work",
+                setting: if *unit == Recompute::Stage { "stage" } else { "block" }.into(),
+                saves: match unit {
+                    Recompute::Stage => "everything inside the stages but the one at work",
+                    _ => "everything inside the blocks but the one at work",
+                },
                 costs: "one more forward pass",
                 changes: "never",
             },

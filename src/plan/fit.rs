@@ -77,7 +77,7 @@ pub fn stronger(pipeline: &Pipeline, surroundings: Surroundings) -> Option<Setti
 /// Time of a step against the plain step's.
 pub fn slowdown(memory: &Memory) -> f64 {
     let mut factor = 1.0;
-    if memory.recompute == Recompute::Block {
+    if memory.recompute != Recompute::None {
         factor += ANOTHER_FORWARD;
     }
     if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
@@ -99,7 +99,9 @@ fn amps(now: Amp) -> Vec<Amp> {
 fn recomputes(pipeline: &Pipeline) -> Vec<Recompute> {
     match pipeline.memory.recompute {
         // Nothing is kept of a backbone that is not trained.
-        Recompute::None if pipeline.backbone.train => vec![Recompute::None, Recompute::Block],
+        Recompute::None if pipeline.backbone.train => {
+            vec![Recompute::None, Recompute::Block, Recompute::Stage]
+        }
         chosen => vec![chosen],
     }
 }

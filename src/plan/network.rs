@@ -1,5 +1,7 @@
 //! The layers that a pipeline's network consists of, as shapes.
 
+use std::ops::Range;
+
 use crate::config::{BackboneKind, MethodKind, Pipeline, Prototypes, Trunk};
 
 /// Channels, height and width.
@@ -167,6 +169,20 @@ pub fn backbone(pipeline: &Pipeline) -> Vec<Block> {
         blocks.push(Block::Plain(conv, norm));
     }
     blocks
+}
+
+/// The blocks in stages: those at one resolution.
+pub fn stages(blocks: &[Block]) -> Vec<Range<usize>> {
+    let starts = |index: usize| match (&blocks[index - 1], &blocks[index]) {
+        (Block::Plain(conv, norm), Block::Plain(..)) => norm.output != conv.output,
+        (Block::Plain(..), Block::Residual { .. }) => true,
+        (_, Block::Residual { shortcut, .. }) => shortcut.is_some(),
+        _ => false,
+    };
+    let mut ends: Vec<usize> = (1..blocks.len()).filter(|index| starts(*index)).collect();
+    ends.push(blocks.len());
+    let starts = std::iter::once(0).chain(ends.clone());
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 fn resnet(kind: BackboneKind, image: Map, trunk: Trunk) -> Vec<Block> {

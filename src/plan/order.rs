@@ -28,8 +28,8 @@ pub enum StageSpec {
     },
     /// 16-bit matrix products.
     Autocast(Precision),
-    /// Keep block inputs, run blocks again.
-    Recompute,
+    /// Keep the inputs of blocks or stages, run those again.
+    Recompute(Recompute),
     /// One episode in parts.
     MicroBatch {
         /// Parts an episode.
@@ -87,8 +87,8 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
     if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
         stages.push(StageSpec::MicroBatch { steps: memory.accumulation_steps });
     }
-    if memory.recompute == Recompute::Block {
-        stages.push(StageSpec::Recompute);
+    if memory.recompute != Recompute::None {
+        stages.push(StageSpec::Recompute(memory.recompute));
     }
     Plan { pipeline: pipeline.clone(), notes: notes(memory), stages }
 }
@@ -149,7 +149,7 @@ mod tests {
             StageSpec::Accumulate { steps: 1 },
             StageSpec::Autocast(Precision::F16),
             StageSpec::MicroBatch { steps: 4 },
-            StageSpec::Recompute,
+            StageSpec::Recompute(Recompute::Block),
         ];
         assert_eq!(stages(all), expected);
     }

@@ -106,7 +106,7 @@ pub fn measure(
         between = meter.read().current_bytes;
         let clock = Instant::now();
         let grads = loop {
-            let mut cx = StepContext { scale: 1.0, state: &mut state };
+            let mut cx = StepContext::new(&mut state);
             let window = vec![Episode { images: images.clone(), shape }];
             let grads = step.grads(&net, window, &mut cx)?;
             // While it warms up, a dynamic loss scale finds its place.

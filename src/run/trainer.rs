@@ -158,7 +158,7 @@ impl<'a> Trainer<'a> {
                 let images = window.iter().map(|episode| episode.shape.images()).sum();
                 // The stages' memory of this step counts only if the step does.
                 let mut state = self.progress.stages.clone();
-                let mut cx = StepContext { scale: 1.0, state: &mut state };
+                let mut cx = StepContext::new(&mut state);
                 let net = self.net.as_ref().expect(WHOLE);
                 let grads = match self.step.grads(net, window, &mut cx) {
                     Ok(grads) => grads,

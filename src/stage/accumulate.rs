@@ -28,7 +28,7 @@ impl Step<Window> for Accumulate {
         let share = cx.scale / window.len() as f64;
         let mut sum: Option<Grads> = None;
         for episode in window {
-            let mut cx = StepContext { scale: share, state: cx.state };
+            let mut cx = StepContext { scale: share, state: cx.state, ..*cx };
             let grads = self.inner.grads(net, episode, &mut cx)?;
             match &mut sum {
                 None => sum = Some(grads),

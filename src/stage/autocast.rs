@@ -17,11 +17,11 @@ use burn::tensor::{DType, FloatDType};
 use super::{BoxStep, Grads, Step, StepContext, StepError};
 use crate::model::FewShotNet;
 
-/// Lends a 16-bit copy of the weights to the step inside.
+/// Asks the step inside for a 16-bit precision.
 pub struct Autocast<B> {
-    /// Precision of the copy.
+    /// The precision.
     pub dtype: FloatDType,
-    /// The step that runs on it.
+    /// The step that computes in it.
     pub inner: BoxStep<B>,
 }
 
@@ -32,11 +32,21 @@ impl<B> Step<B> for Autocast<B> {
         batch: B,
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
-        let low = net.clone().map(&mut Lower { dtype: self.dtype, depth: 0 });
-        let mut grads = self.inner.grads(&low, batch, cx)?;
-        // The copy's parameters have the originals' ids, so its gradients are the originals'.
+        let mut inside =
+            StepContext { precision: Some(self.dtype), state: cx.state, scale: cx.scale };
+        let mut grads = self.inner.grads(net, batch, &mut inside)?;
         grads.gradients.to_f32(net);
         Ok(grads)
+    }
+}
+
+/// A part of the network as a step in `precision` uses it: with a 16-bit copy of the weights of its
+/// convolutions and linear layers. The copy's parameters have the originals' ids, so its gradients
+/// are the originals'. It is to live no longer than the part is needed.
+pub(super) fn lent<M: Module + Clone>(part: &M, precision: Option<FloatDType>) -> M {
+    match precision {
+        Some(dtype) => part.clone().map(&mut Lower { dtype, depth: 0 }),
+        None => part.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use burn::prelude::*;
 
+use super::autocast::lent;
 use super::embed::Embed;
 use super::grads::Gradients;
 use super::{Episode, Grads, Step, StepContext, StepError};
@@ -33,19 +34,22 @@ impl Step<Episode> for Backward {
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
         let shape = episode.shape;
-        let embedded = self.embedding.embed(&net.backbone, episode.images);
+        let backbone = lent(&net.backbone, cx.precision);
+        let embedded = self.embedding.embed(&backbone, episode.images);
 
         let features = Tensor::from_inner(embedded.features).require_grad();
         let (support, query) = shape.split(features.clone());
-        let output = net.head.forward(support.clone(), query, shape);
+        let head = lent(&net.head, cx.precision);
+        let output = head.forward(support.clone(), query, shape);
         let Loss { total, terms } =
-            self.objective.loss(net, output, support.flatten(1, 3), shape, &mut cx.state.vic);
+            self.objective.loss(&head, output, support.flatten(1, 3), shape, &mut cx.state.vic);
         let mut tape = (total * cx.scale).backward();
         let d_features = features.grad_remove(&mut tape).expect("the loss depends on the features");
-        let mut gradients = Gradients::take(&mut tape, &net.head);
+        let mut gradients = Gradients::take(&mut tape, &head);
+        drop((tape, head));
 
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
-        gradients.add(net, embedded.tape.backward(&net.backbone, d_features));
+        gradients.add(net, embedded.tape.backward(&backbone, d_features));
         Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
     }
 }

@@ -86,7 +86,7 @@ mod tests {
 
     fn grads(message: &'static str) -> Result<Grads, StepError> {
         let mut state = StageState::default();
-        let mut cx = StepContext { scale: 1.0, state: &mut state };
+        let mut cx = StepContext::new(&mut state);
         Guard { inner: Box::new(Panics(message)) }.grads(&net(), Vec::new(), &mut cx)
     }
 

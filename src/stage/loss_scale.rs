@@ -75,7 +75,7 @@ impl<B> Step<B> for LossScale<B> {
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
         let scale = cx.state.loss_scale.get_or_insert(self.initial).scale;
-        let mut inside = StepContext { scale: cx.scale * scale, state: cx.state };
+        let mut inside = StepContext { scale: cx.scale * scale, state: cx.state, ..*cx };
         let mut grads = self.inner.grads(net, batch, &mut inside)?;
         grads.gradients.scale(net, 1.0 / scale);
         let finite = grads.gradients.global_norm(net).is_finite();

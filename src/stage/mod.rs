@@ -25,6 +25,7 @@ pub mod micro_batch;
 pub mod recompute;
 
 use burn::prelude::*;
+use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 
 use crate::loss::Terms;
@@ -66,8 +67,17 @@ pub type BoxStep<B> = Box<dyn Step<B>>;
 pub struct StepContext<'a> {
     /// Factor on the loss; gradients come back multiplied by it.
     pub scale: f64,
+    /// 16-bit precision in which convolutions and matrix products are done, if not in f32.
+    pub precision: Option<FloatDType>,
     /// What the stages remember from step to step.
     pub state: &'a mut StageState,
+}
+
+impl<'a> StepContext<'a> {
+    /// An unscaled step in f32.
+    pub fn new(state: &'a mut StageState) -> Self {
+        Self { scale: 1.0, precision: None, state }
+    }
 }
 
 /// What the stages remember from step to step; it is part of every checkpoint.

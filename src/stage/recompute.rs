@@ -1,22 +1,27 @@
-//! `memory.recompute: block`: only the inputs of the backbone's blocks are kept, and each block is
-//! run again in the backward pass (Chen et al., "Training Deep Nets with Sublinear Memory Cost",
-//! arXiv 1604.06174).
+//! `memory.recompute: block | stage`: only the inputs of the backbone's segments are kept, and each
+//! segment is run again in the backward pass (Chen et al., "Training Deep Nets with Sublinear Memory
+//! Cost", arXiv 1604.06174).
 //!
-//! *Saves*: everything inside a block but the one at work.
+//! *Saves*: everything inside a segment but the one at work. Blocks are the smaller segments; stages
+//! have fewer inputs to keep and more inside.
 //! *Costs*: one more forward pass through the backbone.
 //! *When results change*: never. Batch norm sees the whole batch both times, and its running
 //! statistics move once.
+
+use std::ops::Range;
 
 use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape, on_tape, pull_back};
 use super::grads::Gradients;
-use crate::model::Backbone;
 use crate::model::norm::NormPolicy;
+use crate::model::{Backbone, Segment};
 
-/// Embeds an episode block by block, keeping block inputs.
+/// Embeds an episode segment by segment, keeping their inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Recompute {
+    /// What is run again at once.
+    pub segment: Segment,
     /// Statistics that batch norms use.
     pub norm: NormPolicy,
 }
@@ -25,17 +30,18 @@ impl Embed for Recompute {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
         let plain = backbone.off_tape();
         let mut moments = Vec::new();
-        let mut inputs = Vec::with_capacity(plain.blocks());
-        let features = (0..plain.blocks()).fold(images, |input, block| {
-            inputs.push(input.clone());
-            plain.forward_block(block, input, &mut self.norm.training(&mut moments))
+        let segments = plain.segments(self.segment);
+        let mut inputs = Vec::with_capacity(segments.len());
+        let features = segments.iter().fold(images, |input, blocks| {
+            inputs.push((blocks.clone(), input.clone()));
+            plain.forward_blocks(blocks.clone(), input, &mut self.norm.training(&mut moments))
         });
         Embedded { features, moments, tape: Box::new(RecomputeTape { inputs, norm: self.norm }) }
     }
 }
 
 struct RecomputeTape {
-    inputs: Vec<Tensor<4>>,
+    inputs: Vec<(Range<usize>, Tensor<4>)>,
     norm: NormPolicy,
 }
 
@@ -43,19 +49,19 @@ impl Tape for RecomputeTape {
     fn backward(mut self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
         let mut gradients = Gradients::default();
         let mut d_output = d_features;
-        while let Some(input) = self.inputs.pop() {
-            let block = self.inputs.len();
+        while let Some((blocks, input)) = self.inputs.pop() {
             // The images need no gradient.
-            let input = if block == 0 { on_tape(input) } else { on_tape(input).require_grad() };
+            let is_first = blocks.start == 0;
+            let input = if is_first { on_tape(input) } else { on_tape(input).require_grad() };
             let mut again = Vec::new();
             let mut norm = self.norm.training(&mut again);
-            let output = backbone.forward_block(block, input.clone(), &mut norm);
+            let output = backbone.forward_blocks(blocks, input.clone(), &mut norm);
             let mut tape = pull_back(output, d_output);
             gradients.add(backbone, Gradients::take(&mut tape, backbone));
-            if block == 0 {
+            if is_first {
                 break;
             }
-            d_output = input.grad_remove(&mut tape).expect("a block depends on its input");
+            d_output = input.grad_remove(&mut tape).expect("a segment depends on its input");
         }
         gradients
     }

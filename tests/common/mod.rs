@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod gradients;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -5,6 +5,8 @@
 pub mod conv;
 pub mod resnet;
 
+use std::ops::Range;
+
 use burn::prelude::*;
 
 use super::init::Init;
@@ -39,6 +41,16 @@ impl BackboneSpec {
     }
 }
 
+/// What is run again at once where activations are not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Segment {
+    /// A block.
+    Block,
+    /// The blocks at one resolution: of a ResNet its stem and each of its four stages, of a Conv4
+    /// each block that pools, of the others those at its end that do not.
+    Stage,
+}
+
 /// Images → feature maps.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
@@ -54,7 +66,31 @@ impl Backbone {
     /// - `images`: `[N, channels, height, width]`
     /// - output: `[N, feature channels, feature height, feature width]`
     pub fn forward(&self, images: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        (0..self.blocks()).fold(images, |input, block| self.forward_block(block, input, norm))
+        self.forward_blocks(0..self.blocks(), images, norm)
+    }
+
+    /// Some consecutive blocks of the chain.
+    pub fn forward_blocks(
+        &self,
+        blocks: Range<usize>,
+        input: Tensor<4>,
+        norm: &mut Norm,
+    ) -> Tensor<4> {
+        blocks.fold(input, |input, block| self.forward_block(block, input, norm))
+    }
+
+    /// The chain in segments.
+    pub fn segments(&self, segment: Segment) -> Vec<Range<usize>> {
+        let mut ends: Vec<usize> = match (segment, self) {
+            (Segment::Block, _) => (1..self.blocks()).collect(),
+            (Segment::Stage, Self::Conv(net)) => {
+                (1..net.blocks.len()).filter(|end| net.blocks[end - 1].pool).collect()
+            }
+            (Segment::Stage, Self::ResNet(net)) => net.stage_starts(),
+        };
+        ends.push(self.blocks());
+        let starts = std::iter::once(0).chain(ends.clone());
+        starts.zip(ends).map(|(start, end)| start..end).collect()
     }
 
     /// Blocks in the chain.

@@ -114,6 +114,12 @@ impl ResNet {
             + usize::from(self.average)
     }
 
+    /// The first block of each stage; the average at the end belongs to the last.
+    pub(super) fn stage_starts(&self) -> Vec<usize> {
+        let depths = self.stages.iter().map(|stage| stage.blocks.len());
+        depths.scan(1, |start, depth| Some(std::mem::replace(start, *start + depth))).collect()
+    }
+
     /// One block of the chain.
     pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         let Some(index) = block.checked_sub(1) else { return self.stem.forward(input, norm) };

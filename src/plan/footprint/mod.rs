@@ -8,11 +8,13 @@ mod backbone;
 mod head;
 mod timeline;
 
+use std::ops::Range;
+
 pub use timeline::{Bytes, Use};
 
 use super::network::{self, Block, HeadLayer};
 use super::{Plan, StageSpec};
-use crate::config::{BatchNormMode, OptimizerKind, Pipeline};
+use crate::config::{BatchNormMode, OptimizerKind, Pipeline, Recompute};
 use crate::data::{Dataset, EPISODES_IN_LOADER, Split};
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
@@ -211,7 +213,7 @@ impl<'a> Walk<'a> {
             StageSpec::MicroBatch { steps } => Some((*steps as u64).min(pass.images)),
             _ => None,
         });
-        let recompute = self.has(|stage| matches!(stage, StageSpec::Recompute));
+        let recompute = self.segments();
         let trains = self.plan.pipeline.backbone.train;
         let features = self.blocks.last().map_or([0; 3], Block::output);
 
@@ -221,8 +223,10 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Activations, images);
         match parts {
             _ if !trains => self.through(&pass),
-            None if recompute => self.through_keeping_inputs(&pass),
-            None => self.blocks.iter().for_each(|block| pass.forward(&mut self.time, block, true)),
+            None => match &recompute {
+                Some(segments) => self.through_keeping_inputs(&pass, segments),
+                None => self.through_on_tape(&pass, 0..self.blocks.len()),
+            },
             Some(parts) => {
                 let part = Pass { images: pass.images.div_ceil(parts), ..pass };
                 let copy = images.div_ceil(parts);
@@ -244,8 +248,10 @@ impl<'a> Walk<'a> {
             _ if !trains => {
                 self.time.free(Use::Activations, images + 2 * pass.map(features));
             }
-            None if recompute => self.back_block_by_block(&pass),
-            None => self.back(&pass),
+            None => match &recompute {
+                Some(segments) => self.back_by_segments(&pass, segments),
+                None => self.back(&pass, 0..self.blocks.len()),
+            },
             Some(parts) => {
                 let part = Pass { images: pass.images.div_ceil(parts), ..pass };
                 self.time.free(Use::Activations, pass.map(features));
@@ -253,14 +259,12 @@ impl<'a> Walk<'a> {
                     let held = self.time.now().of(Use::Gradients);
                     let input = self.blocks.first().map_or(0, |block| part.map(block.input()));
                     self.time.hold(Use::Activations, input + part.map(features));
-                    if recompute {
-                        self.through_keeping_inputs(&part);
-                        self.back_block_by_block(&part);
+                    if let Some(segments) = &recompute {
+                        self.through_keeping_inputs(&part, segments);
+                        self.back_by_segments(&part, segments);
                     } else {
-                        self.blocks
-                            .iter()
-                            .for_each(|block| part.forward(&mut self.time, block, true));
-                        self.back(&part);
+                        self.through_on_tape(&part, 0..self.blocks.len());
+                        self.back(&part, 0..self.blocks.len());
                     }
                     if number > 0 {
                         // Added to those of the parts before.
@@ -291,38 +295,57 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The same, keeping the input of every block.
-    fn through_keeping_inputs(&mut self, pass: &Pass) {
-        self.blocks.iter().for_each(|block| pass.forward(&mut self.time, block, false));
+    /// The same, keeping the input of every segment.
+    fn through_keeping_inputs(&mut self, pass: &Pass, segments: &[Range<usize>]) {
+        for segment in segments {
+            for index in segment.clone() {
+                let block = &self.blocks[index];
+                pass.forward(&mut self.time, block, false);
+                if index > segment.start {
+                    self.time.free(Use::Activations, pass.map(block.input()));
+                }
+            }
+        }
     }
 
-    /// Held before: images, what every block kept, features and their gradient. Held after: nothing
-    /// of those.
-    fn back(&mut self, pass: &Pass) {
+    /// Some blocks, keeping what the way back needs.
+    fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
+        self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
+    }
+
+    /// The way back through some blocks. Held before: their input, what each kept, their output and
+    /// its gradient. Held after: the gradient of their input, unless they are the first.
+    fn back(&mut self, pass: &Pass, blocks: Range<usize>) {
         let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
-        if let Some(last) = self.blocks.last().filter(|block| !needs_output(block)) {
+        if let Some(last) = self.blocks[blocks.clone()].last().filter(|block| !needs_output(block))
+        {
             self.time.free(Use::Activations, pass.map(last.output()));
         }
-        for (index, block) in self.blocks.iter().enumerate().rev() {
-            let before = index.checked_sub(1).map(|index| &self.blocks[index]);
+        for index in blocks.clone().rev() {
+            let before = (index > blocks.start).then(|| &self.blocks[index - 1]);
             let place =
                 Place { is_first: index == 0, input_is_needed: before.is_some_and(needs_output) };
-            pass.backward(&mut self.time, block, place);
+            pass.backward(&mut self.time, &self.blocks[index], place);
         }
     }
 
-    /// The same, running every block again before its way back.
-    fn back_block_by_block(&mut self, pass: &Pass) {
+    /// The same, running every segment again before its way back.
+    fn back_by_segments(&mut self, pass: &Pass, segments: &[Range<usize>]) {
         if let Some(last) = self.blocks.last() {
             self.time.free(Use::Activations, pass.map(last.output()));
         }
-        for (index, block) in self.blocks.iter().enumerate().rev() {
-            pass.forward(&mut self.time, block, true);
-            if !matches!(block, Block::Residual { .. }) {
-                self.time.free(Use::Activations, pass.map(block.output()));
-            }
-            let place = Place { is_first: index == 0, input_is_needed: false };
-            pass.backward(&mut self.time, block, place);
+        for segment in segments.iter().rev() {
+            self.through_on_tape(pass, segment.clone());
+            self.back(pass, segment.clone());
         }
+    }
+
+    /// What is run again at once, where anything is.
+    fn segments(&self) -> Option<Vec<Range<usize>>> {
+        self.plan.stages.iter().find_map(|stage| match stage {
+            StageSpec::Recompute(Recompute::Stage) => Some(network::stages(&self.blocks)),
+            StageSpec::Recompute(_) => Some((0..self.blocks.len()).map(|at| at..at + 1).collect()),
+            _ => None,
+        })
     }
 }
