@@ -34,7 +34,8 @@ impl Bench {
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();
-        let device = device::select(pipeline.device).map_err(RunError::from)?;
+        let device =
+            device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
         if self.format == Format::Text {
             println!(
                 "{} on {}: one episode of random images a step, {} steps each\n\n{:<34} {:>11} \

@@ -6,8 +6,8 @@ use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 
 use super::Output;
-use crate::config::DeviceSpec;
-use crate::device::{self, Selected};
+use crate::config::{Allocator, DeviceSpec};
+use crate::device::{self, Selected, nvidia};
 use crate::model::layers::{to_dtype, to_host};
 use crate::report::bytes;
 use crate::{Error, Failure};
@@ -29,10 +29,19 @@ impl Doctor {
         if let Some((total, free)) = memory() {
             println!("memory         {} free of {}", bytes(free), bytes(total));
         }
-        let mut wrong = try_out(device::select(DeviceSpec::Cpu))?;
-        match device::select(DeviceSpec::Cuda(0)) {
-            Ok(gpu) => wrong.extend(try_out(Ok(gpu))?),
-            Err(error) => println!("GPU            none: {error}"),
+        let gpus = say_gpus();
+        let mut wrong = try_out(device::select(DeviceSpec::Cpu, Allocator::Pooled))?;
+        for index in 0..gpus {
+            match device::select(DeviceSpec::Cuda(index), Allocator::Pooled) {
+                Ok(gpu) => wrong.extend(try_out(Ok(gpu))?),
+                Err(error) => {
+                    println!("cuda:{index:<9} not used: {error}");
+                    if let Some(help) = miette::Diagnostic::help(&error) {
+                        println!("{:<14} {help}", "");
+                    }
+                    break;
+                }
+            }
         }
         match wrong.as_slice() {
             [] => Ok(()),
@@ -42,6 +51,28 @@ impl Doctor {
             )),
         }
     }
+}
+
+/// Prints the driver and its GPUs. Returns how many there are.
+fn say_gpus() -> usize {
+    let driver = match nvidia::driver() {
+        Ok(driver) => driver,
+        Err(reason) => {
+            println!("GPU            none: {reason}");
+            return 0;
+        }
+    };
+    println!("NVIDIA driver  {}, CUDA up to {}", driver.version, driver.cuda);
+    for (index, gpu) in driver.gpus.iter().enumerate() {
+        println!(
+            "cuda:{index:<9} {}, compute capability {}, {} free of {}",
+            gpu.name,
+            gpu.capability,
+            bytes(gpu.free_bytes),
+            bytes(gpu.total_bytes),
+        );
+    }
+    driver.gpus.len()
 }
 
 /// Tries each precision on a device. Returns what computes wrongly.

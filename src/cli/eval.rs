@@ -170,7 +170,7 @@ impl Model {
     /// Loads the weights and opens the data.
     pub(super) fn ready(&self) -> Result<Ready, RunError> {
         let pipeline = self.loaded.absolute();
-        let device = device::select(pipeline.device)?;
+        let device = device::select(pipeline.device, pipeline.memory.allocator)?;
         let net = FewShotNet::new(
             &graph::net_spec(&self.trained),
             self.trained.seed,

@@ -128,7 +128,8 @@ fn execute(
 ) -> Result<(), Error> {
     // Absolute paths, so that the run folder's copy means the same from anywhere.
     let pipeline = &loaded.absolute();
-    let device = device::select(pipeline.device).map_err(RunError::from)?;
+    let device =
+        device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
     let data = open_data(pipeline).map_err(|error| located(error, loaded))?;
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;

@@ -79,7 +79,7 @@ impl Validate {
 /// What the text alone does not show: files, the device, and whether the data has such episodes.
 fn outside(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = check_files(loaded);
-    if let Err(error) = device::select(loaded.pipeline.device) {
+    if let Err(error) = device::select(loaded.pipeline.device, loaded.pipeline.memory.allocator) {
         let rule = match error {
             DeviceError::NotCompiled(_) => "not_compiled",
             DeviceError::Absent { .. } => "absent",

@@ -41,6 +41,13 @@ pub struct Memory {
     ///
     /// Only `amp: f16` needs one. Gradients are divided by it before they are used.
     pub loss_scale: LossScale,
+    /// What becomes of memory that a step took and freed.
+    ///
+    /// `pooled` keeps it for the next step, which needs it again. `returning` is for a machine or
+    /// GPU that is shared: on a CPU freed memory goes back to the system at once, for some time a
+    /// step; on a GPU the pools are fed by the driver's stream-ordered allocator, so that what
+    /// `clear_cache_every` gives back waits for no kernel. Results do not change.
+    pub allocator: Allocator,
     /// Return cached memory to the device every this many steps; 0 = never.
     ///
     /// Saves what the allocator holds and does not use, on a GPU. Costs a little time each time.
@@ -61,10 +68,22 @@ impl Default for Memory {
             recompute: Recompute::None,
             amp: Amp::Off,
             loss_scale: LossScale::Dynamic,
+            allocator: Allocator::Pooled,
             clear_cache_every: 0,
             clear_cache_after_epoch: true,
         }
     }
+}
+
+/// What becomes of memory that a step took and freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allocator {
+    /// It is kept for the next step.
+    #[default]
+    Pooled,
+    /// It goes back.
+    Returning,
 }
 
 /// What happens when memory runs out in a step.

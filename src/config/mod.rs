@@ -42,7 +42,7 @@ pub use explain::{explain, keys, overview};
 pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use init::init;
 pub use load::{Loaded, Origin, Overrides, load, load_str};
-pub use memory::{AccumulationUnit, Amp, LossScale, Memory, OnOom, Recompute};
+pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};

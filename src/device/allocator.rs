@@ -98,18 +98,19 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// `mi_option_purge_delay` of mimalloc 2 and 3; the bindings leave it out. −1 is "never".
+/// `mi_option_purge_delay` of mimalloc 2 and 3; the bindings leave it out.
 const OPTION_PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Keeps freed pages for the next step instead of giving them back to the system at once.
+/// Whether freed pages are kept for the next step, or go back to the system at once.
 ///
 /// A training step frees and asks for the same gigabytes again and again; each page that went back
 /// must be faulted in and zeroed once more.
-pub fn keep_freed_pages() {
+pub fn keep_freed_pages(keep: bool) {
+    let milliseconds = if keep { -1 } else { 0 };
     // SAFETY: mi_option_set may be called at any time; it takes effect for later purges.
     #[expect(unsafe_code, reason = "mimalloc's options have only a C interface")]
     unsafe {
-        libmimalloc_sys::mi_option_set(OPTION_PURGE_DELAY, -1);
+        libmimalloc_sys::mi_option_set(OPTION_PURGE_DELAY, milliseconds);
     }
 }
 

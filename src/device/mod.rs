@@ -4,6 +4,7 @@ pub mod allocator;
 #[cfg(feature = "cuda")]
 mod driver;
 mod memory;
+pub mod nvidia;
 mod select;
 
 pub use memory::{MemoryMeter, MemoryUse};

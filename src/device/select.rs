@@ -1,6 +1,6 @@
 use burn::prelude::*;
 
-use crate::config::DeviceSpec;
+use crate::config::{Allocator, DeviceSpec};
 
 /// A device that is there.
 #[derive(Debug, Clone)]
@@ -35,8 +35,10 @@ pub enum DeviceError {
     },
 }
 
-/// Finds the device that a pipeline asks for.
-pub fn select(asked: DeviceSpec) -> Result<Selected, DeviceError> {
+/// Finds the device that a pipeline asks for, and has its memory managed as asked. The first
+/// choice of an allocator holds for the process.
+pub fn select(asked: DeviceSpec, allocator: Allocator) -> Result<Selected, DeviceError> {
+    manage(allocator);
     match asked {
         DeviceSpec::Cpu => Ok(cpu()),
         DeviceSpec::Auto => Ok(cuda(0).unwrap_or_else(|_| cpu())),
@@ -48,9 +50,20 @@ pub fn select(asked: DeviceSpec) -> Result<Selected, DeviceError> {
 }
 
 fn cpu() -> Selected {
-    super::allocator::keep_freed_pages();
     make_cpu_the_default();
     Selected { device: Device::flex(), name: "cpu".into() }
+}
+
+fn manage(allocator: Allocator) {
+    super::allocator::keep_freed_pages(allocator == Allocator::Pooled);
+    #[cfg(feature = "cuda")]
+    if allocator == Allocator::Returning {
+        use burn::cubecl::config::memory::CudaAllocator;
+        use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        config.memory.cuda.allocator = CudaAllocator::Async;
+        CubeClRuntimeConfig::try_set(config);
+    }
 }
 
 #[cfg_attr(feature = "cuda", expect(dead_code, reason = "only one of the two builds can say each"))]
@@ -95,14 +108,14 @@ mod tests {
 
     #[test]
     fn the_cpu_is_always_there() {
-        assert_eq!(select(DeviceSpec::Cpu).unwrap().name, "cpu");
-        assert!(select(DeviceSpec::Auto).is_ok());
+        assert_eq!(select(DeviceSpec::Cpu, Allocator::Pooled).unwrap().name, "cpu");
+        assert!(select(DeviceSpec::Auto, Allocator::Pooled).is_ok());
     }
 
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_gpu_without_cuda_compiled_in_says_how_to_get_it() {
-        let error = select(DeviceSpec::Cuda(1)).unwrap_err();
+        let error = select(DeviceSpec::Cuda(1), Allocator::Pooled).unwrap_err();
         assert!(error.to_string().contains("cuda:1"));
         let help = miette::Diagnostic::help(&error).unwrap().to_string();
         assert!(help.contains("--features cuda"), "{help}");

@@ -27,9 +27,23 @@ struct Sizes {
     parameters: u64,
 }
 
+/// What a head reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Input {
+    /// Features of an image.
+    pub map: Map,
+    /// Bytes of a weight and of its gradient: 4, or 2 under autocast.
+    pub element: u64,
+}
+
 /// Forward and backward. Held before: the features. Held after: those, their gradient, and the
 /// gradients of the head's parameters.
-pub fn pass(time: &mut Timeline, pipeline: &Pipeline, map: Map, layers: &[HeadLayer]) {
+pub fn pass(
+    time: &mut Timeline,
+    pipeline: &Pipeline,
+    Input { map, element }: Input,
+    layers: &[HeadLayer],
+) {
     let (method, episode) = (&pipeline.method, pipeline.episode);
     let (queries, support) =
         ((episode.n_way * episode.n_query) as u64, (episode.n_way * episode.k_shot) as u64);
@@ -41,8 +55,8 @@ pub fn pass(time: &mut Timeline, pipeline: &Pipeline, map: Map, layers: &[HeadLa
         support: support * dim * F32,
         pairs: pairs * dim,
         hidden: pairs * (method.heads * method.dim_head + method.mlp_dim) as u64,
-        matrix: matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * F32,
-        parameters: layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * F32,
+        matrix: matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element,
+        parameters: layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element,
     };
     match method.kind {
         MethodKind::Fsct | MethodKind::Profoct => fsct(time, pipeline, &sizes),

@@ -21,8 +21,8 @@ use backbone::{Pass, Place};
 use timeline::Timeline;
 
 const F32: u64 = 4;
-/// Tensors of the largest parameter's size that an optimizer step makes on its way.
-const OPTIMIZER_TEMPORARIES: u64 = 4;
+/// Quarters of a parameter's size that an optimizer step takes on its way beyond what it replaces.
+const OPTIMIZER_TEMPORARIES: u64 = 9;
 
 /// What a prediction depends on beside the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +125,19 @@ impl<'a> Walk<'a> {
         let gradients = self.time.now().of(Use::Gradients);
         self.time.free(Use::Gradients, gradients);
         self.time.hold(Use::Gradients, trained);
-        let largest = self.largest_parameter() * F32;
-        self.time.touch(Use::Workspace, OPTIMIZER_TEMPORARIES * largest);
-
-        self.time.free(Use::Gradients, trained);
+        let [largest_conv, largest_matrix] = self.largest_parameters().map(|it| it * F32);
+        if self.has(|stage| matches!(stage, StageSpec::Autocast(_))) {
+            // One at a time becomes f32.
+            self.time.touch(Use::Workspace, largest_conv.max(largest_matrix));
+        }
+        // The optimizer takes the backbone's first.
+        let temporaries = |largest: u64| largest * OPTIMIZER_TEMPORARIES / 4;
+        if trains {
+            self.time.touch(Use::Workspace, temporaries(largest_conv));
+        }
+        self.time.free(Use::Gradients, trained - in_head as u64 * F32);
+        self.time.touch(Use::Workspace, temporaries(largest_matrix));
+        self.time.free(Use::Gradients, in_head as u64 * F32);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
         self.test();
@@ -182,9 +191,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn largest_parameter(&self) -> u64 {
+    /// Values of the largest parameter of the backbone and of the head.
+    fn largest_parameters(&self) -> [u64; 2] {
         let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.weight());
-        blocks.chain(self.head.iter().map(|layer| layer.parameters)).max().unwrap_or(0) as u64
+        let head = self.head.iter().map(|layer| layer.parameters);
+        [blocks.max(), head.max()].map(|largest| largest.unwrap_or(0) as u64)
     }
 
     fn episodes_a_step(&self) -> u64 {
@@ -207,8 +218,10 @@ impl<'a> Walk<'a> {
             element: if lowered { F32 / 2 } else { F32 },
             threads: self.surroundings.threads as u64,
         };
-        let copy = if lowered { self.matrices() * pass.element } else { 0 };
-        self.time.hold(Use::Parameters, copy);
+        // Copies of the weights in 16 bits, each as long as its part is passed.
+        let [backbone_copy, head_copy] =
+            if lowered { self.matrices().map(|values| values * pass.element) } else { [0; 2] };
+        self.time.hold(Use::Parameters, backbone_copy);
         let parts = self.plan.stages.iter().find_map(|stage| match stage {
             StageSpec::MicroBatch { steps } => Some((*steps as u64).min(pass.images)),
             _ => None,
@@ -239,7 +252,10 @@ impl<'a> Walk<'a> {
                 self.time.touch(Use::Activations, all);
             }
         }
-        head::pass(&mut self.time, &self.plan.pipeline, features, &self.head);
+        self.time.hold(Use::Parameters, head_copy);
+        let input = head::Input { map: features, element: pass.element };
+        head::pass(&mut self.time, &self.plan.pipeline, input, &self.head);
+        self.time.free(Use::Parameters, head_copy);
         // The head's gradient of the features comes in the features' precision.
         let wide = pass.images * network::size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
@@ -275,14 +291,14 @@ impl<'a> Walk<'a> {
                 self.time.free(Use::Activations, images + pass.map(features));
             }
         }
-        self.time.free(Use::Parameters, copy);
+        self.time.free(Use::Parameters, backbone_copy);
     }
 
-    /// Values of the weights that autocast lowers.
-    fn matrices(&self) -> u64 {
+    /// Values of the weights that autocast lowers, of the backbone and of the head.
+    fn matrices(&self) -> [u64; 2] {
         let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.parameters());
         let head = self.head.iter().filter(|layer| layer.shape.is_some());
-        (blocks.sum::<usize>() + head.map(|layer| layer.parameters).sum::<usize>()) as u64
+        [blocks.sum::<usize>(), head.map(|layer| layer.parameters).sum()].map(|it| it as u64)
     }
 
     /// A pass without a tape. Held before: the images. Held after: those and the features.
