@@ -5,7 +5,7 @@
 Prints one line of JSON: seconds_per_step, peak_bytes (most in use), reserved_bytes (most held from the
 device), loss. `--covariance dense` forms the d x d matrix as the published fork does; `gram` is exact and
 small. `--difference` prints instead how far the gradients under `--amp` are from those in f32, for the same
-weights and images. Images are random; weights are as PyTorch initialises them.
+weights and images. Images are patterns under noise; weights are as PyTorch initialises them.
 """
 
 import argparse
@@ -171,7 +171,10 @@ def main():
     options = parser.parse_args()
     torch.manual_seed(4040)
     model = Model(options).to(options.device)
-    images = torch.rand(options.ways * (options.shots + options.queries), 3, options.size, options.size, device=options.device)
+    # Classes that differ: each has a coarse pattern of its own, under noise.
+    each, size = options.shots + options.queries, (options.size, options.size)
+    pattern = F.interpolate(torch.rand(options.ways, 3, 7, 7), size).repeat_interleave(each, 0)
+    images = (0.7 * pattern + 0.3 * torch.rand(options.ways * each, 3, *size)).to(options.device)
     if options.channels_last:
         model, images = model.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     if options.difference:

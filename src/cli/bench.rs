@@ -39,7 +39,7 @@ impl Bench {
         if self.format == Format::Text {
             println!(
                 "{} on {}: one episode of random images a step, {} steps each\n\n{:<34} {:>11} \
-                 {:>11} {:>11} {:>10} {:>10} {:>11}",
+                 {:>11} {:>11} {:>10} {:>10} {:>11} {:>9}",
                 pipeline.name,
                 device.name,
                 self.steps,
@@ -50,6 +50,7 @@ impl Bench {
                 "s/step",
                 "images/s",
                 "gradients",
+                "norm",
             );
         }
         let mut rows: Vec<Row> = Vec::new();
@@ -58,7 +59,7 @@ impl Bench {
             let row = measure(&pipeline, setting, &device, self.steps as usize, &mut plain)?;
             if self.format == Format::Text {
                 println!(
-                    "{:<34} {:>11} {:>11} {:>11} {:>10.3} {:>10.1} {:>11.1e}",
+                    "{:<34} {:>11} {:>11} {:>11} {:>10.3} {:>10.1} {:>11.1e} {:>9.1e}",
                     row.stages,
                     bytes(row.peak_bytes),
                     bytes(row.predicted_peak_bytes),
@@ -66,6 +67,7 @@ impl Bench {
                     row.seconds_per_step,
                     row.images_per_second,
                     row.max_gradient_difference,
+                    row.gradient_difference_norm,
                 );
             }
             rows.push(row);
@@ -76,7 +78,9 @@ impl Bench {
                 println!("{}", json.map_err(|error| Error::failed(error.to_string()))?);
             }
             Format::Text => println!(
-                "\ngradients: largest difference to the plain step's, against the largest value"
+                "\ngradients: largest difference to the plain step's, against the largest value of that \
+                 gradient\nnorm: norm of the difference over all gradients, against the norm of the \
+                 plain step's"
             ),
         }
         Ok(())

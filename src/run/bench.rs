@@ -7,6 +7,8 @@ use std::time::Instant;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Distribution;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use serde::Serialize;
 
 use super::RunError;
@@ -38,6 +40,9 @@ pub struct Row {
     /// Largest difference to a gradient of the plain step, against the largest value of that
     /// gradient; over all parameters.
     pub max_gradient_difference: f64,
+    /// Norm of the difference to the plain step's gradient, against the norm of that: how far the
+    /// step goes elsewhere.
+    pub gradient_difference_norm: f64,
 }
 
 /// The settings that are compared: the plain step, each stage alone, and all together.
@@ -59,6 +64,8 @@ pub fn settings(pipeline: &Pipeline) -> Vec<(String, Memory)> {
     if pipeline.backbone.train {
         let recompute = Memory { recompute: Recompute::Block, ..plain.clone() };
         settings.push(("recompute".into(), recompute.clone()));
+        let stage = Memory { recompute: Recompute::Stage, ..plain.clone() };
+        settings.push(("recompute/stage".into(), stage));
         settings.push((format!("queries/{parts}"), queries(plain.clone())));
         settings.push((low.into(), Memory { amp, ..plain.clone() }));
         let all = queries(Memory { amp, ..recompute });
@@ -76,18 +83,17 @@ pub fn measure(
     (stages, memory): (String, Memory),
     device: &Selected,
     steps: usize,
-    plain: &mut Option<BTreeMap<String, Vec<f32>>>,
+    plain: &mut Option<Gathered>,
 ) -> Result<Row, RunError> {
     let pipeline = Pipeline { memory, ..pipeline.clone() };
     let plan = plan::compile(&pipeline);
     let device = &device.device;
     let built = graph::build(&plan, device);
     let mut step = built.step;
-    device.seed(pipeline.seed);
     let shape = EpisodeShape::from(pipeline.episode);
     let size = pipeline.data.image_size;
     let channels = pipeline.backbone.kind.channels();
-    let dims = [shape.images(), channels, size, size];
+    let episode = || Episode { images: images(shape, [channels, size, size], device), shape };
 
     clear_cache::clear(device);
     let base = MemoryMeter::new(device, 0).read().current_bytes;
@@ -98,31 +104,29 @@ pub fn measure(
     }
     let mut optimizer = graph::optimizer(&pipeline.optimizer);
     let mut state = StageState::default();
-    let images = Tensor::<4>::random(dims, Distribution::Uniform(0.0, 1.0), device);
     let (mut seconds, mut peak, mut between) = (Vec::new(), 0, 0);
-    let mut difference = 0.0;
+    let (mut largest, mut norm) = (0.0, 0.0);
     for number in 0..=steps {
         let mut meter = MemoryMeter::new(device, 0);
         between = meter.read().current_bytes;
-        let clock = Instant::now();
-        let grads = loop {
-            let mut cx = StepContext::new(&mut state);
-            let window = vec![Episode { images: images.clone(), shape }];
-            let grads = step.grads(&net, window, &mut cx)?;
+        let (grads, clock) = loop {
+            device.seed(pipeline.seed);
+            let window = vec![episode()];
+            device.sync().ok();
+            let clock = Instant::now();
+            let grads = step.grads(&net, window, &mut StepContext::new(&mut state))?;
             // While it warms up, a dynamic loss scale finds its place.
             if number > 0 || grads.finite.unwrap_or(true) {
-                break grads;
+                break (grads, clock);
             }
         };
         if number == 0 {
             let mut values =
                 Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
             net.visit(&mut values);
-            difference = match plain {
-                Some(plain) => largest_difference(plain, &values.all),
-                None => 0.0,
-            };
-            plain.get_or_insert(values.all);
+            let plain = plain.get_or_insert_with(|| values.all.clone());
+            largest = largest_difference(plain, &values.all);
+            norm = norm_of_difference(plain, &values.all);
         }
         net = optimizer.step(pipeline.optimizer.learning_rate, net, grads.gradients.0);
         device.sync().ok();
@@ -142,15 +146,34 @@ pub fn measure(
         activation_bytes: peak.saturating_sub(between),
         seconds_per_step: median,
         images_per_second: shape.images() as f64 / median.max(f64::MIN_POSITIVE),
-        max_gradient_difference: difference,
+        max_gradient_difference: largest,
+        gradient_difference_norm: norm,
     })
+}
+
+/// Images of classes that differ: each has a coarse pattern of its own, under noise.
+fn images(
+    shape: EpisodeShape,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> Tensor<4> {
+    const GRID: usize = 7;
+    let uniform = Distribution::Uniform(0.0, 1.0);
+    let grid = Tensor::<4>::random([shape.n_way, channels, GRID, GRID], uniform, device);
+    let mode = InterpolateOptions::new(InterpolateMode::Nearest);
+    let wide = interpolate(grid, mode.with_output_size([height, width]));
+    let patterns = wide.unsqueeze_dim::<5>(1);
+    let each = shape.k_shot + shape.n_query;
+    let patterns = patterns.repeat_dim(1, each).reshape([shape.images(), channels, height, width]);
+    let noise = Tensor::random([shape.images(), channels, height, width], uniform, device);
+    patterns * 0.7 + noise * 0.3
 }
 
 /// The gradients of a network by path.
 struct Values<'a> {
     gradients: &'a Gradients,
     path: Vec<String>,
-    all: BTreeMap<String, Vec<f32>>,
+    all: Gathered,
 }
 
 impl ModuleVisitor for Values<'_> {
@@ -169,10 +192,22 @@ impl ModuleVisitor for Values<'_> {
     }
 }
 
-fn largest_difference(
-    plain: &BTreeMap<String, Vec<f32>>,
-    other: &BTreeMap<String, Vec<f32>>,
-) -> f64 {
+/// Values of gradients by path.
+type Gathered = BTreeMap<String, Vec<f32>>;
+
+fn norm_of_difference(plain: &Gathered, other: &Gathered) -> f64 {
+    let (mut difference, mut norm) = (0.0, 0.0);
+    for (path, values) in plain {
+        let Some(others) = other.get(path) else { continue };
+        for (a, b) in values.iter().zip(others) {
+            difference += f64::from(a - b).powi(2);
+            norm += f64::from(*a).powi(2);
+        }
+    }
+    if norm > 0.0 { (difference / norm).sqrt() } else { 0.0 }
+}
+
+fn largest_difference(plain: &Gathered, other: &Gathered) -> f64 {
     let largest = |values: &[f32]| values.iter().fold(0.0f32, |max, value| max.max(value.abs()));
     // A gradient that is nothing but rounding (of a bias before a norm) says nothing of a stage.
     let floor = plain.values().map(|values| largest(values)).fold(0.0, f32::max) * 1e-4;

@@ -35,7 +35,11 @@ impl Step<Episode> for Backward {
     ) -> Result<Grads, StepError> {
         let shape = episode.shape;
         let backbone = lent(&net.backbone, cx.precision);
-        let embedded = self.embedding.embed(&backbone, episode.images);
+        let images = match cx.precision {
+            Some(dtype) => episode.images.cast(dtype),
+            None => episode.images,
+        };
+        let embedded = self.embedding.embed(&backbone, images);
 
         let features = Tensor::from_inner(embedded.features).require_grad();
         let (support, query) = shape.split(features.clone());

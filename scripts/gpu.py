@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Everything that is to be measured on a GPU, in one command: what it is, whether it computes rightly, the
+shipped pipelines under real caps, each memory stage, and PyTorch beside it.
+
+    scripts/gpu.py --fsct target/release/fsct --out DIR [--parts doctor,caps,stages,peer] [--steps 20]
+
+Needs a binary built with `--features cuda` and a Python with PyTorch. A cap is made by holding the rest of
+the card's memory from another process. Writes DIR/results.json and DIR/gpu.md, a table to be dated and put
+into docs/gpu.md, after every part, so that a run that is cut off leaves what it had. On a machine without a
+GPU, `--device cpu --quick` goes the same way with small shapes, to try the script itself.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+GIB = 1 << 30
+
+# Holds all but so many bytes of the card until it is killed.
+BALLAST = """
+import sys, time, torch
+free, total = torch.cuda.mem_get_info()
+keep = int(sys.argv[1])
+block = torch.empty(max(0, free - keep), dtype=torch.uint8, device="cuda")
+print(torch.cuda.mem_get_info()[0], flush=True)
+time.sleep(10_000)
+"""
+
+STAGES = [("resnet18", "profoct", 224), ("resnet34", "profoct", 224), ("conv4", "fsct", 84)]
+CAPS = [("profoct_16gb", 16), ("fsct_8gb", 8)]
+SYNTHETIC = ["data.format=synthetic", "data.root=null", "data.augment=none", "backbone.weights=null"]
+
+
+def call(command, timeout, **more):
+    """Exit code, standard output and the end of standard error."""
+    try:
+        done = subprocess.run([str(it) for it in command], capture_output=True, text=True, timeout=timeout, **more)
+    except subprocess.TimeoutExpired:
+        return None, "", f"not done in {timeout} s"
+    except FileNotFoundError as error:
+        return None, "", str(error)
+    return done.returncode, done.stdout, done.stderr[-2000:]
+
+
+def sets(*settings):
+    return [it for setting in settings for it in ("--set", setting)]
+
+
+def environment(o):
+    code, text, _ = call(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], 30)
+    _, torch, _ = call([sys.executable, "-c", "import torch; print(torch.__version__)"], 120)
+    commit = call(["git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD"], 30)[1].strip()
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "gpu": text.strip() if code == 0 else None,
+        "cpu": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.strip(),
+        "commit": os.environ.get("COMMIT", commit),
+    }
+
+
+def doctor(o):
+    code, text, error = call([o.fsct, "doctor"], 300)
+    return {"exit": code, "text": text, "error": error}
+
+
+def caps(o):
+    """The shipped pipelines on drawn images, each with no more memory than its name says."""
+    rows = []
+    for name, gib in CAPS:
+        for amp in ["f16"] if o.quick else ["f16", "bf16", "off"]:
+            ballast, free = None, None
+            if o.device != "cpu":
+                ballast = subprocess.Popen([sys.executable, "-c", BALLAST, str(gib * GIB)], stdout=subprocess.PIPE, text=True)
+                free = int(ballast.stdout.readline() or 0)
+            steps = 2 if o.quick else o.run_steps
+            settings = [*SYNTHETIC, f"device={o.device}", f"memory.amp={amp}", "train.epochs=1"]
+            settings += [f"train.episodes_per_epoch={steps}", "validate.episodes=0", "test.episodes=0"]
+            if o.quick:
+                settings += ["data.image_size=64", "episode.n_query=4"]
+            runs = o.out / "runs" / f"{name}-{amp}"
+            start = time.time()
+            code, _, error = call([o.fsct, "run", REPOSITORY / f"pipelines/{name}.yaml", "-q", "--runs", runs, *sets(*settings)], o.timeout)
+            row = {"pipeline": name, "amp": amp, "cap_gib": gib, "free_bytes": free, "exit": code, "seconds": time.time() - start, "error": error}
+            for events in runs.glob("*/events.jsonl"):
+                lines = [json.loads(line) for line in events.read_text().splitlines()]
+                done = [it for it in lines if "cross_entropy" in it]
+                speeds = sorted(it["images_per_second"] for it in done if "images_per_second" in it)
+                row |= {"steps": len(done), "images_per_second": round(speeds[len(speeds) // 2], 1) if speeds else None}
+                row["peak_bytes"] = max((it.get("peak_bytes", 0) for it in done), default=0)
+            for metrics in runs.glob("*/metrics.json"):
+                values = json.loads(metrics.read_text())["result"]
+                row |= {key: values[key] for key in ("peak_bytes", "predicted_peak_bytes") if key in values}
+            if ballast:
+                ballast.kill()
+                ballast.wait()
+            rows.append(row)
+    return rows
+
+
+def shape(o, size):
+    return (64, 2, 2) if o.quick else (size, 5, 16)
+
+
+def stages(o):
+    """`fsct bench`: each stage off and on, in both 16-bit precisions."""
+    rows = []
+    for backbone, method, size in STAGES[2:] if o.quick else STAGES:
+        size, shots, queries = shape(o, size)
+        pipeline = o.out / f"{backbone}.yaml"
+        pipeline.write_text(
+            f"name: {backbone}\ndevice: {o.device}\ndata: {{format: synthetic, image_size: {size}}}\n"
+            f"episode: {{n_way: 5, k_shot: {shots}, n_query: {queries}}}\n"
+            f"backbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\n"
+        )
+        for amp in ["f16", "bf16"]:
+            command = [o.fsct, "bench", pipeline, "--format", "json", "--steps", o.steps, *sets(f"memory.amp={amp}")]
+            code, text, error = call(command, o.timeout)
+            found = json.loads(text) if code == 0 else [{"stages": "failed", "error": error, "exit": code}]
+            rows += [{"backbone": backbone, "method": method, "size": size, **row} for row in found]
+    return rows
+
+
+def peer(o):
+    """The same steps in PyTorch, with AMP and channels_last; the covariance both ways."""
+    rows = []
+    for backbone, method, size in STAGES[2:] if o.quick else STAGES:
+        size, shots, queries = shape(o, size)
+        for amp in ["off", "f16", "bf16"][: 1 if o.quick else 3]:
+            for covariance in ["gram", "dense"] if method == "profoct" else ["gram"]:
+                command = [sys.executable, REPOSITORY / "benches/peer.py", "--backbone", backbone, "--method", method]
+                command += ["--size", size, "--shots", shots, "--queries", queries, "--amp", amp, "--steps", o.steps]
+                command += ["--covariance", covariance, "--device", o.device, "--channels-last"]
+                code, text, error = call(command, o.timeout)
+                found = json.loads(text) if code == 0 else {"error": error}
+                rows.append({"backbone": backbone, "method": method, "size": size, "amp": amp, "covariance": covariance, **found})
+    return rows
+
+
+def gib(value):
+    return f"{value / GIB:.2f} GiB" if value else "-"
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(it) for it in line) + " |" for line in lines)
+
+
+def markdown(results):
+    env = results["environment"]
+    text = [f"Measured {env['date']} on {env['gpu'] or env['cpu']}, PyTorch {env['torch']}, commit {env['commit']}."]
+    if "caps" in results:
+        header = ["pipeline", "amp", "cap", "exit", "steps", "peak", "predicted", "images/s"]
+        text.append(table(header, [[it["pipeline"], it["amp"], f"{it['cap_gib']} GiB", it["exit"], it.get("steps"), gib(it.get("peak_bytes")), gib(it.get("predicted_peak_bytes")), it.get("images_per_second")] for it in results["caps"]]))
+    if "stages" in results:
+        header = ["backbone", "stages", "peak", "predicted", "activations", "s/step", "gradients, norm"]
+        text.append(table(header, [[it["backbone"], it["stages"], gib(it.get("peak_bytes")), gib(it.get("predicted_peak_bytes")), gib(it.get("activation_bytes")), it.get("seconds_per_step"), it.get("gradient_difference_norm")] for it in results["stages"]]))
+    if "peer" in results:
+        header = ["PyTorch", "method", "amp", "covariance", "peak", "reserved", "s/step"]
+        text.append(table(header, [[it["backbone"], it["method"], it["amp"], it["covariance"], gib(it.get("peak_bytes")), gib(it.get("reserved_bytes")), it.get("seconds_per_step")] for it in results["peer"]]))
+    return "\n\n".join(text) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fsct", type=Path, default=REPOSITORY / "target/release/fsct")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", default="doctor,caps,stages,peer")
+    parser.add_argument("--steps", type=int, default=20, help="measured steps of a setting")
+    parser.add_argument("--run-steps", type=int, default=200, help="training steps under a cap")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds that one measurement may take")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--quick", action="store_true", help="small shapes, to try the script")
+    o = parser.parse_args()
+    o.fsct, o.out = o.fsct.resolve(), o.out.resolve()
+    o.steps = 2 if o.quick else o.steps
+    o.out.mkdir(parents=True, exist_ok=True)
+    results = {"environment": environment(o)}
+    for part in o.parts.split(","):
+        start = time.time()
+        results[part] = {"doctor": doctor, "caps": caps, "stages": stages, "peer": peer}[part](o)
+        print(f"{part}: {time.time() - start:.0f} s", flush=True)
+        (o.out / "results.json").write_text(json.dumps(results, indent=1))
+        (o.out / "gpu.md").write_text(markdown(results))
+    print((o.out / "gpu.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
