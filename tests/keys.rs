@@ -69,7 +69,10 @@ fn method_keys_matter() {
             "kind: fsct, classifier: cosine",
         ],
     );
-    all_matter("kind: ctx", &["kind: ctx, attention: softmax", "kind: ctx, dim_attn: 64"]);
+    all_matter(
+        "kind: ctx",
+        &["kind: ctx, attention: softmax", "kind: ctx, dim_attn: 64", "kind: ctx, alignment: mean"],
+    );
     all_matter(
         "kind: protonet",
         &["kind: protonet, distance: cosine", "kind: protonet, distance: mahalanobis"],

@@ -67,7 +67,11 @@ impl Fixture {
         let similarity =
             if method.ends_with("cosine") { Similarity::Cosine } else { Similarity::Softmax };
         if method.starts_with("CTX") {
-            return HeadSpec::Ctx(CtxSpec { similarity, dim_attn: self.size("dim_attn") });
+            return HeadSpec::Ctx(CtxSpec {
+                similarity,
+                dim_attn: self.size("dim_attn"),
+                mean: false,
+            });
         }
         HeadSpec::Fsct(FsctSpec {
             similarity,

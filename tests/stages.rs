@@ -67,7 +67,7 @@ fn objective(method: Method) -> Objective {
 fn net(method: Method) -> FewShotNet {
     let similarity = Similarity::Cosine;
     let head = match method {
-        Method::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 8 }),
+        Method::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 8, mean: false }),
         Method::Fsct | Method::Profoct => HeadSpec::Fsct(FsctSpec {
             similarity,
             depth: 2,

@@ -308,7 +308,7 @@ fn every_net(seed: u64) -> Vec<(String, FewShotNet)> {
     let mut nets = Vec::new();
     for (name, backbone) in backbones {
         for similarity in [Similarity::Cosine, Similarity::Softmax] {
-            let ctx = HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 4 });
+            let ctx = HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 4, mean: false });
             for head in [fsct_head(similarity, false), fsct_head(similarity, true), ctx] {
                 let size = if name.starts_with("conv") { 16 } else { 32 };
                 nets.push((format!("{name} {head:?}"), net(backbone.clone(), head, size, seed)));
@@ -559,7 +559,7 @@ fn imported_models_give_the_references_logits() {
             false => Similarity::Softmax,
         };
         let head = match name.starts_with("ctx") {
-            true => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: size("dim_attn") }),
+            true => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: size("dim_attn"), mean: false }),
             false => HeadSpec::Fsct(FsctSpec {
                 similarity,
                 depth: size("depth"),

@@ -231,6 +231,7 @@ pub(super) const READ_BY: &[(&str, &str, &[&str])] = &[
     ("method.classifier", "method.kind", &["fsct", "profoct"]),
     ("method.prototypes", "method.kind", &["fsct", "profoct"]),
     ("method.dim_attn", "method.kind", &["ctx"]),
+    ("method.alignment", "method.kind", &["ctx"]),
     ("method.distance", "method.kind", &["protonet"]),
     ("optimizer.momentum", "optimizer.kind", &["sgd"]),
     ("optimizer.schedule.final_share", "optimizer.schedule.kind", &["cosine"]),

@@ -17,7 +17,7 @@ pub struct Code {
 /// Title and text of the same rule for several keys.
 const NOT_OF_THIS_METHOD: (&str, &str) = (
     "the method does not read this key",
-    "`distance` belongs to `protonet`; `prototypes` and `classifier` to `fsct` and `profoct`; \
+    "`distance` belongs to `protonet`; `alignment` to `ctx`; `prototypes` and `classifier` to `fsct` and `profoct`; \
      `attention` to all but `protonet`. Elsewhere the key would do nothing.",
 );
 
@@ -207,6 +207,11 @@ pub const CODES: &[Code] = &[
         title: "with one shot the invariance term is zero",
         text: "It is the distance of support features to their prototype, and a single shot is its own \
                prototype.",
+    },
+    Code {
+        name: "fsct::method::alignment::not_of_this_method",
+        title: NOT_OF_THIS_METHOD.0,
+        text: NOT_OF_THIS_METHOD.1,
     },
     Code {
         name: "fsct::method::attention::not_of_this_method",

@@ -38,6 +38,9 @@ pub struct Method {
     #[schemars(range(min = 1, max = 4096))]
     #[serde(default = "default_dim_attn")]
     pub dim_attn: usize,
+    /// What CTX's cosine attention makes of several shots; `ctx` only.
+    #[serde(default)]
+    pub alignment: Alignment,
     /// Distance between queries and prototypes; `protonet` only.
     #[serde(default)]
     pub distance: Distance,
@@ -87,6 +90,18 @@ pub enum Prototypes {
     /// One row for all ways: the model can be tested at other ways, and with plain means at other
     /// shots.
     Shared,
+}
+
+/// What CTX's cosine attention makes of several shots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Alignment {
+    /// Their sum, weighted by cosines, as published: it grows with the shots, and at five hardly
+    /// anything is learnt.
+    #[default]
+    Sum,
+    /// Their mean. With `attention: softmax` the weights sum to one anyway, and nothing changes.
+    Mean,
 }
 
 /// Distance between queries and prototypes.

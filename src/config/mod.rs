@@ -43,7 +43,7 @@ pub use fault::{Fault, FaultKind, FaultReport, Faults};
 pub use init::init;
 pub use load::{Loaded, Origin, Overrides, load, load_str};
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
-pub use method::{Attention, Classifier, Distance, Method, MethodKind, Prototypes};
+pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use migrate::{Migrated, migrate};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
 pub use pipeline::Pipeline;

@@ -1,5 +1,6 @@
 use crate::config::{
-    self, Attention, BackboneKind, BatchNormMode, Classifier, MethodKind, Pipeline, Prototypes,
+    self, Alignment, Attention, BackboneKind, BatchNormMode, Classifier, MethodKind, Pipeline,
+    Prototypes,
 };
 use crate::model::attention::Similarity;
 use crate::model::backbone::conv::ConvNetSpec;
@@ -70,7 +71,11 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             true_cosine: method.classifier == Classifier::Cosine,
             shared_prototypes: method.prototypes == Prototypes::Shared,
         }),
-        MethodKind::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: method.dim_attn }),
+        MethodKind::Ctx => HeadSpec::Ctx(CtxSpec {
+            similarity,
+            dim_attn: method.dim_attn,
+            mean: method.alignment == Alignment::Mean,
+        }),
         MethodKind::Protonet => HeadSpec::Protonet(match method.distance {
             config::Distance::Euclidean => Distance::Euclidean,
             config::Distance::Cosine => Distance::Cosine,

@@ -15,6 +15,7 @@ use super::RunError;
 use crate::config::{AccumulationUnit, Amp, Memory, Pipeline, Recompute};
 use crate::device::{MemoryMeter, Selected};
 use crate::graph;
+use crate::model::kernel::is_supported;
 use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::footprint::Surroundings;
@@ -29,7 +30,7 @@ pub struct Row {
     pub stages: String,
     /// Most bytes in use at once in a step.
     pub peak_bytes: u64,
-    /// What the plan says of them.
+    /// What the plan says of them, without the buffers that threads keep from the first product on.
     pub predicted_peak_bytes: u64,
     /// The part of it that a step takes beyond what lies there between steps.
     pub activation_bytes: u64,
@@ -96,7 +97,8 @@ pub fn measure(
     let episode = || Episode { images: images(shape, [channels, size, size], device), shape };
 
     clear_cache::clear(device);
-    let base = MemoryMeter::new(device, 0).read().current_bytes;
+    warm_up(device);
+    let mut base = MemoryMeter::new(device, 0).read().current_bytes;
     let training = device.clone().autodiff();
     let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &training);
     if !pipeline.backbone.train {
@@ -124,6 +126,11 @@ pub fn measure(
             let mut values =
                 Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
             net.visit(&mut values);
+            if plain.is_none() {
+                // They are kept for the settings to come, and are no part of this one.
+                base +=
+                    values.all.values().map(|it| size_of_val(it.as_slice()) as u64).sum::<u64>();
+            }
             let plain = plain.get_or_insert_with(|| values.all.clone());
             largest = largest_difference(plain, &values.all);
             norm = norm_of_difference(plain, &values.all);
@@ -137,7 +144,8 @@ pub fn measure(
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
-    let footprint = Footprint::of(&plan, Surroundings::here());
+    let here = Surroundings { thread_bytes: 0, ..Surroundings::here() };
+    let footprint = Footprint::of(&plan, here);
     let elsewhere = footprint.peak.of(plan::footprint::Use::Data);
     Ok(Row {
         stages,
@@ -149,6 +157,17 @@ pub fn measure(
         max_gradient_difference: largest,
         gradient_difference_norm: norm,
     })
+}
+
+/// Products on every thread, which from then on keeps its buffers.
+fn warm_up(device: &Device) {
+    if !is_supported(device) {
+        return;
+    }
+    rayon::broadcast(|_| {
+        let matrix = Tensor::<2>::ones([512, 512], device);
+        std::hint::black_box(matrix.clone().matmul(matrix).into_data());
+    });
 }
 
 /// Images of classes that differ: each has a coarse pattern of its own, under noise.

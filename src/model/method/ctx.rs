@@ -19,6 +19,8 @@ pub struct CtxSpec {
     pub similarity: Similarity,
     /// Channels of the projection.
     pub dim_attn: usize,
+    /// With cosines, the mean over the shots in place of the published sum.
+    pub mean: bool,
 }
 
 impl CtxSpec {
@@ -36,7 +38,7 @@ impl CtxSpec {
         let bound = 1.0 / (channels as f64).sqrt();
         let mut project = init.conv(shape, 1.0);
         project.weight = init.uniform([self.dim_attn, channels, 1, 1], bound);
-        Ctx { project, cosine: self.similarity == Similarity::Cosine }
+        Ctx { project, cosine: self.similarity == Similarity::Cosine, mean: self.mean }
     }
 }
 
@@ -47,6 +49,8 @@ pub struct Ctx {
     pub project: Conv2d,
     /// Cosine rather than softmax.
     pub cosine: bool,
+    /// Cosine weights are divided by the number of shots.
+    pub mean: bool,
 }
 
 impl Ctx {
@@ -64,7 +68,8 @@ impl Ctx {
 
         let dots = query.clone().repeat_dim(0, n_way).matmul(support.clone().swap_dims(1, 2));
         let weights = if self.cosine {
-            dots / (norm(query.clone()) * norm(support.clone()).swap_dims(1, 2))
+            let cosines = dots / (norm(query.clone()) * norm(support.clone()).swap_dims(1, 2));
+            if self.mean { cosines / k_shot as f64 } else { cosines }
         } else {
             softmax(dots / (channels as f64).sqrt(), 2)
         };

@@ -79,6 +79,15 @@ impl Footprint {
     }
 }
 
+/// Who has the images of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Images {
+    /// The pass alone: they are gone after the first block.
+    Given,
+    /// Somebody else as well.
+    Held,
+}
+
 /// Going through a plan.
 struct Walk<'a> {
     plan: &'a Plan,
@@ -169,7 +178,7 @@ impl<'a> Walk<'a> {
             self.time.touch(Use::Activations, bank);
         }
         self.time.hold(Use::Activations, self.blocks.first().map_or(0, |it| pass.map(it.input())));
-        self.through(&pass);
+        self.through(&pass, Images::Given);
     }
 
     /// Bytes of the images of one episode, f32.
@@ -235,7 +244,7 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Activations, self.episode());
         self.time.hold(Use::Activations, images);
         match parts {
-            _ if !trains => self.through(&pass),
+            _ if !trains => self.through(&pass, Images::Given),
             None => match &recompute {
                 Some(segments) => self.through_keeping_inputs(&pass, segments),
                 None => self.through_on_tape(&pass, 0..self.blocks.len()),
@@ -244,7 +253,7 @@ impl<'a> Walk<'a> {
                 let part = Pass { images: pass.images.div_ceil(parts), ..pass };
                 let copy = images.div_ceil(parts);
                 self.time.hold(Use::Activations, copy);
-                self.through(&part);
+                self.through(&part, Images::Held);
                 self.time.free(Use::Activations, copy);
                 // The other parts' features, then all in one, then in the episode's order.
                 let all = pass.map(features);
@@ -262,7 +271,7 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Activations, pass.map(features));
         match parts {
             _ if !trains => {
-                self.time.free(Use::Activations, images + 2 * pass.map(features));
+                self.time.free(Use::Activations, 2 * pass.map(features));
             }
             None => match &recompute {
                 Some(segments) => self.back_by_segments(&pass, segments),
@@ -301,11 +310,12 @@ impl<'a> Walk<'a> {
         [blocks.sum::<usize>(), head.map(|layer| layer.parameters).sum()].map(|it| it as u64)
     }
 
-    /// A pass without a tape. Held before: the images. Held after: those and the features.
-    fn through(&mut self, pass: &Pass) {
+    /// A pass without a tape. Held before: the images. Held after: the features, and the images if
+    /// somebody keeps them.
+    fn through(&mut self, pass: &Pass, images: Images) {
         for (index, block) in self.blocks.iter().enumerate() {
             pass.forward(&mut self.time, block, false);
-            if index > 0 {
+            if index > 0 || images == Images::Given {
                 self.time.free(Use::Activations, pass.map(block.input()));
             }
         }
