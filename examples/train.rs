@@ -40,7 +40,7 @@ impl Reporter for EveryFifth {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = load_str("example", PIPELINE, &Overrides::default())?.pipeline;
     let plan = plan::compile(&pipeline);
-    let device = device::select(pipeline.device)?;
+    let device = device::select(pipeline.device, pipeline.memory.allocator)?;
     let data = data::open(&pipeline, Path::new("."))?;
     let folder = whole::prepare(&data, &pipeline, &std::env::temp_dir().join("fsct-example"))?;
     let interrupt = Interrupt::default();

@@ -243,7 +243,8 @@ fn equals_the_reference(name: &str, vic: Option<Vic>) {
                 break;
             }
             let images = jitter(fixture.input(index, &plain), seed);
-            let mut cx = StepContext { scale: 1.0, state: &mut before.clone() };
+            let mut state = before.clone();
+            let mut cx = StepContext::new(&mut state);
             let grads = step.grads(&net, Episode { images, shape }, &mut cx).unwrap();
             let still = fixture.wrong_gradients(index, &net, &grads);
             wrong.retain(|name| still.contains(name));
