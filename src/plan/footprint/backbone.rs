@@ -107,6 +107,20 @@ impl Pass {
         }
     }
 
+    /// A block's forward pass without a tape, of an input that nobody else has: it is gone as soon
+    /// as it was read.
+    pub fn forward_taking(&self, time: &mut Timeline, block: &Block) {
+        let Block::Plain(conv, norm) = block else {
+            self.forward(time, block, false);
+            time.free(Use::Activations, self.map(block.input()));
+            return;
+        };
+        self.convolve(time, conv);
+        time.free(Use::Activations, self.map(conv.input));
+        time.hold(Use::Activations, self.map(norm.output));
+        time.free(Use::Activations, self.map(conv.output));
+    }
+
     fn convolve(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.output));
         time.touch(Use::Workspace, self.forward_workspace(conv));

@@ -314,9 +314,10 @@ impl<'a> Walk<'a> {
     /// somebody keeps them.
     fn through(&mut self, pass: &Pass, images: Images) {
         for (index, block) in self.blocks.iter().enumerate() {
-            pass.forward(&mut self.time, block, false);
             if index > 0 || images == Images::Given {
-                self.time.free(Use::Activations, pass.map(block.input()));
+                pass.forward_taking(&mut self.time, block);
+            } else {
+                pass.forward(&mut self.time, block, false);
             }
         }
     }
