@@ -12,6 +12,8 @@ use std::sync::Mutex;
 
 use fsct::config::{Allocator, DeviceSpec, Memory, Overrides, Pipeline, Recompute, load_str};
 use fsct::device::select;
+use fsct::plan::footprint::Surroundings;
+use fsct::plan::{Footprint, compile};
 use fsct::run::bench::{Row, measure, settings};
 
 const GIB: u64 = 1 << 30;
@@ -36,6 +38,13 @@ fn row(
     let row = measure(pipeline, (name.into(), memory), &device, 1, plain).unwrap();
     println!("{row:?}");
     row
+}
+
+/// Bytes that the machine can spare, where it says.
+fn available() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 #[test]
@@ -79,9 +88,13 @@ fn every_shipped_pipeline_takes_what_its_plan_says() {
         }
         let text = fs::read_to_string(&path).unwrap();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let mut pipeline = load_str(&name, &text, &Overrides::default()).unwrap().pipeline;
-        // A step is measured; a test of the model is not part of it.
-        (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
+        let pipeline = load_str(&name, &text, &Overrides::default()).unwrap().pipeline;
+        let needed = Footprint::of(&compile(&pipeline), Surroundings::here()).peak.total();
+        if available().is_some_and(|available| available < needed * 3 / 2) {
+            eprintln!("skipped: {name} needs {needed} bytes, more than this machine has to spare");
+            count += 1;
+            continue;
+        }
         let row = row(&pipeline, (&name, pipeline.memory.clone()), &mut None);
         let ratio = row.predicted_peak_bytes as f64 / row.peak_bytes as f64;
         println!("{name}: {ratio:.3}");

@@ -86,7 +86,9 @@ pub fn measure(
     steps: usize,
     plain: &mut Option<Gathered>,
 ) -> Result<Row, RunError> {
-    let pipeline = Pipeline { memory, ..pipeline.clone() };
+    let mut pipeline = Pipeline { memory, ..pipeline.clone() };
+    // A step is measured and predicted; a test of the model is no part of it.
+    (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
     let plan = plan::compile(&pipeline);
     let device = &device.device;
     let built = graph::build(&plan, device);
