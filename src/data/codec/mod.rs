@@ -1,7 +1,7 @@
 //! The bytes of an image file → pixels, as Pillow gives them.
 
 mod exif;
-mod jpeg;
+pub mod jpeg;
 pub(super) mod raster;
 
 use std::io::Cursor;
@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use jpeg::Jpeg;
 use raster::Raster;
 
 /// Largest image that is believed, in pixels: Pillow's own limit.
@@ -26,12 +27,7 @@ pub struct Size {
 /// An image whose header is read.
 pub enum Opened<'a> {
     /// Decoded region by region.
-    Jpeg {
-        /// Its bytes.
-        file: &'a [u8],
-        /// Its size.
-        size: Size,
-    },
+    Jpeg(Jpeg<'a>),
     /// Decoded already.
     Whole(Raster),
 }
@@ -44,13 +40,14 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, String> {
     if !file.starts_with(&[0xff, 0xd8, 0xff]) {
         return other(file).map(Opened::Whole);
     }
-    let size = jpeg::size(file)?;
+    let image = Jpeg::open(file)?;
+    let size = image.size();
     if size.width == 0 || size.height == 0 {
         return Err("it has no pixels".into());
     }
     match exif::of_jpeg(file) {
-        1 => Ok(Opened::Jpeg { file, size }),
-        turned => Ok(Opened::Whole(whole(file, size)?.oriented(turned))),
+        1 => Ok(Opened::Jpeg(image)),
+        turned => Ok(Opened::Whole(whole(&image)?.oriented(turned))),
     }
 }
 
@@ -58,7 +55,7 @@ impl Opened<'_> {
     /// Its size.
     pub fn size(&self) -> Size {
         match self {
-            Self::Jpeg { size, .. } => *size,
+            Self::Jpeg(image) => image.size(),
             Self::Whole(raster) => Size { width: raster.width, height: raster.height },
         }
     }
@@ -71,7 +68,7 @@ impl Opened<'_> {
         row: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), String> {
         match self {
-            Self::Jpeg { file, .. } => jpeg::region(file, columns, rows, row),
+            Self::Jpeg(image) => image.region(columns, rows, row),
             Self::Whole(raster) => {
                 let bytes = columns.start * raster::PIXEL..columns.end * raster::PIXEL;
                 rows.for_each(|y| row(y, &raster.row(y)[bytes.clone()]));
@@ -83,16 +80,16 @@ impl Opened<'_> {
     /// All of it.
     pub fn raster(self) -> Result<Raster, String> {
         match self {
-            Self::Jpeg { file, size } => whole(file, size),
+            Self::Jpeg(image) => whole(&image),
             Self::Whole(raster) => Ok(raster),
         }
     }
 }
 
-fn whole(file: &[u8], size: Size) -> Result<Raster, String> {
-    let Size { width, height } = size;
+fn whole(image: &Jpeg) -> Result<Raster, String> {
+    let Size { width, height } = image.size();
     let mut pixels = Vec::new();
-    jpeg::region(file, 0..width, 0..height, &mut |_, row| pixels.extend_from_slice(row))?;
+    image.region(0..width, 0..height, &mut |_, row| pixels.extend_from_slice(row))?;
     Ok(Raster { width, height, pixels })
 }
 

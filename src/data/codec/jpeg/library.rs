@@ -1,4 +1,4 @@
-//! JPEG, by libjpeg-turbo's decoder: the one in Pillow and torchvision, so its pixels are theirs.
+//! Any JPEG, by libjpeg-turbo's own decoder.
 //!
 //! Only what a region needs is reconstructed. The entropy coding has no index, so every bit up to
 //! the region's last row is read all the same.
@@ -17,8 +17,8 @@ use mozjpeg_sys::{
     jpeg_std_error,
 };
 
-use super::raster::PIXEL;
-use super::{MAX_PIXELS, Size};
+use super::super::raster::PIXEL;
+use super::Size;
 
 /// Pixels around a region that are decoded too: chroma is upsampled from neighbours, and the
 /// largest coding unit is 32 pixels wide.
@@ -106,11 +106,7 @@ impl Decoder {
         rows: Range<usize>,
         row: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), String> {
-        let (width, height) = (self.info.image_width as usize, self.info.image_height as usize);
-        if width * height > MAX_PIXELS {
-            return Err(format!("{width} × {height} pixels are more than any image has"));
-        }
-        assert!(columns.end <= width && rows.end <= height, "a region of the image");
+        let width = self.info.image_width as usize;
         let is_cmyk = self.info.num_components == 4;
         self.info.out_color_space =
             if is_cmyk { J_COLOR_SPACE::JCS_CMYK } else { J_COLOR_SPACE::JCS_EXT_RGBX };
