@@ -1,7 +1,7 @@
 //! The bytes of an image file → pixels, as Pillow gives them.
 
 mod exif;
-pub mod jpeg;
+mod jpeg;
 pub(super) mod raster;
 
 use std::io::Cursor;

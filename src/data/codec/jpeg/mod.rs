@@ -1,7 +1,9 @@
 //! JPEG, with the pixels of libjpeg-turbo: the decoder in Pillow and torchvision.
 
-pub mod baseline;
-pub mod library;
+mod baseline;
+mod library;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

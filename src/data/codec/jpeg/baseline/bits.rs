@@ -16,8 +16,8 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// From the start of a scan's data. `None` where no marker ends them, or restart markers are out
-    /// of order.
+    /// From the start of a scan's data. `None` where no marker ends them, one is filled up, or
+    /// restart markers are out of order.
     pub fn new(data: &[u8]) -> Option<Self> {
         let mut scan = Self { bytes: Vec::with_capacity(data.len() + PADDING), parts: Vec::new() };
         let (mut rest, mut start) = (data, 0);
@@ -29,6 +29,9 @@ impl Scan {
             if marker == 0 {
                 scan.bytes.push(0xff);
                 continue;
+            }
+            if marker == 0xff {
+                return None;
             }
             let end = scan.bytes.len();
             scan.bytes.extend([0; PADDING]);

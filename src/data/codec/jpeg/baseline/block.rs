@@ -41,7 +41,8 @@ const ZIGZAG: [(u8, u8); 64] = {
         let mut step = first;
         while step <= diagonal - first {
             // Diagonals go up, then down, then up.
-            order[at] = if diagonal % 2 == 0 { (step, diagonal - step) } else { (diagonal - step, step) };
+            order[at] =
+                if diagonal % 2 == 0 { (step, diagonal - step) } else { (diagonal - step, step) };
             at += 1;
             step += 1;
         }
@@ -103,14 +104,15 @@ pub fn read(
     bits.drop(symbol.bits());
     block.0[0] = i16::try_from(*mean).ok()?;
     let mut at = 1;
-    'block: loop {
+    loop {
         bits.refill();
-        // Pairs have 11 bits at most, and what has more is seen to by itself.
-        for _ in 0..4 {
-            next(bits, ac, &mut at, block)?;
-            if at >= SIZE {
-                break 'block;
-            }
+        // Pairs have 10 bits at most, and what has more is seen to by itself.
+        if next(bits, ac, &mut at, block)?
+            || next(bits, ac, &mut at, block)?
+            || next(bits, ac, &mut at, block)?
+            || next(bits, ac, &mut at, block)?
+        {
+            break;
         }
     }
     match at {
@@ -122,9 +124,9 @@ pub fn read(
     }
 }
 
-/// Reads a coefficient or two.
+/// Reads a coefficient or two, and says whether the block ends there.
 #[inline(always)]
-fn next(bits: &mut Bits, ac: &Code, at: &mut usize, block: &mut Block) -> Option<()> {
+fn next(bits: &mut Bits, ac: &Code, at: &mut usize, block: &mut Block) -> Option<bool> {
     let pair = ac.pair(bits.word());
     let first = *at + pair.first();
     if first < SIZE - 1 {
@@ -133,7 +135,7 @@ fn next(bits: &mut Bits, ac: &Code, at: &mut usize, block: &mut Block) -> Option
         block.0[ac.place_of(*at + pair.second())] = other;
         bits.drop(pair.bits());
         *at += pair.next();
-        return Some(());
+        return Some(*at >= SIZE);
     }
     // The first is the last, and a second would be the next block's; or they are not known.
     bits.refill();
@@ -145,5 +147,5 @@ fn next(bits: &mut Bits, ac: &Code, at: &mut usize, block: &mut Block) -> Option
     bits.drop(symbol.bits());
     bits.refill();
     *at += symbol.run() + 1;
-    Some(())
+    Some(*at >= SIZE)
 }

@@ -116,12 +116,7 @@ pub mod wide {
                 _mm256_storeu_si256(output.add(1), high);
             }
         }
-        super::pixels(
-            &luma[whole..],
-            &blue[whole..],
-            &red[whole..],
-            &mut output[whole * PIXEL..],
-        );
+        super::pixels(&luma[whole..], &blue[whole..], &red[whole..], &mut output[whole * PIXEL..]);
     }
 
     /// Sixteen pixels from sixteen values each.
@@ -137,7 +132,8 @@ pub mod wide {
         // Of 0.714 what is less than 1, so that it has 16 bits.
         let factors = _mm256_set1_epi32(i32::from(-11277i16 as u16) | 9367 << 16);
         let both = |pairs| {
-            let sum = _mm256_add_epi32(_mm256_madd_epi16(pairs, factors), _mm256_set1_epi32(1 << 14));
+            let sum =
+                _mm256_add_epi32(_mm256_madd_epi16(pairs, factors), _mm256_set1_epi32(1 << 14));
             _mm256_srai_epi32::<15>(sum)
         };
         let g = _mm256_packs_epi32(

@@ -15,6 +15,13 @@ use super::rows::RowMaker;
 /// Columns and rows of a block.
 const SIDE: usize = 8;
 
+/// Where a block of an MCU lies in its component's.
+struct Place {
+    component: usize,
+    x: usize,
+    y: usize,
+}
+
 /// Decodes a region, MCU row by MCU row.
 pub struct Decoder<'a> {
     header: &'a Header,
@@ -25,6 +32,8 @@ pub struct Decoder<'a> {
     needed: Range<usize>,
     /// Rows of an MCU.
     height: usize,
+    /// The blocks of an MCU.
+    order: Vec<Place>,
     planes: Vec<Plane>,
     steps: Vec<[i16; 64]>,
     /// First coefficients of the last block of each component.
@@ -56,7 +65,15 @@ impl<'a> Decoder<'a> {
             Plane::new(needed.start * width, needed.len() * width, 2 * height)
         };
         let planes: Vec<Plane> = header.components.iter().map(planes).collect();
+        let places = header.components.iter().enumerate().flat_map(|(component, it)| {
+            (0..it.down * it.across).map(move |at| Place {
+                component,
+                x: at % it.across,
+                y: at / it.across,
+            })
+        });
         Self {
+            order: places.collect(),
             header,
             scan,
             across,
@@ -123,37 +140,18 @@ impl<'a> Decoder<'a> {
                 bits = self.restart(&bits)?;
             }
             self.left -= 1;
-            let mut rest = blocks.iter_mut().zip(&mut extents);
-            for (component, mean) in self.header.components.iter().zip(&mut self.means) {
-                let Component { across, down, dc, ac, .. } = component;
-                for _ in 0..down * across {
-                    let (block, extent) = rest.next()?;
-                    block.clear();
-                    *extent = block::read(&mut bits, dc, ac, mean, block)?;
-                }
+            let read = blocks.iter_mut().zip(&mut extents);
+            for ((block, extent), place) in read.zip(&self.order) {
+                let Component { dc, ac, .. } = &self.header.components[place.component];
+                let mean = &mut self.means[place.component];
+                block.clear();
+                *extent = block::read(&mut bits, dc, ac, mean, block)?;
             }
-            if !is_needed || !self.needed.contains(&mcu) {
-                continue;
-            }
-            let mut rest = blocks.iter().zip(&extents);
-            let components = self.header.components.iter().zip(&self.steps);
-            for ((component, steps), plane) in components.zip(&mut self.planes) {
-                let Component { across, down, .. } = component;
-                for y in 0..*down {
-                    for x in 0..*across {
-                        let (block, extent) = rest.next()?;
-                        let (column, row) = (mcu * across + x, mcu_row * down + y);
-                        let stride = plane.stride();
-                        let pixels = plane.block(SIDE * column, SIDE * row);
-                        let coefficients = block.coefficients();
-                        let is_fine = match extent {
-                            Extent::Flat => idct::flat(coefficients[0], steps[0], pixels, stride),
-                            Extent::Full => K::transform(coefficients, steps, pixels, stride),
-                        };
-                        if !is_fine {
-                            return None;
-                        }
-                    }
+            // Not each right after it was read: a register cannot be loaded from values that are on
+            // their way to the cache one by one.
+            if is_needed && self.needed.contains(&mcu) {
+                for at in 0..self.order.len() {
+                    self.transform::<K>(at, &blocks[at], extents[at], mcu, mcu_row)?;
                 }
             }
         }
@@ -162,6 +160,29 @@ impl<'a> Decoder<'a> {
         }
         self.bits = bits;
         Some(())
+    }
+
+    /// Makes the samples of a block.
+    #[inline(always)]
+    fn transform<K: Kernels>(
+        &mut self,
+        at: usize,
+        block: &Block,
+        extent: Extent,
+        mcu: usize,
+        mcu_row: usize,
+    ) -> Option<()> {
+        let Place { component, x, y } = self.order[at];
+        let Component { across, down, .. } = self.header.components[component];
+        let (steps, plane) = (&self.steps[component], &mut self.planes[component]);
+        let stride = plane.stride();
+        let pixels = plane.block(SIDE * (mcu * across + x), SIDE * (mcu_row * down + y));
+        let coefficients = block.coefficients();
+        let is_fine = match extent {
+            Extent::Flat => idct::flat(coefficients[0], steps[0], pixels, stride),
+            Extent::Full => K::transform(coefficients, steps, pixels, stride),
+        };
+        is_fine.then_some(())
     }
 
     /// Goes on behind the next restart marker.

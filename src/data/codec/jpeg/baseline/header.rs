@@ -80,7 +80,7 @@ impl Header {
                 0xdd => {
                     restart_interval = usize::from(u16::from_be_bytes(body.try_into().ok()?));
                 }
-                0xe0 => is_jfif |= body.starts_with(b"JFIF\0"),
+                0xe0 => is_jfif |= body.len() >= 14 && body.starts_with(b"JFIF\0"),
                 0xee if body.starts_with(b"Adobe") => adobe = Some(*body.get(11)?),
                 0xe1..=0xef | 0xfe => {}
                 _ => return None,
@@ -105,10 +105,10 @@ fn read_frame(body: &[u8]) -> Option<(usize, usize, Vec<Framed>)> {
             steps: usize::from(steps),
         })
         .collect();
-    // Grey, 4:4:4, 4:2:2 and 4:2:0.
+    // Grey, 4:4:4, 4:2:2 and 4:2:0. Chroma of one or two columns is not interpolated.
     match framed.iter().map(|it| (it.across, it.down)).collect::<Vec<_>>()[..] {
-        [(1..=4, 1..=4)] => {}
-        [(1, 1) | (2, 1) | (2, 2), (1, 1), (1, 1)] => {}
+        [(1..=4, 1..=4)] | [(1, 1), (1, 1), (1, 1)] => {}
+        [(2, 1 | 2), (1, 1), (1, 1)] if width > 4 => {}
         _ => return None,
     }
     Some((usize::from(width), usize::from(height), framed))
@@ -164,7 +164,13 @@ fn read_scan(
             // A scan of one component has a block an MCU, whatever its sampling is said to be.
             let (across, down) = if is_grey { (1, 1) } else { (*across, *down) };
             let steps = (*steps.get(framed.steps)?)?;
-            Some(Component { across, down, steps, dc: code(0, tables >> 4)?, ac: code(1, tables & 15)? })
+            Some(Component {
+                across,
+                down,
+                steps,
+                dc: code(0, tables >> 4)?,
+                ac: code(1, tables & 15)?,
+            })
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::block::PLACES;
 
-/// Bits that the table is looked up by. Longer codes are rare, and found one length at a time.
+/// Bits that tables are looked up by: two tables of this size stay in a core's first cache.
 const LOOKUP: u32 = 10;
 /// Places that a symbol leaves out which ends the block: more than a block has.
 pub const END: usize = 127;
@@ -19,9 +19,6 @@ pub enum Kind {
     /// The others.
     Ac,
 }
-
-/// Bits that two coefficients are looked up by, codes and values.
-const PAIR_LOOKUP: u32 = 11;
 
 /// One or two coefficients with all their bits: how many (8 bits), how far the first, what follows
 /// and the second are (8 each), and the two values (16 each).
@@ -114,7 +111,7 @@ impl Symbol {
 #[derive(Debug)]
 pub struct Code {
     /// By the next bits.
-    pairs: [Pair; 1 << PAIR_LOOKUP],
+    pairs: [Pair; 1 << LOOKUP],
     /// See [`place_of`](Self::place_of).
     places: [u8; 256],
     /// By the next bits; none where the code is longer.
@@ -145,9 +142,8 @@ impl Code {
     /// [`Code::new`], or the one that was made of the same before.
     pub fn cached(kind: Kind, lengths: &[u8; 16], symbols: &[u8]) -> Option<Arc<Self>> {
         RECENT.with_borrow_mut(|recent| {
-            let is_same = |it: &Listed| {
-                it.kind == kind && it.lengths == *lengths && *it.symbols == *symbols
-            };
+            let is_same =
+                |it: &Listed| it.kind == kind && it.lengths == *lengths && *it.symbols == *symbols;
             if let Some((_, code)) = recent.iter().find(|(listed, _)| is_same(listed)) {
                 return Some(code.clone());
             }
@@ -163,7 +159,7 @@ impl Code {
     /// they make no code, or a symbol is none of baseline JPEG.
     pub fn new(kind: Kind, lengths: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut code = Self {
-            pairs: [Pair::UNKNOWN; 1 << PAIR_LOOKUP],
+            pairs: [Pair::UNKNOWN; 1 << LOOKUP],
             places: PLACES,
             lookup: [Symbol::default(); 1 << LOOKUP],
             ends: [0; 17],
@@ -197,18 +193,17 @@ impl Code {
     }
 
     fn find_pairs(&mut self) {
-        const SHIFT: u32 = 64 - PAIR_LOOKUP;
         let one = |code: &Self, word: u64| {
             let symbol = code.lookup[(word >> (64 - LOOKUP)) as usize];
             let bits = symbol.0 & 0xff;
             symbol.is_some().then(|| (bits, symbol.run(), symbol.value(word)))
         };
-        for bits in 0..1 << PAIR_LOOKUP {
-            let word = bits << SHIFT;
+        for bits in 0..1 << LOOKUP {
+            let word = bits << (64 - LOOKUP);
             let Some((used, run, value)) = one(self, word) else { continue };
-            let second = one(self, word << used).filter(|it| used + it.0 <= PAIR_LOOKUP);
+            let second = one(self, word << used).filter(|it| used + it.0 <= LOOKUP);
             self.pairs[bits as usize] = match second {
-                _ if used > PAIR_LOOKUP => continue,
+                _ if used > LOOKUP => continue,
                 // Zeros are written where there are zeros.
                 _ if run == END => Pair::new(used, END + 1, [0, 0], [0, 0]),
                 Some((more, END, _)) => {
@@ -226,7 +221,7 @@ impl Code {
     /// One coefficient or two at the front of 64 bits.
     #[inline(always)]
     pub fn pair(&self, word: u64) -> Pair {
-        self.pairs[(word >> (64 - PAIR_LOOKUP)) as usize]
+        self.pairs[(word >> (64 - LOOKUP)) as usize]
     }
 
     /// The place of the coefficient that is number `at` in a file. Here because it is then found from
@@ -243,12 +238,16 @@ impl Code {
         if symbol.is_some() { symbol } else { self.longer(bits) }
     }
 
+    /// Codes that the table does not hold are rare, and found one length at a time.
     #[cold]
     fn longer(&self, bits: u64) -> Symbol {
         let front = (bits >> 48) as u32;
         let length = (LOOKUP as usize + 1..17).find(|length| front < self.ends[*length]);
         let place = length.map(|length| (front >> (16 - length)) as i32 + self.offsets[length]);
-        place.and_then(|it| self.symbols.get(usize::try_from(it).ok()?)).copied().unwrap_or_default()
+        place
+            .and_then(|it| self.symbols.get(usize::try_from(it).ok()?))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

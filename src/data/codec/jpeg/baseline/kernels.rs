@@ -6,8 +6,12 @@ use super::{colour, idct};
 /// The inner loops of a decoder.
 pub trait Kernels {
     /// See [`idct::block`].
-    fn transform(block: &Coefficients, steps: &Coefficients, pixels: &mut [u8], stride: usize)
-    -> bool;
+    fn transform(
+        block: &Coefficients,
+        steps: &Coefficients,
+        pixels: &mut [u8],
+        stride: usize,
+    ) -> bool;
     /// See [`colour::across`].
     fn across(sums: &[u16], is_of_two_rows: bool, output: &mut [[u8; 2]]);
     /// See [`colour::pixels`].
@@ -66,5 +70,50 @@ impl Kernels for Wide {
     fn pixels(luma: &[u8], blue: &[u8], red: &[u8], output: &mut [u8]) {
         // SAFETY: the processor has AVX2.
         unsafe { colour::wide::pixels(luma, blue, red, output) }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// On a processor without AVX2 there is nothing to compare.
+        #[test]
+        fn registers_do_not_matter(
+            block: [i16; 64],
+            (bits, steps) in (0u32..16, vec(1i16..256, 64)),
+            samples in vec(any::<[u8; 3]>(), 1..70),
+            is_of_two_rows: bool,
+        ) {
+            prop_assume!(is_x86_feature_detected!("avx2"));
+            // From blocks that are too large to those of hardly any contrast.
+            let block = block.map(|it| it >> bits);
+            let steps = steps.try_into().expect("64 were drawn");
+            let (mut plain, mut wide) = ([0; 8 * 9], [0; 8 * 9]);
+            let is_fine = Plain::transform(&block, &steps, &mut plain, 9);
+            prop_assert_eq!(is_fine, Wide::transform(&block, &steps, &mut wide, 9));
+            if is_fine {
+                prop_assert_eq!(plain, wide);
+            }
+
+            let most = if is_of_two_rows { 4 } else { 1 };
+            let sums: Vec<u16> = samples.iter().map(|it| most * u16::from(it[0])).collect();
+            let sums = [&sums[..1], &sums, &sums[sums.len() - 1..]].concat();
+            let (mut plain, mut wide) = (vec![[0; 2]; samples.len()], vec![[0; 2]; samples.len()]);
+            Plain::across(&sums, is_of_two_rows, &mut plain);
+            Wide::across(&sums, is_of_two_rows, &mut wide);
+            prop_assert_eq!(plain, wide);
+
+            let plane = |at: usize| samples.iter().map(|it| it[at]).collect::<Vec<u8>>();
+            let (luma, blue, red) = (plane(0), plane(1), plane(2));
+            let (mut plain, mut wide) = (vec![0; 4 * luma.len()], vec![0; 4 * luma.len()]);
+            Plain::pixels(&luma, &blue, &red, &mut plain);
+            Wide::pixels(&luma, &blue, &red, &mut wide);
+            prop_assert_eq!(plain, wide);
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::super::raster::PIXEL;
 use super::colour::{self, Rows};
 use super::header::{Component, Header};
 use super::kernels::Kernels;
 use super::plane::Plane;
-use super::super::super::raster::PIXEL;
 
 /// Makes the pixels of some columns.
 pub struct RowMaker {
