@@ -136,8 +136,10 @@ fn planar(bytes: &[u8], shape: ImageShape) -> Raster {
             let (green, blue) = rest.split_at(plane);
             let mut pixels = vec![255; plane * PIXEL];
             let colours = red.iter().zip(green).zip(blue);
-            for (pixel, ((red, green), blue)) in pixels.chunks_exact_mut(PIXEL).zip(colours) {
-                pixel[..3].copy_from_slice(&[*red, *green, *blue]);
+            for (pixel, ((red, green), blue)) in
+                pixels.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours)
+            {
+                *pixel = [*red, *green, *blue, 255];
             }
             Raster { width: shape.width, height: shape.height, pixels }
         }

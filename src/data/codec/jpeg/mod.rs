@@ -20,7 +20,8 @@ pub struct Jpeg<'a> {
 impl<'a> Jpeg<'a> {
     /// Reads the header.
     pub fn open(file: &'a [u8]) -> Result<Self, String> {
-        let baseline = Baseline::open(file).map(Box::new);
+        let baseline =
+            if baseline::is_worth_while() { Baseline::open(file).map(Box::new) } else { None };
         let size = match &baseline {
             Some(it) => Size { width: it.width(), height: it.height() },
             None => library::size(file)?,

@@ -138,12 +138,15 @@ fn rows(decode: impl FnOnce(&mut dyn FnMut(usize, &[u8]))) -> Vec<(usize, Vec<u8
 
 type Region = (Range<usize>, Range<usize>);
 
-/// Our rows of a region, where our decoder takes the file.
+/// Our rows of a region, where our decoder takes the file; on any processor the same.
 fn ours(file: &[u8], (columns, lines): Region) -> Option<Vec<(usize, Vec<u8>)>> {
     let image = Baseline::open(file)?;
-    let mut is_whole = None;
-    let rows = rows(|row| is_whole = image.region(file, columns, lines, row));
-    is_whole.map(|()| rows)
+    let (mut is_whole, mut is_plain_whole) = (None, None);
+    let wide = rows(|row| is_whole = image.region(file, columns.clone(), lines.clone(), row));
+    let plain = rows(|row| is_plain_whole = image.region_plain(file, columns, lines, row));
+    assert_eq!(is_whole, is_plain_whole, "in other registers");
+    assert!(wide == plain, "other pixels in other registers");
+    is_whole.map(|()| wide)
 }
 
 fn theirs(file: &[u8], (columns, lines): Region) -> Result<Vec<(usize, Vec<u8>)>, String> {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::bits::{Bits, Scan};
 use super::block::{self, Block, Extent};
 use super::header::{Component, Header};
-use super::idct;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::Wide;
 use super::kernels::{Kernels, Plain};
 use super::plane::Plane;
 use super::rows::RowMaker;
+use super::{idct, kernels};
 
 /// Columns and rows of a block.
 const SIDE: usize = 8;
@@ -90,10 +90,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Gives each row of the region to `row`, from the top. `None` where the data are not as they must be.
+    /// Gives each row of the region to `row`, from the top. `None` where the data are not as they must
+    /// be.
     pub fn run(&mut self, row: &mut dyn FnMut(usize, &[u8])) -> Option<()> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        if kernels::are_wide() {
             // SAFETY: the processor has what the function is compiled for.
             return unsafe { self.run_wide(row) };
         }
@@ -107,7 +108,7 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline(always)]
-    fn run_with<K: Kernels>(&mut self, row: &mut dyn FnMut(usize, &[u8])) -> Option<()> {
+    pub fn run_with<K: Kernels>(&mut self, row: &mut dyn FnMut(usize, &[u8])) -> Option<()> {
         let count = self.header.height.div_ceil(self.height);
         // Rows above it serve as neighbours.
         let first = self.rows.start.saturating_sub(self.height / SIDE) / self.height;

@@ -3,6 +3,19 @@
 use super::block::Coefficients;
 use super::{colour, idct};
 
+/// Whether the processor has registers that make it worth while not to leave all to the library, whose
+/// loops are assembly on every processor.
+pub fn are_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+    {
+        return true;
+    }
+    false
+}
+
 /// The inner loops of a decoder.
 pub trait Kernels {
     /// See [`idct::block`].
@@ -81,7 +94,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// On a processor without AVX2 there is nothing to compare.
+        /// On a processor without them there is nothing to compare.
         #[test]
         fn registers_do_not_matter(
             block: [i16; 64],
@@ -89,7 +102,7 @@ mod tests {
             samples in vec(any::<[u8; 3]>(), 1..70),
             is_of_two_rows: bool,
         ) {
-            prop_assume!(is_x86_feature_detected!("avx2"));
+            prop_assume!(are_wide());
             // From blocks that are too large to those of hardly any contrast.
             let block = block.map(|it| it >> bits);
             let steps = steps.try_into().expect("64 were drawn");

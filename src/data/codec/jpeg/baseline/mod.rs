@@ -20,6 +20,8 @@ mod rows;
 
 use std::ops::Range;
 
+pub use kernels::are_wide as is_worth_while;
+
 use bits::Scan;
 use decoder::Decoder;
 use header::Header;
@@ -57,5 +59,18 @@ impl Baseline {
     ) -> Option<()> {
         let scan = Scan::new(file.get(self.header.scan..)?)?;
         Decoder::new(&self.header, &scan, columns, rows).run(row)
+    }
+
+    /// The same on a processor without wide registers.
+    #[cfg(test)]
+    pub fn region_plain(
+        &self,
+        file: &[u8],
+        columns: Range<usize>,
+        rows: Range<usize>,
+        row: &mut dyn FnMut(usize, &[u8]),
+    ) -> Option<()> {
+        let scan = Scan::new(file.get(self.header.scan..)?)?;
+        Decoder::new(&self.header, &scan, columns, rows).run_with::<kernels::Plain>(row)
     }
 }
