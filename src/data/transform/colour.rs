@@ -98,6 +98,7 @@ fn whole(pixel: &[u8; PIXEL]) -> u32 {
 /// Takes each colour towards a base, or away from it. A float becomes a byte by cutting off its
 /// fraction and what is out of range.
 #[inline(always)]
+#[expect(clippy::manual_clamp, reason = "of NaN, `clamp` makes NaN, which is no byte")]
 fn blend(pixels: &mut [[u8; PIXEL]], factor: f32, base: impl Fn(u32) -> u32) {
     for pixel in pixels {
         let whole = whole(pixel);

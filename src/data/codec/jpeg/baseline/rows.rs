@@ -46,7 +46,7 @@ impl RowMaker {
     #[inline(always)]
     pub fn make<K: Kernels>(&mut self, planes: &[Plane], y: usize) -> &[u8] {
         let luma = planes[0].row(y, self.columns.clone());
-        let &[_, ref blue, ref red] = planes else {
+        let [_, blue, red] = planes else {
             colour::grey(luma, &mut self.line);
             return &self.line;
         };
