@@ -151,7 +151,7 @@ fn a_query_is_nearest_to_the_class_it_equals() {
         let head = head(&HeadSpec::Protonet(distance), shape);
         let logits = logits(&head, &support, &support, shape);
         for (row, logits) in logits.chunks_exact(4).enumerate() {
-            let best = fsct::run::evaluate::argmax(logits);
+            let best = fsct::run::answer::argmax(logits);
             assert_eq!(best, row, "{distance:?}: {logits:?}");
         }
     }

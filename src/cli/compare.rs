@@ -14,8 +14,9 @@ use super::run::located;
 use crate::Error;
 use crate::data::{DataError, Split, read_episodes, write_episodes};
 use crate::run::RunError;
+use crate::run::answer::argmax;
 use crate::run::compare::{Answers, Comparison};
-use crate::run::evaluate::{argmax, evaluate_episodes};
+use crate::run::evaluate::evaluate_episodes;
 
 /// Compare trained models on the same episodes
 ///

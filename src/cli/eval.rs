@@ -19,8 +19,9 @@ use crate::device::Selected;
 use crate::model::FewShotNet;
 use crate::report::{Verbosity, table};
 use crate::run::RunError;
+use crate::run::answer::{Answer, argmax};
 use crate::run::checkpoint::Checkpoint;
-use crate::run::evaluate::{Answer, Evaluated, argmax, evaluate_episodes};
+use crate::run::evaluate::{Evaluated, evaluate_episodes};
 use crate::run::folder::{RunFolder, write_atomically};
 use crate::{Error, device, graph};
 

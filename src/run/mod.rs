@@ -1,5 +1,6 @@
 //! Training and testing: a loop that reads top to bottom, and what makes it survive.
 
+pub mod answer;
 pub mod bench;
 mod cap;
 pub mod checkpoint;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::{Answer, argmax};
+use super::answer::{Answer, argmax};
 use crate::data::ImageSet;
 
 /// Bins of confidence that the calibration error is computed over.

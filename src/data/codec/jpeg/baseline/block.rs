@@ -1,14 +1,8 @@
 //! The coefficients of a block.
 
 use super::bits::Bits;
-use super::header::Steps;
 use super::huffman::{Code, END};
-
-/// Coefficients of a block.
-pub const SIZE: usize = 64;
-
-/// Coefficients of a block, in the order of [`place`].
-pub type Coefficients = [i16; SIZE];
+use super::zigzag::{Coefficients, SIZE};
 
 /// A block to read, with room for every place that a byte can name.
 pub struct Block([i16; 256]);
@@ -30,50 +24,6 @@ impl Block {
     pub fn coefficients(&self) -> &Coefficients {
         self.0.first_chunk().expect("a block is shorter than its room")
     }
-}
-
-/// Column and row of each coefficient, in the order that files have them.
-const ZIGZAG: [(u8, u8); 64] = {
-    let mut order = [(0, 0); 64];
-    let (mut at, mut diagonal) = (0, 0);
-    while diagonal < 15 {
-        let first = if diagonal < 8 { 0 } else { diagonal - 7 };
-        let mut step = first;
-        while step <= diagonal - first {
-            // Diagonals go up, then down, then up.
-            order[at] =
-                if diagonal % 2 == 0 { (step, diagonal - step) } else { (diagonal - step, step) };
-            at += 1;
-            step += 1;
-        }
-        diagonal += 1;
-    }
-    order
-};
-
-/// Where the coefficient of a column and row stands: rows 0 and 4, 1 and 5, … in pairs, column by
-/// column, as registers multiply and add them.
-pub const fn place(column: usize, row: usize) -> usize {
-    row % 4 * 16 + column * 2 + row / 4
-}
-
-/// Place of each coefficient, and one that does not matter of what is behind the block.
-pub const PLACES: [u8; 256] = {
-    let mut places = [63; 256];
-    let mut at = 0;
-    while at < 64 {
-        let (column, row) = ZIGZAG[at];
-        places[at] = place(column as usize, row as usize) as u8;
-        at += 1;
-    }
-    places
-};
-
-/// Steps in the order of [`place`].
-pub fn placed(steps: &Steps) -> [i16; 64] {
-    let mut placed = [0; 64];
-    steps.iter().zip(PLACES).for_each(|(step, place)| placed[usize::from(place)] = *step as i16);
-    placed
 }
 
 /// How much of a block is there.

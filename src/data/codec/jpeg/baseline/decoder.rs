@@ -10,7 +10,7 @@ use super::kernels::Wide;
 use super::kernels::{Kernels, Plain};
 use super::plane::Plane;
 use super::rows::RowMaker;
-use super::{idct, kernels};
+use super::{idct, kernels, zigzag};
 
 /// Columns and rows of a block.
 const SIDE: usize = 8;
@@ -35,7 +35,7 @@ pub struct Decoder<'a> {
     /// The blocks of an MCU.
     order: Vec<Place>,
     planes: Vec<Plane>,
-    steps: Vec<[i16; 64]>,
+    steps: Vec<zigzag::Coefficients>,
     /// First coefficients of the last block of each component.
     means: Vec<i32>,
     bits: Bits<'a>,
@@ -78,7 +78,7 @@ impl<'a> Decoder<'a> {
             scan,
             across,
             height,
-            steps: header.components.iter().map(|it| block::placed(&it.steps)).collect(),
+            steps: header.components.iter().map(|it| zigzag::placed(&it.steps)).collect(),
             means: vec![0; header.components.len()],
             bits: Bits::default(),
             parts: 0,

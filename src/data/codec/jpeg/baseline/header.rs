@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::huffman::{Code, Kind};
-
-/// A table of steps that coefficients were divided by, in zigzag order.
-pub type Steps = [u16; 64];
+use super::zigzag::Steps;
 
 /// What a file says of itself before its scan.
 pub struct Header {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::block::PLACES;
+use super::zigzag::PLACES;
 
 /// Bits that tables are looked up by: two tables of this size stay in a core's first cache.
 const LOOKUP: u32 = 10;

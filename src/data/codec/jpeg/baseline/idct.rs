@@ -3,7 +3,7 @@
 //!
 //! Columns first, rounded to two bits of fraction, then rows.
 
-use super::block::{Coefficients, place};
+use super::zigzag::{Coefficients, place};
 
 /// Fraction bits of the constants.
 const CONSTANT_BITS: u32 = 13;
@@ -96,7 +96,7 @@ fn eight(x: [i32; 8], shift: u32) -> [i32; 8] {
 pub mod wide {
     use std::arch::x86_64::*;
 
-    use super::super::block::Coefficients;
+    use super::super::zigzag::Coefficients;
     use super::{CONSTANT_BITS, EVEN, LARGEST, ODD, SHIFTS};
 
     /// See [`super::block`].

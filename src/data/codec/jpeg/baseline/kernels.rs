@@ -1,6 +1,6 @@
 //! What is computed in registers, for any processor and for those with AVX2.
 
-use super::block::Coefficients;
+use super::zigzag::Coefficients;
 use super::{colour, idct};
 
 /// Whether the processor has registers that make it worth while not to leave all to the library, whose

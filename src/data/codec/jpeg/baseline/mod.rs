@@ -17,6 +17,7 @@ mod idct;
 mod kernels;
 mod plane;
 mod rows;
+mod zigzag;
 
 use std::ops::Range;
 
