@@ -1,5 +1,5 @@
-//! The JPEGs that nearly all are, decoded faster than the library does: baseline, one scan, grey or
-//! YCbCr.
+//! The JPEGs that nearly all are, decoded faster than the library does: baseline (ITU-T T.81), one scan,
+//! grey or YCbCr.
 //!
 //! Pixels are those of libjpeg-turbo, to the bit. What is out of the ordinary or damaged in any way
 //! is not decoded here but left to the library, which says what is wrong with it. Half of decoding is
