@@ -7,7 +7,7 @@ use fsct::config::{Overrides, load_str};
 use fsct::device::allocator;
 use fsct::graph;
 use fsct::model::{EpisodeShape, FewShotNet};
-use fsct::plan::footprint::{Surroundings, Use};
+use fsct::plan::footprint::{Environment, Use};
 use fsct::plan::{Footprint, compile};
 use fsct::stage::{Episode, StageState, StepContext};
 
@@ -89,7 +89,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
     let threads = rayon::current_num_threads();
     let footprint = Footprint::of(
         &plan,
-        Surroundings { threads, thread_bytes: 0, data_bytes: 0, tested_images: 0 },
+        Environment { threads, thread_bytes: 0, data_bytes: 0, tested_images: 0 },
     );
 
     let device = Device::flex();

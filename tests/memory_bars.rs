@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use fsct::config::{Allocator, DeviceSpec, Memory, Overrides, Pipeline, Recompute, load_str};
 use fsct::device::select;
-use fsct::plan::footprint::Surroundings;
+use fsct::plan::footprint::Environment;
 use fsct::plan::{Footprint, compile};
 use fsct::run::bench::{Row, measure, settings};
 
@@ -89,7 +89,7 @@ fn every_shipped_pipeline_takes_what_its_plan_says() {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let pipeline = load_str(&name, &text, &Overrides::default()).unwrap().pipeline;
-        let needed = Footprint::of(&compile(&pipeline), Surroundings::here()).peak.total();
+        let needed = Footprint::of(&compile(&pipeline), Environment::detect()).peak.total();
         if available().is_some_and(|available| available < needed * 3 / 2) {
             eprintln!("skipped: {name} needs {needed} bytes, more than this machine has to spare");
             count += 1;

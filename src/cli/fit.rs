@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::PipelineArgs;
-use super::plan::{changes, surroundings};
+use super::plan::{changes, environment};
 use crate::config::ByteSize;
 use crate::plan::fit::{Setting, fit};
 use crate::{Error, Failure};
@@ -39,7 +39,7 @@ impl Fit {
         let Setting { memory, peak_bytes, slowdown } = fit(
             &pipeline,
             budget,
-            surroundings(&pipeline, self.offline),
+            environment(&pipeline, self.offline),
         )
         .map_err(|smallest| {
             let message = format!(

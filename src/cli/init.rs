@@ -7,7 +7,7 @@ use crate::{
     Error, Failure,
     config::{self, ByteSize, Format, Memory, Overrides, load_str},
     data,
-    plan::{fit::fit, footprint::Surroundings},
+    plan::{fit::fit, footprint::Environment},
     report::bytes,
 };
 
@@ -48,7 +48,7 @@ impl Init {
         let text = config::init(root.as_deref(), format, &name, &memory);
         if let Some(budget) = self.budget {
             let starter = load_str(&name, &text, &Overrides::default())?.pipeline;
-            let setting = fit(&starter, budget, Surroundings::here()).map_err(|smallest| {
+            let setting = fit(&starter, budget, Environment::detect()).map_err(|smallest| {
                 Error::DoesNotFit(
                     Failure::new(format!(
                         "a starter pipeline takes {} at least, and --budget is {budget}",

@@ -11,9 +11,9 @@ use crate::data::{self, DataError};
 use crate::device::{self, Selected};
 use crate::model::kernel::is_supported;
 use crate::plan::fit::stronger;
-use crate::plan::footprint::Surroundings;
+use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
-use crate::report::{Console, Fan, Jsonl};
+use crate::report::{Broadcast, Console, Jsonl};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::events::{Event, Reporter};
 use crate::run::folder::{RunFolder, write_atomically};
@@ -134,12 +134,12 @@ fn execute(
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;
 
-    let surroundings = Surroundings::of(pipeline, &data);
+    let environment = Environment::with_data(pipeline, &data);
     let plan = plan::compile(pipeline);
     if let Some(budget) = pipeline.memory.budget {
-        let footprint = Footprint::of(&plan, surroundings);
+        let footprint = Footprint::of(&plan, environment);
         if footprint.peak.total() > budget.0 {
-            return Err(super::plan::over(pipeline, &footprint, budget, surroundings));
+            return Err(super::plan::over(pipeline, &footprint, budget, environment));
         }
     }
     let (folder, checkpoint) = match resumed {
@@ -151,9 +151,9 @@ fn execute(
         Some(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
-    let mut reporter = Fan(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
+    let mut reporter = Broadcast(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
     let job = Job { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
-    job.train(plan, checkpoint, surroundings, &mut reporter).map_err(|it| located(it, loaded))
+    job.train(plan, checkpoint, environment, &mut reporter).map_err(|it| located(it, loaded))
 }
 
 /// What stays the same when memory settings are escalated.
@@ -171,7 +171,7 @@ impl Job<'_> {
         &self,
         mut plan: plan::Plan,
         mut checkpoint: Option<Checkpoint>,
-        surroundings: Surroundings,
+        environment: Environment,
         reporter: &mut dyn Reporter,
     ) -> Result<(), RunError> {
         loop {
@@ -186,7 +186,7 @@ impl Job<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let Some(next) = stronger(&plan.pipeline, surroundings) else { return Err(error) };
+            let Some(next) = stronger(&plan.pipeline, environment) else { return Err(error) };
             reporter.report(&Event::Escalated {
                 step,
                 memory: next.memory.clone(),

@@ -5,7 +5,6 @@ use crate::config::{Pipeline, WeightsSource};
 use crate::model::init::Init;
 use crate::model::names::Naming;
 use crate::model::weights::shapes;
-use crate::run::events::LoadedWeights;
 use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 
 /// The weights that a pipeline's backbone starts from, matched with it; `None` where they are drawn.
@@ -29,16 +28,4 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
     let request =
         Request { scope: Scope::Backbone, namings, allow_missing: &weights.allow_missing };
     Matching::new(file, &tensors, &request).map(Some)
-}
-
-impl From<Matching> for LoadedWeights {
-    fn from(matching: Matching) -> Self {
-        Self {
-            path: matching.path().to_owned(),
-            matched: matching.matched(),
-            prefix: matching.prefix,
-            left: matching.left,
-            missing: matching.missing,
-        }
-    }
 }

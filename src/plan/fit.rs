@@ -1,6 +1,6 @@
 //! The cheapest memory settings under which a pipeline fits.
 
-use super::footprint::Surroundings;
+use super::footprint::Environment;
 use super::{Footprint, compile};
 use crate::config::{AccumulationUnit, Amp, ByteSize, Memory, Pipeline, Recompute};
 
@@ -26,7 +26,7 @@ const CONVERSIONS: f64 = 0.5;
 
 /// Every setting that computes what `pipeline` asks for with the same effective batch, cheapest
 /// first. Precision changes results the most and is tried last among equals.
-pub fn settings(pipeline: &Pipeline, surroundings: Surroundings) -> Vec<Setting> {
+pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
     let mut settings = Vec::new();
     for amp in amps(pipeline.memory.amp) {
         for recompute in recomputes(pipeline) {
@@ -39,7 +39,7 @@ pub fn settings(pipeline: &Pipeline, surroundings: Surroundings) -> Vec<Setting>
                     ..pipeline.memory.clone()
                 };
                 let changed = Pipeline { memory: memory.clone(), ..pipeline.clone() };
-                let footprint = Footprint::of(&compile(&changed), surroundings);
+                let footprint = Footprint::of(&compile(&changed), environment);
                 let slowdown = slowdown(&memory);
                 settings.push(Setting { memory, peak_bytes: footprint.peak.total(), slowdown });
             }
@@ -53,9 +53,9 @@ pub fn settings(pipeline: &Pipeline, surroundings: Surroundings) -> Vec<Setting>
 pub fn fit(
     pipeline: &Pipeline,
     budget: ByteSize,
-    surroundings: Surroundings,
+    environment: Environment,
 ) -> Result<Setting, Setting> {
-    let settings = settings(pipeline, surroundings);
+    let settings = settings(pipeline, environment);
     let smallest = settings.iter().min_by_key(|setting| setting.peak_bytes).cloned();
     settings
         .into_iter()
@@ -65,11 +65,11 @@ pub fn fit(
 
 /// The next setting that takes clearly less than `pipeline`'s own, the cheapest of those; for when
 /// memory ran out although it should not have.
-pub fn stronger(pipeline: &Pipeline, surroundings: Surroundings) -> Option<Setting> {
-    let now = Footprint::of(&compile(pipeline), surroundings);
+pub fn stronger(pipeline: &Pipeline, environment: Environment) -> Option<Setting> {
+    let now = Footprint::of(&compile(pipeline), environment);
     // A step to a setting that hardly saves anything would only run out again.
     let enough = now.peak.total() - now.step / 5;
-    settings(pipeline, surroundings).into_iter().find(|setting| {
+    settings(pipeline, environment).into_iter().find(|setting| {
         setting.peak_bytes < enough && setting.slowdown >= slowdown(&pipeline.memory)
     })
 }
@@ -128,8 +128,8 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, load_str};
 
-    const HERE: Surroundings =
-        Surroundings { threads: 2, thread_bytes: 0, data_bytes: 0, tested_images: 0 };
+    const HERE: Environment =
+        Environment { threads: 2, thread_bytes: 0, data_bytes: 0, tested_images: 0 };
 
     fn pipeline(memory: &str) -> Pipeline {
         let text = format!(

@@ -10,11 +10,11 @@ pub use table::{bytes, duration, finished};
 
 use crate::run::events::{Event, Reporter};
 
-/// Tells several reporters of each event.
+/// Passes each event on to several reporters.
 #[derive(Default)]
-pub struct Fan(pub Vec<Box<dyn Reporter>>);
+pub struct Broadcast(pub Vec<Box<dyn Reporter>>);
 
-impl Reporter for Fan {
+impl Reporter for Broadcast {
     fn report(&mut self, event: &Event) {
         for reporter in &mut self.0 {
             reporter.report(event);

@@ -18,7 +18,7 @@ use crate::graph;
 use crate::model::kernel::is_supported;
 use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
-use crate::plan::footprint::Surroundings;
+use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::stage::grads::Gradients;
 use crate::stage::{Episode, StageState, StepContext, clear_cache};
@@ -146,7 +146,7 @@ pub fn measure(
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
-    let here = Surroundings { thread_bytes: 0, ..Surroundings::here() };
+    let here = Environment { thread_bytes: 0, ..Environment::detect() };
     let footprint = Footprint::of(&plan, here);
     let elsewhere = footprint.peak.of(plan::footprint::Use::Data);
     Ok(Row {

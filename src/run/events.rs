@@ -10,6 +10,7 @@ use crate::config::Memory;
 use crate::device::MemoryUse;
 use crate::loss::Terms;
 use crate::stage::StageState;
+use crate::weights::Matching;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,18 @@ pub struct LoadedWeights {
     pub left: Vec<String>,
     /// Names that the file does not have, allowed to keep their initial values.
     pub missing: Vec<String>,
+}
+
+impl From<Matching> for LoadedWeights {
+    fn from(matching: Matching) -> Self {
+        Self {
+            path: matching.path().to_owned(),
+            matched: matching.matched(),
+            prefix: matching.prefix,
+            left: matching.left,
+            missing: matching.missing,
+        }
+    }
 }
 
 /// Training starts, or goes on.

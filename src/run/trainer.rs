@@ -213,7 +213,7 @@ impl<'a> Trainer<'a> {
             {
                 grads.gradients.scale(self.trained(), longest / gradient_norm);
             }
-            // Given away, not lent: each parameter is freed as soon as its successor is there.
+            // Moved, not borrowed: each parameter is freed as soon as its successor exists.
             let net = self.net.take().expect(WHOLE);
             let mut net = self.optimizer.step(learning_rate, net, grads.gradients.0);
             if self.norm.moves_running() {

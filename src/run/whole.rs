@@ -12,7 +12,7 @@ use crate::config::{self, Pipeline};
 use crate::data::{Dataset, Sampler, Split, Stream};
 use crate::device::Selected;
 use crate::graph;
-use crate::plan::footprint::{Bytes, Surroundings, Use};
+use crate::plan::footprint::{Bytes, Environment, Use};
 use crate::plan::{Footprint, Plan};
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
@@ -88,7 +88,7 @@ pub fn run(
         folder: folder.path().to_owned(),
     }));
     trainer.train(reporter)?;
-    let predicted = Footprint::of(plan, Surroundings::of(pipeline, data)).peak;
+    let predicted = Footprint::of(plan, Environment::with_data(pipeline, data)).peak;
     if let Some(message) = leaves(trainer.cost().1, predicted) {
         reporter.report(&Event::Warning { message });
     }

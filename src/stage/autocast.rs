@@ -40,10 +40,10 @@ impl<B> Step<B> for Autocast<B> {
     }
 }
 
-/// A part of the network as a step in `precision` uses it: with a 16-bit copy of the weights of its
-/// convolutions and linear layers. The copy's parameters have the originals' ids, so its gradients
-/// are the originals'. It is to live no longer than the part is needed.
-pub(super) fn lent<M: Module + Clone>(part: &M, precision: Option<FloatDType>) -> M {
+/// A copy of a part of the network whose convolutions and linear layers have weights in `precision`.
+/// The copy's parameters keep the originals' ids, so its gradients are the originals'. Drop it as soon
+/// as the part's pass is done: it holds the 16-bit weights.
+pub(super) fn cast_weights<M: Module + Clone>(part: &M, precision: Option<FloatDType>) -> M {
     match precision {
         Some(dtype) => part.clone().map(&mut Lower { dtype, depth: 0 }),
         None => part.clone(),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use burn::prelude::*;
 
-use super::autocast::lent;
+use super::autocast::cast_weights;
 use super::embed::Embed;
 use super::grads::Gradients;
 use super::{Episode, Grads, Step, StepContext, StepError};
@@ -34,7 +34,7 @@ impl Step<Episode> for Backward {
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
         let shape = episode.shape;
-        let backbone = lent(&net.backbone, cx.precision);
+        let backbone = cast_weights(&net.backbone, cx.precision);
         let images = match cx.precision {
             Some(dtype) => episode.images.cast(dtype),
             None => episode.images,
@@ -43,7 +43,7 @@ impl Step<Episode> for Backward {
 
         let features = Tensor::from_inner(embedded.features).require_grad();
         let (support, query) = shape.split(features.clone());
-        let head = lent(&net.head, cx.precision);
+        let head = cast_weights(&net.head, cx.precision);
         let output = head.forward(support.clone(), query, shape);
         let Loss { total, terms } =
             self.objective.loss(&head, output, support.flatten(1, 3), shape, &mut cx.state.vic);

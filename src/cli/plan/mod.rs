@@ -10,7 +10,7 @@ use super::PipelineArgs;
 use crate::config::{ByteSize, Pipeline};
 use crate::data;
 use crate::plan::fit::{Setting, fit};
-use crate::plan::footprint::Surroundings;
+use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::{Error, Failure};
 
@@ -59,9 +59,9 @@ impl Plan {
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();
-        let surroundings = surroundings(&pipeline, self.offline);
+        let environment = environment(&pipeline, self.offline);
         let plan = plan::compile(&pipeline);
-        let footprint = Footprint::of(&plan, surroundings);
+        let footprint = Footprint::of(&plan, environment);
         let planned = Planned { plan, footprint, budget: pipeline.memory.budget };
         match self.format {
             Format::Text => print!("{}", text::write(&planned)),
@@ -70,21 +70,21 @@ impl Plan {
             Format::Mermaid => print!("{}", graph::mermaid(&planned)),
         }
         match planned.budget.filter(|_| !planned.fits()) {
-            Some(budget) => Err(over(&pipeline, &footprint, budget, surroundings)),
+            Some(budget) => Err(over(&pipeline, &footprint, budget, environment)),
             None => Ok(()),
         }
     }
 }
 
 /// This machine, and the images that a pipeline keeps in its memory, as far as they can be told.
-pub(super) fn surroundings(pipeline: &Pipeline, offline: bool) -> Surroundings {
+pub(super) fn environment(pipeline: &Pipeline, offline: bool) -> Environment {
     if offline {
-        return Surroundings::here();
+        return Environment::detect();
     }
     match data::open(pipeline, Path::new(".")) {
-        Ok(data) => Surroundings::of(pipeline, &data),
+        Ok(data) => Environment::with_data(pipeline, &data),
         // A plan may be made before the data is there.
-        Err(_) => Surroundings::here(),
+        Err(_) => Environment::detect(),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn over(
     pipeline: &Pipeline,
     footprint: &Footprint,
     budget: ByteSize,
-    surroundings: Surroundings,
+    environment: Environment,
 ) -> Error {
     let needed = footprint.peak.total();
     let failure = Failure::new(format!(
@@ -101,7 +101,7 @@ pub(super) fn over(
         text::size(needed - budget.0),
         text::size(needed),
     ));
-    Error::DoesNotFit(failure.help(match fit(pipeline, budget, surroundings) {
+    Error::DoesNotFit(failure.help(match fit(pipeline, budget, environment) {
         Ok(setting) => format!(
             "this takes {}, and about {:.2}× the time of a plain step:\n\n{}",
             text::size(setting.peak_bytes),

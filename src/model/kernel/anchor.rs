@@ -1,7 +1,7 @@
 //! A backward pass that starts from a gradient.
 //!
-//! Burn's starts from a scalar. The detour over `Σ output · d_output` costs four tensors of the
-//! output's size and as many passes; this is a scalar whose gradient at the output is what is given.
+//! Burn's backward pass starts from a scalar. The scalar `Σ output · d_output` would cost four tensors
+//! of the output's size and as many passes; this scalar has the given gradient at the output.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
@@ -14,7 +14,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
 use super::buffer::vector;
 
-/// The one operation.
+/// The operation behind [`anchor`].
 #[backend_extension(Flex, Autodiff)]
 pub trait AnchorOps: Backend {
     /// `[1]`, whose gradient at `output` is `d_output`. Its value is 0.
@@ -48,7 +48,7 @@ impl<B: AnchorOps> Backward<B, 1> for Anchor {
         _checkpointer: &mut Checkpointer,
     ) {
         let [output] = ops.parents;
-        // The scalar's own gradient is 1, as it is where the pass starts; it must still be taken.
+        // The scalar's own gradient is 1, as the pass starts there; it must still be consumed.
         let _ = grads.consume::<B>(&ops.node);
         if let Some(output) = output {
             grads.register::<B>(output.id, ops.state);

@@ -14,10 +14,10 @@ pub fn slice<T: Element + bytemuck::Pod>(tensor: &FlexTensor) -> &[T] {
     tensor.as_slice::<T>().expect("the tensor was made contiguous")
 }
 
-/// The values of a tensor to write over, if nobody else holds them.
+/// The values of a tensor, to overwrite, if it is their only owner.
 pub fn owned<T: Element + bytemuck::Pod>(tensor: &mut FlexTensor) -> Option<&mut [T]> {
     let count = tensor.layout().shape().num_elements();
-    // A view of a part would write into its whole.
+    // A view of a slice would write into the whole tensor.
     tensor.try_storage_mut::<T>().filter(|storage| storage.len() == count)
 }
 

@@ -4,10 +4,10 @@ use std::mem::MaybeUninit;
 use burn::tensor::{bf16, f16};
 use half::slice::HalfFloatSliceExt;
 
-/// Values that are rounded at a time.
+/// Values that are rounded at once.
 const CHUNK: usize = 256;
 
-/// A stored float that is computed with in f32.
+/// A float type of stored values; arithmetic is in f32.
 pub trait Element: bytemuck::Pod + Send + Sync {
     /// Zero.
     const ZERO: Self;
@@ -21,7 +21,7 @@ pub trait Element: bytemuck::Pod + Send + Sync {
         wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.to_f32());
     }
 
-    /// A slice in f32, which is itself where it is that already.
+    /// A slice in f32; an f32 slice is borrowed.
     fn wide(values: &[Self]) -> Cow<'_, [f32]> {
         let mut wide = vec![0.0; values.len()];
         Self::widen(values, &mut wide);
@@ -33,15 +33,15 @@ pub trait Element: bytemuck::Pod + Send + Sync {
         sums.into_iter().map(Self::from_f32).collect()
     }
 
-    /// Rounds a slice into room that holds nothing yet.
+    /// Rounds a slice into uninitialised memory.
     fn narrow(wide: &[f32], room: &mut [MaybeUninit<Self>]) {
         for (room, value) in room.iter_mut().zip(wide) {
             room.write(Self::from_f32(*value));
         }
     }
 
-    /// Sum of `value` of each, in sixteen lanes, which the compiler keeps in vector registers, and
-    /// those in f64.
+    /// Sum of `value` over the elements: sixteen f32 lanes, which the compiler keeps in vector
+    /// registers, then their sum in f64.
     fn sum_of(values: &[Self], value: impl Fn(f32) -> f32) -> f64 {
         const LANES: usize = 16;
         let chunks = values.chunks_exact(LANES);

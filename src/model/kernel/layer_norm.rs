@@ -1,8 +1,8 @@
 //! Layer norm (Ba, Kiros and Hinton, 2016) as one operation on the CPU.
 //!
-//! The tape keeps the input alone, which the residual around a transformer's norm keeps anyway;
-//! mean and deviation are found again from it. The gradient of the input takes the place of that of
-//! the output where nobody else holds it.
+//! The tape keeps only the input, which the residual connection around a transformer's norm keeps
+//! anyway; mean and deviation are recomputed from it. The gradient of the input overwrites that of
+//! the output where it has one owner.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
@@ -17,8 +17,8 @@ use rayon::prelude::*;
 use super::buffer::{owned, slice, tensor, values, vector};
 use super::element::Element;
 
-/// Pieces that the gradients of scale and shift are summed in, so that their sums are the same at
-/// any number of threads.
+/// Pieces in which the gradients of scale and shift are summed, so that the sums do not depend on the
+/// number of threads.
 const PIECES: usize = 16;
 
 /// The operation and its gradients.
@@ -56,7 +56,7 @@ pub fn layer_norm(input: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: 
     ))
 }
 
-/// What a row is normalised by.
+/// The statistics that normalise a row.
 struct Moments {
     mean: f32,
     inv_std: f32,
@@ -106,7 +106,7 @@ impl LayerNormOps for Flex {
         if owned::<f32>(&mut d_input).is_none() {
             d_input = tensor(slice::<f32>(&d_input).to_vec(), [rows, width]);
         }
-        let gradient = owned::<f32>(&mut d_input).expect("a copy is nobody else's");
+        let gradient = owned::<f32>(&mut d_input).expect("a copy has one owner");
         let piece = rows.div_ceil(PIECES).max(1) * width.max(1);
         let sums: Vec<(Vec<f32>, Vec<f32>)> = gradient
             .par_chunks_mut(piece)

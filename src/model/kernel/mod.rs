@@ -1,8 +1,9 @@
-//! Operations of our own on the CPU: convolution, and batch norm with what follows it.
+//! Fused operations: convolution, batch norm with ReLU and pool, layer norm, the end of a residual
+//! block.
 //!
-//! Each is one operation on the tape that keeps its input alone, and works in tiles that fit a
-//! core's cache. So both time and memory are less than those of the operations they replace, and
-//! the memory is known beforehand, to the byte: [`crate::plan`] counts on it.
+//! Each is one operation on the tape that keeps only its input, and works in tiles that fit a core's
+//! cache. They take less time and memory than the operations they replace, and their memory is known
+//! in advance, to the byte: [`crate::plan`] relies on it.
 
 pub mod anchor;
 mod buffer;
@@ -17,7 +18,7 @@ use burn::prelude::*;
 
 pub use norm::{After, Pool};
 
-/// Whether these operations exist for a device; elsewhere compose them.
+/// Whether a device has these operations; on other devices they are composed of Burn's.
 pub fn is_supported(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,

@@ -1,7 +1,7 @@
 //! The end of a residual block, `relu(a + b)`, as one operation on the CPU.
 //!
-//! The tape keeps the output alone, which the next block's convolution keeps anyway, and the sum
-//! takes the place of `a` where nobody else holds it.
+//! The tape keeps only the output, which the next block's convolution keeps anyway. The sum overwrites
+//! `a` where it has one owner.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
@@ -44,7 +44,7 @@ pub fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 
 impl ResidualOps for Flex {
     fn add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        // What is not a number stays so: an overflow must be seen.
+        // NaN stays NaN, so that an overflow stays visible.
         let relu_sum = |a: f32, b: f32| if a + b <= 0.0 { 0.0 } else { a + b };
         combine(a, b, relu_sum)
     }
@@ -78,7 +78,7 @@ fn each<T: Element + burn::tensor::Element>(
         into = super::buffer::tensor(slice::<T>(&into).to_vec(), [shape.num_elements()])
             .reshape(shape);
     }
-    let into_values = owned::<T>(&mut into).expect("a copy is nobody else's");
+    let into_values = owned::<T>(&mut into).expect("a copy has one owner");
     into_values.par_chunks_mut(CHUNK).zip(slice::<T>(&other).par_chunks(CHUNK)).for_each(
         |(into, other)| {
             for (a, b) in into.iter_mut().zip(other) {

@@ -24,33 +24,33 @@ const F32: u64 = 4;
 /// Quarters of a parameter's size that an optimizer step takes on its way beyond what it replaces.
 const OPTIMIZER_TEMPORARIES: u64 = 9;
 
-/// What a prediction depends on beside the plan.
+/// The machine and the data that a prediction depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Environment {
     /// Threads that compute at once.
     pub threads: usize,
     /// Bytes that each thread keeps for matrix products: of its core's second-level cache.
     pub thread_bytes: u64,
     /// Bytes of images that are kept in memory.
     pub data_bytes: u64,
-    /// Images of the larger of the two splits that are tested on; 0 when nobody looked.
+    /// Images of the larger of the two tested splits; 0 when the data was not read.
     pub tested_images: usize,
 }
 
-impl Surroundings {
-    /// This machine, without a look at the data.
-    pub fn here() -> Self {
+impl Environment {
+    /// This machine, without reading the data.
+    pub fn detect() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self { threads, thread_bytes: second_level_cache(), data_bytes: 0, tested_images: 0 }
     }
 
     /// This machine, with a pipeline's data.
-    pub fn of(pipeline: &Pipeline, data: &Dataset) -> Self {
+    pub fn with_data(pipeline: &Pipeline, data: &Dataset) -> Self {
         let tests =
             [(Split::Val, pipeline.validate.episodes), (Split::Novel, pipeline.test.episodes)];
         let tested = tests.iter().filter(|(_, episodes)| *episodes > 0);
         let tested_images = tested.map(|(split, _)| data.split(*split).len()).max().unwrap_or(0);
-        Self { data_bytes: data.memory_bytes(), tested_images, ..Self::here() }
+        Self { data_bytes: data.memory_bytes(), tested_images, ..Self::detect() }
     }
 }
 
@@ -74,8 +74,8 @@ pub struct Footprint {
 
 impl Footprint {
     /// Goes through a step of `plan`.
-    pub fn of(plan: &Plan, surroundings: Surroundings) -> Self {
-        Walk::new(plan, surroundings).footprint()
+    pub fn of(plan: &Plan, environment: Environment) -> Self {
+        Walk::new(plan, environment).footprint()
     }
 }
 
@@ -91,18 +91,18 @@ enum Images {
 /// Going through a plan.
 struct Walk<'a> {
     plan: &'a Plan,
-    surroundings: Surroundings,
+    environment: Environment,
     blocks: Vec<Block>,
     head: Vec<HeadLayer>,
     time: Timeline,
 }
 
 impl<'a> Walk<'a> {
-    fn new(plan: &'a Plan, surroundings: Surroundings) -> Self {
+    fn new(plan: &'a Plan, environment: Environment) -> Self {
         let blocks = network::backbone(&plan.pipeline);
         let features = blocks.last().map_or([0; 3], Block::output);
         let head = network::head(&plan.pipeline, features);
-        Self { plan, surroundings, blocks, head, time: Timeline::default() }
+        Self { plan, environment, blocks, head, time: Timeline::default() }
     }
 
     fn footprint(mut self) -> Footprint {
@@ -115,11 +115,11 @@ impl<'a> Walk<'a> {
         let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
         self.time.hold(Use::Optimizer, trained * self.moments());
-        self.time.hold(Use::Data, self.surroundings.data_bytes);
+        self.time.hold(Use::Data, self.environment.data_bytes);
         self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
         // The threads of the pool, and the one that trains.
-        let threads = self.surroundings.threads as u64 + 1;
-        self.time.hold(Use::Workspace, threads * self.surroundings.thread_bytes);
+        let threads = self.environment.threads as u64 + 1;
+        self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
         let between_steps = self.time.now().total();
 
         let episodes = self.episodes_a_step();
@@ -163,11 +163,11 @@ impl<'a> Walk<'a> {
         if episodes == 0 {
             return;
         }
-        let threads = self.surroundings.threads as u64;
+        let threads = self.environment.threads as u64;
         let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
         let images = if whole { self.images() } else { pipeline.images_at_once() as u64 };
         let pass = Pass { images, element: F32, threads };
-        let split = Pass { images: self.surroundings.tested_images as u64, ..pass };
+        let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.blocks.last().map_or([0; 3], Block::output);
         let bank = split.map(features);
         let is_kept =
@@ -225,7 +225,7 @@ impl<'a> Walk<'a> {
         let pass = Pass {
             images: self.images(),
             element: if lowered { F32 / 2 } else { F32 },
-            threads: self.surroundings.threads as u64,
+            threads: self.environment.threads as u64,
         };
         // Copies of the weights in 16 bits, each as long as its part is passed.
         let [backbone_copy, head_copy] =

@@ -13,7 +13,7 @@ pub struct Geometry {
     pub output: [usize; 3],
     /// Height and width of the kernel.
     pub kernel: usize,
-    /// Step.
+    /// Stride.
     pub stride: usize,
     /// Zeros around the input.
     pub padding: usize,
@@ -58,8 +58,8 @@ impl Geometry {
         self.input[0] * self.window()
     }
 
-    /// The convolution that takes the gradient of the output to that of the input, when the step
-    /// is 1: with the kernel turned around, and the channels exchanged.
+    /// The convolution from the gradient of the output to that of the input, at stride 1: the kernel is
+    /// rotated by 180° and the channels are exchanged.
     pub fn turned(&self) -> Self {
         Self {
             images: self.images,
@@ -86,7 +86,7 @@ impl Geometry {
         rows
     }
 
-    /// Divides a run of pixels into the parts that lie in one image: (image, first pixel, length).
+    /// Divides a run of pixels at the borders of images: (image, first pixel, length).
     pub fn parts(&self, pixels: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
         let plane = self.output_plane();
         let mut at = pixels.start;
@@ -100,8 +100,8 @@ impl Geometry {
         })
     }
 
-    /// Where a row's pixels see the image under one kernel position: the input row, the output
-    /// columns inside it, and the input column of the first of those.
+    /// The input that a row of pixels reads under one kernel position: the input row, the output
+    /// columns that fall inside the image, and the input column of the first of them.
     fn seen(&self, row: &Row, ky: usize, kx: usize) -> Option<Seen> {
         let [_, height, width] = self.input;
         let y = (row.y * self.stride + ky).checked_sub(self.padding).filter(|y| *y < height)?;
@@ -125,7 +125,7 @@ struct Row {
     length: usize,
 }
 
-/// What a row sees of the input.
+/// The input that a row reads.
 struct Seen {
     y: usize,
     x: usize,

@@ -1,5 +1,5 @@
-//! The CPU kernels. Sums are taken in an order that only the shapes decide, whatever the number of
-//! threads, so that a run is the same to the bit.
+//! The CPU kernels. The order of sums depends only on the shapes, not on the number of threads, so
+//! that runs are reproducible to the bit.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -52,7 +52,7 @@ impl ConvOps for Flex {
     }
 }
 
-/// Gradients that are asked for besides that of the weights.
+/// Gradients that are requested in addition to that of the weights.
 #[derive(Clone, Copy)]
 struct Wants {
     input: bool,
@@ -88,7 +88,7 @@ fn backward<T: Element + burn::tensor::Element>(
     let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, slice::<T>(&input), d_y));
     let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
     let bias_shape = [d_bias.len()];
-    // The input's values are not needed any more, and may be the last ones.
+    // Free the input before the next allocation: this may be its last owner.
     drop(input);
     let d_input = if wants.input {
         let weight = T::wide(slice::<T>(&weight));
@@ -157,7 +157,7 @@ fn convolve<T: Element>(geometry: &Geometry, input: &[T], weight: &[f32], bias: 
     output
 }
 
-/// Room that several threads write into.
+/// Uninitialised memory that several threads write into.
 struct Shared<T>(*mut MaybeUninit<T>, usize);
 
 // SAFETY: the parts that are handed out are disjoint; see `part`.
@@ -175,12 +175,12 @@ impl<T> Shared<T> {
     #[expect(unsafe_code, clippy::mut_from_ref, reason = "tiles interleave in the output")]
     unsafe fn part(&self, range: Range<usize>) -> &mut [MaybeUninit<T>] {
         assert!(range.start <= range.end && range.end <= self.1, "{range:?} of {}", self.1);
-        // SAFETY: inside the room, and by the caller's word not shared.
+        // SAFETY: the range is inside the vector, and the caller guarantees that it is not shared.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
     }
 }
 
-/// The kernel turned around: `[C', C, k, k]` → `[C, C', k, k]`.
+/// The kernel rotated by 180°: `[C', C, k, k]` → `[C, C', k, k]`.
 fn turned(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
     let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
     let mut turned = Vec::with_capacity(weight.len());
@@ -193,7 +193,7 @@ fn turned(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
     turned
 }
 
-/// Gradient of the input for any step: columns of gradients, added where they came from.
+/// Gradient of the input for any stride: columns of gradients, added at the pixels they came from.
 fn scattered<T: Element>(geometry: &Geometry, d_output: &[T], weight: &[f32]) -> Vec<T> {
     let (filters, field, plane) = (geometry.output[0], geometry.field(), geometry.output_plane());
     let size = geometry.input.iter().product::<usize>();
@@ -238,8 +238,7 @@ fn picked<T: Element>(
 
 /// `[C', C · k · k]`, summed over all pixels of all images.
 ///
-/// It is computed in pieces, each some channels over some pixels; which ones only depends on the
-/// shapes.
+/// It is computed in pieces of some channels over some pixels; the pieces depend only on the shapes.
 fn weight_gradient<T: Element>(geometry: &Geometry, input: &[T], d_output: &[T]) -> Vec<f32> {
     let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
     let (width, length) = pieces(channels, window, geometry.pixels());

@@ -1,9 +1,9 @@
 //! Convolution on the CPU.
 //!
 //! The receptive fields of a tile of output pixels are gathered as the columns of a matrix, which
-//! one matrix product turns into outputs, or into gradients. Tiles are small against the images and
-//! large against the weights; nothing of the size of an activation is copied. Values may be 16-bit,
-//! sums are f32.
+//! one matrix product turns into outputs or gradients. Tiles are small compared with the images and
+//! large compared with the weights; nothing of the size of an activation is copied. Values may be
+//! 16-bit; sums are f32.
 
 mod autodiff;
 mod columns;
@@ -16,10 +16,10 @@ use burn::prelude::*;
 
 pub use columns::Geometry;
 
-/// Square convolution with one step and one padding for height and width.
+/// Square convolution with the same stride and padding for height and width.
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvOps: Backend {
-    /// `[N, C, H, W]` and `[C', C, k, k]` → `[N, C', H', W']`. An empty bias is none.
+    /// `[N, C, H, W]` and `[C', C, k, k]` → `[N, C', H', W']`. An empty bias means no bias.
     fn conv(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -28,8 +28,8 @@ pub trait ConvOps: Backend {
         padding: usize,
     ) -> FloatTensor<Self>;
 
-    /// Gradients of input, weight and bias; empty for the input when it wants none, and for a bias
-    /// that is none.
+    /// Gradients of input, weight and bias. The input's is empty unless requested; the bias's is empty
+    /// where there is no bias.
     fn conv_backward(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,

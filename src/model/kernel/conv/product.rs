@@ -21,7 +21,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What a product does to the values that stand where it goes.
+/// How a product combines with the values of its output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Into {
     /// Replaces them.
@@ -35,7 +35,7 @@ pub fn product(left: Matrix, right: Matrix, output: &mut [f32], into: Into) {
     assert_eq!(left.columns, right.rows, "inner dimensions");
     assert_eq!(output.len(), left.rows * right.columns, "output");
     // SAFETY: the strides of each matrix stay inside its slice, whose length was checked when it
-    // was made, as is the output's above; the output is borrowed alone.
+    // was made, as is the output's above; the output is borrowed exclusively.
     #[expect(unsafe_code, reason = "the matrix product works on pointers")]
     unsafe {
         gemm::gemm(

@@ -11,8 +11,8 @@ use super::{After, NormOps};
 #[derive(Debug)]
 struct NormAct;
 
-/// What the tape keeps: the input (checkpointed, so shared with whoever else keeps it), and a few
-/// numbers a channel.
+/// What the tape keeps: the input (checkpointed, so shared with its other owners), and a few
+/// numbers per channel.
 #[derive(Debug, Clone)]
 struct State<B: Backend> {
     input: NodeId,

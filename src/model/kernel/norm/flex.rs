@@ -1,5 +1,5 @@
-//! The CPU kernels. Statistics are summed channel by channel and in one order, whatever the number
-//! of threads, so that a run is the same to the bit.
+//! The CPU kernels. Statistics are summed channel by channel, in an order that does not depend on the
+//! number of threads, so that runs are reproducible to the bit.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
@@ -7,7 +7,8 @@ use burn::tensor::{DType, Shape, bf16, f16};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::pool::{Line, Pooling, each_winner, pooled};
+use super::channel::{ChannelNorm, relu};
+use super::pool::{Pooling, each_winner, pooled};
 use super::{After, NormOps};
 use crate::model::kernel::buffer::{owned, slice, tensor, values, vector};
 use crate::model::kernel::element::Element;
@@ -53,7 +54,7 @@ impl NormOps for Flex {
     }
 }
 
-/// `[N, C, H, W]`, and how the planes of input and output lie.
+/// `[N, C, H, W]`, and the planes of input and output.
 #[derive(Clone, Copy)]
 struct Planes {
     images: usize,
@@ -110,11 +111,11 @@ impl Planes {
     }
 }
 
-/// A batch norm as a line of each channel.
+/// The statistics of each channel, and the scale and shift that they give.
 struct Affine {
     mean: Vec<f32>,
     inv_std: Vec<f32>,
-    lines: Vec<Line>,
+    norms: Vec<ChannelNorm>,
 }
 
 impl Affine {
@@ -132,16 +133,16 @@ impl Affine {
             .map(|variance| (1.0 / (f64::from(*variance) + epsilon).sqrt()) as f32)
             .collect();
         let mean = slice::<f32>(&mean).to_vec();
-        let lines = slice::<f32>(&gamma)
+        let norms = slice::<f32>(&gamma)
             .iter()
             .zip(slice::<f32>(&beta))
             .zip(inv_std.iter().zip(&mean))
             .map(|((gamma, beta), (inv_std, mean))| {
                 let scale = gamma * inv_std;
-                Line { scale, shift: beta - mean * scale }
+                ChannelNorm { scale, shift: beta - mean * scale }
             })
             .collect();
-        Self { mean, inv_std, lines }
+        Self { mean, inv_std, norms }
     }
 }
 
@@ -165,21 +166,21 @@ fn forward<T: Element + burn::tensor::Element>(
     let affine = Affine::of(gamma, beta, mean.clone(), variance.clone(), epsilon);
 
     let mut output = vec![T::ZERO; planes.images * planes.channels * planes.output()];
-    // An output plane may be empty: a 1×1 input has nothing to pool.
+    // An output plane may be empty: a 1×1 input has no 2×2 window.
     output
         .par_chunks_mut(planes.output().max(1))
         .zip(x.par_chunks(planes.input()))
         .enumerate()
         .for_each(|(plane, (y, x))| {
-            let line = affine.lines[plane % planes.channels];
+            let norm = affine.norms[plane % planes.channels];
             match planes.pooling() {
-                Some(pooling) => pooled(x, y, pooling, line, after.relu),
+                Some(pooling) => pooled(x, y, pooling, norm, after.relu),
                 None if after.relu => y
                     .iter_mut()
                     .zip(x)
-                    .for_each(|(y, x)| *y = T::from_f32(relu(line.at(x.to_f32())))),
+                    .for_each(|(y, x)| *y = T::from_f32(relu(norm.at(x.to_f32())))),
                 None => {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(line.at(x.to_f32())));
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(norm.at(x.to_f32())));
                 }
             }
         });
@@ -193,11 +194,6 @@ fn moments<T: Element>(x: &[T], planes: Planes, channel: usize) -> (f32, f32) {
     let centre = (sum / planes.count()) as f32;
     let squares: f64 = each().map(|plane| T::sum_of(plane, |x| (x - centre) * (x - centre))).sum();
     (centre, (squares / planes.count()) as f32)
-}
-
-/// Zero for what is not positive; not a number stays so, as an overflow must be seen.
-pub fn relu(value: f32) -> f32 {
-    if value <= 0.0 { 0.0 } else { value }
 }
 
 fn backward<T: Element + burn::tensor::Element>(
@@ -221,7 +217,7 @@ fn backward<T: Element + burn::tensor::Element>(
             for plane in planes.of_channel(channel) {
                 let (x, d_y) = (planes.plane(x, plane), planes.output_plane(d_y, plane));
                 let (mut sum, mut product) = (Lanes::default(), Lanes::default());
-                each_gradient(x, d_y, planes, affine.lines[channel], |lane, x, d_z| {
+                each_gradient(x, d_y, planes, affine.norms[channel], |lane, x, d_z| {
                     sum.add(lane, d_z);
                     product.add(lane, d_z * ((x - mean) * inv_std));
                 });
@@ -240,34 +236,34 @@ fn backward<T: Element + burn::tensor::Element>(
         )),
     };
     let target = copy.as_mut().unwrap_or(&mut input);
-    let values = owned::<T>(target).expect("a copy is nobody else's");
+    let values = owned::<T>(target).expect("a copy has one owner");
     let count = planes.count();
     values.par_chunks_mut(planes.input()).enumerate().for_each_init(Vec::new, |d_z, (plane, x)| {
         let channel = plane % planes.channels;
         let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
-        let line = affine.lines[channel];
-        // Statistics that were given do not depend on the input.
+        let norm = affine.norms[channel];
+        // Given statistics do not depend on the input.
         let (shared, slope) = if fixed {
             (0.0, 0.0)
         } else {
             ((d_beta[channel] / count) as f32, (d_gamma[channel] / count) as f32)
         };
         let gradient = |x: f32, d_z: f32| {
-            -line.scale * (shared + (x - mean) * inv_std * slope) + line.scale * d_z
+            -norm.scale * (shared + (x - mean) * inv_std * slope) + norm.scale * d_z
         };
         let d_y = planes.output_plane(d_y, plane);
         if let Some(pooling) = planes.pooling() {
-            // Windows may overlap, and must all be looked at before a value is overwritten.
+            // Windows may overlap: read all of them before a value is overwritten.
             d_z.clear();
             d_z.resize(x.len(), 0.0);
-            each_winner(x, d_y, pooling, line, after, |position, _, d| d_z[position] += d);
+            each_winner(x, d_y, pooling, norm, after, |position, _, d| d_z[position] += d);
             for (x, d_z) in x.iter_mut().zip(d_z) {
                 *x = T::from_f32(gradient(x.to_f32(), *d_z));
             }
         } else {
             for (x, d_y) in x.iter_mut().zip(d_y) {
                 let value = x.to_f32();
-                let passes = !after.relu || line.at(value) > 0.0;
+                let passes = !after.relu || norm.at(value) > 0.0;
                 let d_z = if passes { d_y.to_f32() } else { 0.0 };
                 *x = T::from_f32(gradient(value, d_z));
             }
@@ -303,17 +299,17 @@ fn each_gradient<T: Element>(
     x: &[T],
     d_y: &[T],
     planes: Planes,
-    line: Line,
+    norm: ChannelNorm,
     mut visit: impl FnMut(usize, f32, f32),
 ) {
     if let Some(pooling) = planes.pooling() {
-        each_winner(x, d_y, pooling, line, planes.after, visit);
+        each_winner(x, d_y, pooling, norm, planes.after, visit);
         return;
     }
     for (x, d_y) in x.chunks(16).zip(d_y.chunks(16)) {
         for (lane, (x, d_y)) in x.iter().zip(d_y).enumerate() {
             let x = x.to_f32();
-            let passes = !planes.after.relu || line.at(x) > 0.0;
+            let passes = !planes.after.relu || norm.at(x) > 0.0;
             visit(lane, x, if passes { d_y.to_f32() } else { 0.0 });
         }
     }

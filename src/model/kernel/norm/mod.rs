@@ -1,12 +1,12 @@
 //! Batch norm, ReLU and max-pool as one operation on the CPU.
 //!
-//! Composed of tensor operations, a batch norm alone passes some fifteen times over an activation
-//! that does not fit any cache, and the tape keeps its input, its output and the pool's indices.
-//! Here it is two passes forward and two backward, and the tape keeps the input alone: ReLU's mask
-//! and the pool's winners are found again from it. The gradient of the input takes the input's
-//! place where nobody else holds it.
+//! Composed of tensor operations, a batch norm alone reads or writes an activation about fifteen
+//! times, and the tape keeps its input, its output and the pool's indices. This operation makes two
+//! passes forward and two backward, and the tape keeps only the input: ReLU's mask and the pool's
+//! maxima are recomputed from it. The gradient overwrites the input where the tape is its only owner.
 
 mod autodiff;
+mod channel;
 mod flex;
 mod pool;
 
@@ -24,10 +24,10 @@ pub struct After {
     pub pool: Option<Pool>,
 }
 
-/// A max-pool with step 2.
+/// A max-pool with stride 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// 2×2; an odd last row or column is left out.
+    /// 2×2; an odd last row or column is dropped.
     Two,
     /// 3×3 with padding 1, as in the stem of a ResNet.
     Three,
@@ -106,7 +106,7 @@ pub fn norm_act(
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let (mean, variance, fixed) = match statistics {
-        // What is given is not looked at.
+        // The kernel ignores these two arguments.
         Statistics::Batch => (gamma.clone().detach(), gamma.clone().detach(), false),
         Statistics::Fixed(mean, variance) => (mean, variance, true),
     };

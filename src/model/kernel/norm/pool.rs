@@ -1,5 +1,6 @@
 //! The windows of a pool over the plane of one channel of one image.
 
+use super::channel::{ChannelNorm, relu};
 use super::{After, Pool};
 use crate::model::kernel::element::Element;
 
@@ -11,21 +12,8 @@ pub struct Pooling {
     pub width: usize,
 }
 
-/// `scale · x + shift`.
-#[derive(Clone, Copy)]
-pub struct Line {
-    pub scale: f32,
-    pub shift: f32,
-}
-
-impl Line {
-    pub fn at(self, x: f32) -> f32 {
-        x * self.scale + self.shift
-    }
-}
-
-/// The largest value of a window and where it stands in the plane: the first of equals, as PyTorch
-/// has it. What is not a number wins, as an overflow must be seen.
+/// The largest value of a window and its position in the plane: the first of equals, as in PyTorch. NaN wins,
+/// so that an overflow stays visible.
 struct Winner {
     position: usize,
     value: f32,
@@ -34,13 +22,18 @@ struct Winner {
 impl Pooling {
     /// Visits the winner of every window, in order: (its number, its position, its value).
     #[inline(always)]
-    fn each<T: Element>(self, x: &[T], line: Line, mut visit: impl FnMut(usize, usize, f32)) {
+    fn each<T: Element>(
+        self,
+        x: &[T],
+        norm: ChannelNorm,
+        mut visit: impl FnMut(usize, usize, f32),
+    ) {
         let (rows, columns) = (self.pool.side(self.height), self.pool.side(self.width));
         for row in 0..rows {
             for column in 0..columns {
                 let Winner { position, value } = match self.pool {
-                    Pool::Two => self.two(x, line, row, column),
-                    Pool::Three => self.three(x, line, row, column),
+                    Pool::Two => self.two(x, norm, row, column),
+                    Pool::Three => self.three(x, norm, row, column),
                 };
                 visit(row * columns + column, position, value);
             }
@@ -48,14 +41,14 @@ impl Pooling {
     }
 
     #[inline(always)]
-    fn two<T: Element>(self, x: &[T], line: Line, row: usize, column: usize) -> Winner {
+    fn two<T: Element>(self, x: &[T], norm: ChannelNorm, row: usize, column: usize) -> Winner {
         let corner = 2 * row * self.width + 2 * column;
         let at = [corner, corner + 1, corner + self.width, corner + self.width + 1];
-        best(at.into_iter().map(|at| (at, line.at(x[at].to_f32()))), corner)
+        best(at.into_iter().map(|at| (at, norm.at(x[at].to_f32()))), corner)
     }
 
     #[inline(always)]
-    fn three<T: Element>(self, x: &[T], line: Line, row: usize, column: usize) -> Winner {
+    fn three<T: Element>(self, x: &[T], norm: ChannelNorm, row: usize, column: usize) -> Winner {
         let (top, left) = ((2 * row).saturating_sub(1), (2 * column).saturating_sub(1));
         let bottom = (2 * row + 2).min(self.height);
         let right = (2 * column + 2).min(self.width);
@@ -63,7 +56,7 @@ impl Pooling {
             let at = row * self.width + left;
             x[at..at + right - left].iter().enumerate().map(move |(x, value)| (at + x, value))
         });
-        best(rows.map(|(at, x)| (at, line.at(x.to_f32()))), top * self.width + left)
+        best(rows.map(|(at, x)| (at, norm.at(x.to_f32()))), top * self.width + left)
     }
 }
 
@@ -79,9 +72,9 @@ fn best(values: impl Iterator<Item = (usize, f32)>, first: usize) -> Winner {
 }
 
 /// Norm, pool and ReLU of a plane.
-pub fn pooled<T: Element>(x: &[T], y: &mut [T], pooling: Pooling, line: Line, relu: bool) {
-    pooling.each(x, line, |window, _, value| {
-        y[window] = T::from_f32(if relu { super::flex::relu(value) } else { value });
+pub fn pooled<T: Element>(x: &[T], y: &mut [T], pooling: Pooling, norm: ChannelNorm, relu: bool) {
+    pooling.each(x, norm, |window, _, value| {
+        y[window] = T::from_f32(if relu { relu(value) } else { value });
     });
 }
 
@@ -92,11 +85,11 @@ pub fn each_winner<T: Element>(
     x: &[T],
     d_y: &[T],
     pooling: Pooling,
-    line: Line,
+    norm: ChannelNorm,
     after: After,
     mut visit: impl FnMut(usize, f32, f32),
 ) {
-    pooling.each(x, line, |window, position, value| {
+    pooling.each(x, norm, |window, position, value| {
         if !after.relu || value > 0.0 {
             visit(position, x[position].to_f32(), d_y[window].to_f32());
         }
