@@ -2,15 +2,13 @@
 
 use std::{error::Error as StdError, fmt};
 
-use miette::Diagnostic;
-
-use crate::config::{Fault, Faults};
+use crate::config::{Diagnostic, Diagnostics};
 
 /// Everything that ends a command early.
 #[derive(Debug)]
 pub enum Error {
     /// The pipeline is invalid: exit code 1, or 2 where its file cannot be read.
-    Invalid(Faults),
+    Invalid(Diagnostics),
     /// The pipeline does not fit its memory budget: exit code 3.
     DoesNotFit(Failure),
     /// The user interrupted it: exit code 130.
@@ -53,12 +51,12 @@ impl Failure {
 }
 
 impl Error {
-    /// Anything that is not the pipeline's fault.
+    /// Anything that is not a fault of the pipeline.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(Failure::new(message))
     }
 
-    /// Anything that is not the pipeline's fault, with what to do next.
+    /// Anything that is not a fault of the pipeline, with what to do next.
     pub fn failed_with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Failed(Failure::new(message).help(help))
     }
@@ -66,7 +64,7 @@ impl Error {
     /// 1 invalid, 2 anything else, 3 does not fit, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Invalid(faults) if faults.is_unreadable() => 2,
+            Self::Invalid(diagnostics) if diagnostics.is_unreadable() => 2,
             Self::Invalid(_) | Self::Rejected => 1,
             Self::Failed(_) | Self::Unreadable => 2,
             Self::DoesNotFit(_) => 3,
@@ -87,7 +85,7 @@ impl StdError for Failure {
     }
 }
 
-impl Diagnostic for Failure {
+impl miette::Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
@@ -96,7 +94,7 @@ impl Diagnostic for Failure {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(faults) => faults.fmt(f),
+            Self::Invalid(diagnostics) => diagnostics.fmt(f),
             Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
                 failure.fmt(f)
             }
@@ -117,15 +115,15 @@ impl StdError for Error {
     }
 }
 
-impl From<Faults> for Error {
-    fn from(faults: Faults) -> Self {
-        Self::Invalid(faults)
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Invalid(diagnostics)
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Self::Invalid(fault.into())
+impl From<Diagnostic> for Error {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Invalid(diagnostic.into())
     }
 }
 
@@ -144,13 +142,13 @@ impl From<std::io::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FaultKind;
+    use crate::config::DiagnosticKind;
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
-        let fault = |kind| Error::from(Fault::new(kind, "", None, ""));
-        assert_eq!(fault(FaultKind::Value).exit_code(), 1);
-        assert_eq!(fault(FaultKind::File).exit_code(), 2);
+        let diagnostic = |kind| Error::from(Diagnostic::new(kind, "", None, ""));
+        assert_eq!(diagnostic(DiagnosticKind::Value).exit_code(), 1);
+        assert_eq!(diagnostic(DiagnosticKind::File).exit_code(), 2);
         assert_eq!(Error::failed("").exit_code(), 2);
         assert_eq!(Error::DoesNotFit(Failure::new("")).exit_code(), 3);
         assert_eq!(Error::Interrupted(Failure::new("")).exit_code(), 130);

@@ -1,7 +1,7 @@
 //! Declarative few-shot training that fits the GPU you have.
 //!
 //! ```text
-//! YAML text → config (spans, all faults at once) → plan (resolved; stages in order; bytes) → graph (Burn) → run (events) → report
+//! YAML text → config (spans, all diagnostics at once) → plan (resolved; stages in order; bytes) → graph (Burn) → run (events) → report
 //! ```
 //!
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never

@@ -1,6 +1,6 @@
 //! `tests/errors/*.yaml`: ways to be wrong, each with what is said about it.
 //!
-//! The head of each file says what is expected: the place and code of every fault, overrides that
+//! The head of each file says what is expected: the place and code of every diagnostic, overrides that
 //! belong to it, and whether the schema alone rejects it (`rejects`, `accepts` with the reason, or
 //! `unreadable` where it is not YAML at all). The rendered diagnostics are snapshots.
 
@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, error::Error, fs, path::PathBuf};
 
 use fsct::{
     cli::plain,
-    config::{CODES, Faults, Overrides, check_files, load, schema},
+    config::{CODES, Diagnostics, Overrides, check_files, load, schema},
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -61,27 +61,27 @@ fn cases() -> Result<Vec<Case>, Box<dyn Error>> {
         .collect()
 }
 
-fn faults(case: &Case) -> Faults {
+fn diagnostics(case: &Case) -> Diagnostics {
     match load(&case.path, &case.overrides) {
-        Err(faults) => faults,
-        Ok(loaded) if case.online => Faults::new(check_files(&loaded)),
+        Err(diagnostics) => diagnostics,
+        Ok(loaded) if case.online => Diagnostics::new(check_files(&loaded)),
         Ok(loaded) => loaded.warnings,
     }
 }
 
 #[test]
-fn every_fault_is_named_at_its_line_and_column() -> Outcome {
+fn every_diagnostic_is_named_at_its_line_and_column() -> Outcome {
     let cases = cases()?;
     assert!(cases.len() >= 60, "only {} cases", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
         let file = case.path.to_string_lossy().into_owned();
-        let found: Vec<String> = faults(&case)
+        let found: Vec<String> = diagnostics(&case)
             .iter()
-            .map(|fault| {
-                let (name, line, column) = fault.place().unwrap_or_default();
+            .map(|diagnostic| {
+                let (name, line, column) = diagnostic.place().unwrap_or_default();
                 let name = if name == file { String::new() } else { format!("{name}:") };
-                format!("{name}{line}:{column} {}", fault.code())
+                format!("{name}{line}:{column} {}", diagnostic.code())
             })
             .collect();
         if found != case.expected {
@@ -95,23 +95,26 @@ fn every_fault_is_named_at_its_line_and_column() -> Outcome {
 #[test]
 fn every_diagnostic_reads_as_it_did() -> Outcome {
     for case in cases()? {
-        insta::assert_snapshot!(case.name.clone(), plain(&faults(&case)));
+        insta::assert_snapshot!(case.name.clone(), plain(&diagnostics(&case)));
     }
     Ok(())
 }
 
 #[test]
-fn every_fault_has_a_next_action_and_its_own_words() -> Outcome {
+fn every_diagnostic_has_a_next_action_and_its_own_words() -> Outcome {
     for case in cases()? {
-        for fault in &faults(&case) {
+        for diagnostic in &diagnostics(&case) {
             let file = &case.name;
-            assert!(fault.help.as_ref().is_some_and(|help| !help.is_empty()), "{file}: no help");
-            assert!(!fault.label.is_empty(), "{file}: no label");
-            let first = fault.message.chars().next().unwrap_or_default();
             assert!(
-                !first.is_uppercase() && !fault.message.ends_with('.'),
+                diagnostic.help.as_ref().is_some_and(|help| !help.is_empty()),
+                "{file}: no help"
+            );
+            assert!(!diagnostic.label.is_empty(), "{file}: no label");
+            let first = diagnostic.message.chars().next().unwrap_or_default();
+            assert!(
+                !first.is_uppercase() && !diagnostic.message.ends_with('.'),
                 "{file}: {}",
-                fault.message
+                diagnostic.message
             );
         }
     }
@@ -143,7 +146,7 @@ fn the_schema_alone_rejects_what_a_schema_can_say() -> Outcome {
 fn every_code_has_a_case() -> Outcome {
     let mut seen = BTreeSet::new();
     for case in cases()? {
-        seen.extend(faults(&case).iter().map(fsct::config::Fault::code));
+        seen.extend(diagnostics(&case).iter().map(fsct::config::Diagnostic::code));
     }
     // What depends on the machine is shown by tests/cli.rs, and weights by tests/weights.rs.
     for outside in [

@@ -7,24 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fsct::config::{Faults, Overrides, load};
+use fsct::config::{Diagnostics, Overrides, load};
 use proptest::prelude::*;
 
 /// Most time that any text may take; the slowest takes a tenth.
 const LIMIT: Duration = Duration::from_secs(1);
 const TRIES: usize = 5;
 
-fn faults(bytes: &[u8]) -> Result<Faults, Box<dyn Error>> {
+fn diagnostics(bytes: &[u8]) -> Result<Diagnostics, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("hostile.yaml");
     fs::write(&path, bytes)?;
     // The fastest of a few tries: a busy machine may keep any one of them waiting.
     let mut fastest = Duration::MAX;
-    let mut faults = Faults::default();
+    let mut diagnostics = Diagnostics::default();
     for _ in 0..TRIES {
         let start = Instant::now();
         let refused = load(&path, &Overrides::default()).err();
-        faults = refused.ok_or("a hostile text was accepted")?;
+        diagnostics = refused.ok_or("a hostile text was accepted")?;
         fastest = fastest.min(start.elapsed());
         if fastest < LIMIT {
             break;
@@ -36,8 +36,12 @@ fn faults(bytes: &[u8]) -> Result<Faults, Box<dyn Error>> {
         "{taken:?} for {:?}…",
         String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
     );
-    assert!(faults.iter().all(|fault| !fault.message.is_empty() && fault.help.is_some()));
-    Ok(faults)
+    assert!(
+        diagnostics
+            .iter()
+            .all(|diagnostic| !diagnostic.message.is_empty() && diagnostic.help.is_some())
+    );
+    Ok(diagnostics)
 }
 
 #[test]
@@ -97,7 +101,7 @@ fn large_and_deep_texts_are_refused_at_once() -> Result<(), Box<dyn Error>> {
         ("an escape sequence", b"name: \x1b[2J".to_vec()),
     ];
     for (name, text) in texts {
-        faults(&text).map_err(|error| format!("{name}: {error}"))?;
+        diagnostics(&text).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())
 }
@@ -110,7 +114,7 @@ fn a_diagnostic_never_carries_what_a_terminal_would_obey() -> Result<(), Box<dyn
         "name: \"\\e[2J\\u0007\"\nseed: x\n",
         "\"\\e[2J\": 1\n",
     ] {
-        let rendered = fsct::cli::plain(&faults(text.as_bytes())?);
+        let rendered = fsct::cli::plain(&diagnostics(text.as_bytes())?);
         assert!(!rendered.contains(['\x1b', '\x07']), "{rendered:?}");
     }
     Ok(())
@@ -199,10 +203,10 @@ proptest! {
                 let again = fsct::config::load_str("y", &loaded.pipeline.to_yaml(), &Overrides::default());
                 prop_assert_eq!(again.map(|again| again.pipeline), Ok(loaded.pipeline));
             }
-            Err(faults) => {
-                prop_assert!(faults.has_errors());
+            Err(diagnostics) => {
+                prop_assert!(diagnostics.has_errors());
                 // Rendering looks at every place.
-                prop_assert!(!fsct::cli::plain(&faults).is_empty());
+                prop_assert!(!fsct::cli::plain(&diagnostics).is_empty());
             }
         }
         prop_assert!(start.elapsed() < LIMIT);
@@ -218,15 +222,15 @@ proptest! {
         let end = floor((start + cut).min(text.len()));
         text.replace_range(start..end.max(start), &insert);
         let overrides = Overrides { set: vec![set.clone()], environment: vec![(format!("FSCT_{set}"), insert)] };
-        if let Err(faults) = fsct::config::load_str("x", &text, &overrides) {
-            prop_assert!(faults.has_errors());
-            prop_assert!(!fsct::cli::plain(&faults).is_empty());
+        if let Err(diagnostics) = fsct::config::load_str("x", &text, &overrides) {
+            prop_assert!(diagnostics.has_errors());
+            prop_assert!(!fsct::cli::plain(&diagnostics).is_empty());
         }
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(faults(&bytes).is_ok());
+        prop_assert!(diagnostics(&bytes).is_ok());
     }
 
     #[test]

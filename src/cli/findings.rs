@@ -1,19 +1,19 @@
-//! The faults of many files, for people and for programs.
+//! The diagnostics of many files, for people and for programs.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::render_faults;
-use crate::config::{self, Fault, Faults, keys};
+use super::render_diagnostics;
+use crate::config::{self, Diagnostic, Diagnostics, keys};
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// With the text around each fault
+    /// With the text around each diagnostic
     #[default]
     Text,
-    /// An array with one object a fault
+    /// An array with one object a diagnostic
     Json,
     /// SARIF 2.1.0, for code scanning
     Sarif,
@@ -26,14 +26,14 @@ pub enum Format {
 pub struct Finding {
     /// The file as it was named.
     pub file: String,
-    /// Its faults, warnings included.
-    pub faults: Faults,
+    /// Its diagnostics, warnings included.
+    pub diagnostics: Diagnostics,
 }
 
 /// Writes the findings of all files; a quiet text has no summary.
 pub fn write(findings: &[Finding], format: Format, quiet: bool) -> String {
     match format {
-        Format::Text if quiet => faults(findings),
+        Format::Text if quiet => diagnostics(findings),
         Format::Text => text(findings),
         Format::Json => json_array(findings),
         Format::Sarif => sarif(findings),
@@ -41,25 +41,25 @@ pub fn write(findings: &[Finding], format: Format, quiet: bool) -> String {
     }
 }
 
-fn each(findings: &[Finding]) -> impl Iterator<Item = (&str, &Fault)> {
-    findings
-        .iter()
-        .flat_map(|finding| finding.faults.iter().map(|fault| (finding.file.as_str(), fault)))
+fn each(findings: &[Finding]) -> impl Iterator<Item = (&str, &Diagnostic)> {
+    findings.iter().flat_map(|finding| {
+        finding.diagnostics.iter().map(|diagnostic| (finding.file.as_str(), diagnostic))
+    })
 }
 
-fn severity(fault: &Fault) -> &'static str {
-    if fault.is_warning() { "warning" } else { "error" }
+fn severity(diagnostic: &Diagnostic) -> &'static str {
+    if diagnostic.is_warning() { "warning" } else { "error" }
 }
 
-fn faults(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| render_faults::for_stdout(&finding.faults)).collect()
+fn diagnostics(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| render_diagnostics::for_stdout(&finding.diagnostics)).collect()
 }
 
 fn text(findings: &[Finding]) -> String {
-    let mut text = faults(findings);
-    let errors = each(findings).filter(|(_, fault)| !fault.is_warning()).count();
+    let mut text = diagnostics(findings);
+    let errors = each(findings).filter(|(_, diagnostic)| !diagnostic.is_warning()).count();
     let warnings = each(findings).count() - errors;
-    let valid = findings.iter().filter(|finding| !finding.faults.has_errors()).count();
+    let valid = findings.iter().filter(|finding| !finding.diagnostics.has_errors()).count();
     if !text.is_empty() {
         text.push('\n');
     }
@@ -79,41 +79,44 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `file line column path code severity message help`; a fault that is in no text has no line, and
+/// `file line column path code severity message help`; a diagnostic that is in no text has no line, and
 /// one that came from the environment is in the file `environment`.
 fn json_array(findings: &[Finding]) -> String {
-    let faults: Vec<Value> = each(findings)
-        .map(|(file, fault)| {
-            let place = fault.place();
-            let in_shell = fault.span.as_ref().is_some_and(|span| span.source.is_shell());
+    let diagnostics: Vec<Value> = each(findings)
+        .map(|(file, diagnostic)| {
+            let place = diagnostic.place();
+            let in_shell = diagnostic.span.as_ref().is_some_and(|span| span.source.is_shell());
             json!({
                 "file": if in_shell { place.map_or(file, |(name, ..)| name) } else { file },
                 "line": place.map(|(_, line, _)| line),
                 "column": place.map(|(_, _, column)| column),
-                "path": fault.path,
-                "code": fault.code(),
-                "severity": severity(fault),
-                "message": fault.message,
-                "help": fault.help,
+                "path": diagnostic.path,
+                "code": diagnostic.code(),
+                "severity": severity(diagnostic),
+                "message": diagnostic.message,
+                "help": diagnostic.help,
             })
         })
         .collect();
-    format!("{:#}\n", Value::Array(faults))
+    format!("{:#}\n", Value::Array(diagnostics))
 }
 
 /// `::error file=…,line=…,col=…,title=code::message`
 fn github(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for (file, fault) in each(findings) {
-        let _ = write!(text, "::{} file={}", severity(fault), property(file));
-        if let Some(((_, line, column), (end_line, end_column))) = fault.place().zip(end(fault)) {
+    for (file, diagnostic) in each(findings) {
+        let _ = write!(text, "::{} file={}", severity(diagnostic), property(file));
+        if let Some(((_, line, column), (end_line, end_column))) =
+            diagnostic.place().zip(end(diagnostic))
+        {
             let _ = write!(text, ",line={line},col={column}");
             if end_line == line {
                 let _ = write!(text, ",endLine={end_line},endColumn={end_column}");
             }
         }
-        let _ = write!(text, ",title={}::{}", property(&fault.code()), data(&fault.message));
-        if let Some(help) = &fault.help {
+        let _ =
+            write!(text, ",title={}::{}", property(&diagnostic.code()), data(&diagnostic.message));
+        if let Some(help) = &diagnostic.help {
             let _ = write!(text, "%0A{}", data(help));
         }
         text.push('\n');
@@ -129,36 +132,37 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-fn end(fault: &Fault) -> Option<(usize, usize)> {
-    fault.span.as_ref().map(|span| span.source.line_column(span.bytes.end))
+fn end(diagnostic: &Diagnostic) -> Option<(usize, usize)> {
+    diagnostic.span.as_ref().map(|span| span.source.line_column(span.bytes.end))
 }
 
 fn sarif(findings: &[Finding]) -> String {
     let mut rules: Vec<(String, String, String)> = Vec::new();
     let results: Vec<Value> = each(findings)
-        .map(|(file, fault)| {
-            let code = fault.code();
+        .map(|(file, diagnostic)| {
+            let code = diagnostic.code();
             let index = rules.iter().position(|(id, ..)| *id == code).unwrap_or_else(|| {
                 rules.push(rule(&code));
                 rules.len() - 1
             });
             let mut location = json!({"artifactLocation": {"uri": uri(file)}});
-            if let Some(((_, line, column), (end_line, end_column))) = fault.place().zip(end(fault))
-                && fault.span.as_ref().is_some_and(|span| !span.source.is_shell())
+            if let Some(((_, line, column), (end_line, end_column))) =
+                diagnostic.place().zip(end(diagnostic))
+                && diagnostic.span.as_ref().is_some_and(|span| !span.source.is_shell())
             {
                 location["region"] = json!({
                     "startLine": line, "startColumn": column,
                     "endLine": end_line, "endColumn": end_column,
                 });
             }
-            let message = match &fault.help {
-                Some(help) => format!("{}; {help}", fault.message),
-                None => fault.message.clone(),
+            let message = match &diagnostic.help {
+                Some(help) => format!("{}; {help}", diagnostic.message),
+                None => diagnostic.message.clone(),
             };
             json!({
                 "ruleId": code,
                 "ruleIndex": index,
-                "level": severity(fault),
+                "level": severity(diagnostic),
                 "message": {"text": message},
                 "locations": [{"physicalLocation": location}],
             })
@@ -227,15 +231,15 @@ mod tests {
 
     fn findings() -> Vec<Finding> {
         let text = "data: {format: omniglott}\nbackbone: {kind: conv4s}\nmethod: {kind: fsct}\n";
-        let faults = load_str("a b.yaml", text, &Overrides::default()).expect_err("a slip");
-        vec![Finding { file: "a b.yaml".into(), faults }]
+        let diagnostics = load_str("a b.yaml", text, &Overrides::default()).expect_err("a slip");
+        vec![Finding { file: "a b.yaml".into(), diagnostics }]
     }
 
     #[test]
     fn json_has_the_promised_fields() -> Result<(), serde_json::Error> {
-        let faults: Value = serde_json::from_str(&write(&findings(), Format::Json, false))?;
+        let diagnostics: Value = serde_json::from_str(&write(&findings(), Format::Json, false))?;
         assert_eq!(
-            faults[0],
+            diagnostics[0],
             json!({
                 "file": "a b.yaml", "line": 1, "column": 16, "path": "data.format",
                 "code": "fsct::data::format", "severity": "error",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::export::absolute;
-use super::{Output, print_faults};
+use super::{Output, print_diagnostics};
 use crate::config::{Overrides, Pipeline, load};
 use crate::model::FewShotNet;
 use crate::model::names::Naming;
@@ -40,7 +40,7 @@ impl Import {
     /// Writes the checkpoint, which `fsct eval` takes.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
-        print_faults(&loaded.warnings);
+        print_diagnostics(&loaded.warnings);
         for matching in self.import(loaded.absolute())? {
             Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
         }

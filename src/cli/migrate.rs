@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::print_faults;
+use super::print_diagnostics;
 use crate::{
     Error, Failure,
-    config::{self, Faults},
+    config::{self, Diagnostics},
 };
 
 /// Turn a `train_test.py` command line into a pipeline
@@ -36,10 +36,10 @@ impl Migrate {
         for note in &migrated.notes {
             eprintln!("note: {note}");
         }
-        if migrated.faults.is_empty() {
+        if migrated.diagnostics.is_empty() {
             return Ok(());
         }
-        print_faults(&Faults::new(migrated.faults));
+        print_diagnostics(&Diagnostics::new(migrated.diagnostics));
         Err(Error::Rejected)
     }
 }

@@ -15,7 +15,7 @@ mod init;
 mod migrate;
 mod plan;
 mod render;
-mod render_faults;
+mod render_diagnostics;
 mod run;
 mod schema;
 mod validate;
@@ -23,7 +23,7 @@ mod validate;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-pub use render_faults::{plain, print_error, print_faults};
+pub use render_diagnostics::{plain, print_diagnostics, print_error};
 
 use crate::{
     Error,
@@ -117,7 +117,7 @@ impl PipelineArgs {
     /// Loads it with this process's environment; warnings go to standard error.
     pub fn load(&self) -> Result<Loaded, Error> {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
-        print_faults(&loaded.warnings);
+        print_diagnostics(&loaded.warnings);
         Ok(loaded)
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Output, print_faults};
+use super::{Output, print_diagnostics};
 use crate::Error;
 use crate::config::{Loaded, OnOom, Overrides, Pipeline, load, load_str};
 use crate::data::{self, DataError};
@@ -66,7 +66,7 @@ impl Run {
                 .into());
             }
         };
-        print_faults(&loaded.warnings);
+        print_diagnostics(&loaded.warnings);
         execute(&loaded, resumed, &self.runs, output)
     }
 }
@@ -79,11 +79,11 @@ pub(super) fn stored_pipeline(
     Ok(load_str("pipeline.yaml", &checkpoint.pipeline, overrides)?)
 }
 
-/// A fault of the pipeline that only the data could tell, with its place in the file.
+/// A diagnostic of the pipeline that only the data could tell, with its place in the file.
 pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
     match error {
         RunError::Data(DataError::Pipeline { key, message, help }) => {
-            loaded.fault(key, message, help).into()
+            loaded.diagnostic(key, message, help).into()
         }
         error => error.into(),
     }

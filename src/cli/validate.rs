@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    config::{self, Fault, FaultKind, Faults, Loaded, Overrides, check_files, load},
+    config::{self, Diagnostic, DiagnosticKind, Diagnostics, Loaded, Overrides, check_files, load},
     data::{self, DataError, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
@@ -46,70 +46,77 @@ impl Validate {
         let findings: Vec<Finding> = files(&self.paths)
             .into_iter()
             .map(|file| {
-                let faults = match &file {
+                let diagnostics = match &file {
                     Ok(path) => self.check(path, &overrides),
-                    Err(fault) => fault.clone().into(),
+                    Err(diagnostic) => diagnostic.clone().into(),
                 };
-                let file = file.map_or_else(|fault| fault.path, |path| path.display().to_string());
-                Finding { file, faults }
+                let file = file
+                    .map_or_else(|diagnostic| diagnostic.path, |path| path.display().to_string());
+                Finding { file, diagnostics }
             })
             .collect();
         print!("{}", write(&findings, self.format, output.quiet));
-        if findings.iter().any(|finding| finding.faults.is_unreadable()) {
+        if findings.iter().any(|finding| finding.diagnostics.is_unreadable()) {
             return Err(Error::Unreadable);
         }
         let rejected = |finding: &Finding| {
-            finding.faults.has_errors() || (self.deny_warnings && !finding.faults.is_empty())
+            finding.diagnostics.has_errors()
+                || (self.deny_warnings && !finding.diagnostics.is_empty())
         };
         if findings.iter().any(rejected) { Err(Error::Rejected) } else { Ok(()) }
     }
 
-    fn check(&self, path: &Path, overrides: &Overrides) -> Faults {
+    fn check(&self, path: &Path, overrides: &Overrides) -> Diagnostics {
         match load(path, overrides) {
-            Err(faults) => faults,
+            Err(diagnostics) => diagnostics,
             Ok(loaded) if self.offline => loaded.warnings,
             Ok(loaded) => {
                 let outside = outside(&loaded);
-                Faults::new(loaded.warnings.into_iter().chain(outside).collect())
+                Diagnostics::new(loaded.warnings.into_iter().chain(outside).collect())
             }
         }
     }
 }
 
 /// What the text alone does not show: files, the device, and whether the data has such episodes.
-fn outside(loaded: &Loaded) -> Vec<Fault> {
-    let mut faults = check_files(loaded);
+fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
+    let mut diagnostics = check_files(loaded);
     if let Err(error) = device::select(loaded.pipeline.device, loaded.pipeline.memory.allocator) {
         let rule = match error {
             DeviceError::NotCompiled(_) => "not_compiled",
             DeviceError::Absent { .. } => "absent",
         };
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-        let fault = loaded.fault_of(FaultKind::Rule(rule), "device", error.to_string());
-        faults.push(fault.label("asked for here").help(help));
+        let diagnostic =
+            loaded.diagnostic_of(DiagnosticKind::Rule(rule), "device", error.to_string());
+        diagnostics.push(diagnostic.label("asked for here").help(help));
     }
-    if faults.is_empty()
+    if diagnostics.is_empty()
         && let Err(error) = graph::match_weights(&loaded.absolute())
     {
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
         let key = "backbone.weights.path";
-        faults.push(loaded.fault_of(FaultKind::Rule("unfit"), key, error.to_string()).help(help));
+        diagnostics.push(
+            loaded.diagnostic_of(DiagnosticKind::Rule("unfit"), key, error.to_string()).help(help),
+        );
     }
     // Synthetic glyphs would have to be drawn first, and a check writes nothing.
-    if faults.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {
-        faults.extend(episodes(loaded).err().map(|error| match error {
+    if diagnostics.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {
+        diagnostics.extend(episodes(loaded).err().map(|error| match error {
             DataError::Pipeline { key, message, help } => {
-                loaded.fault_of(FaultKind::Value, key, message).help(help)
+                loaded.diagnostic_of(DiagnosticKind::Value, key, message).help(help)
             }
             error => {
                 let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-                loaded.fault_of(FaultKind::Rule("unusable"), "data.root", error.to_string()).help(
-                    help.or_else(|| Some("repair the data set, or name another folder".into())),
-                )
+                loaded
+                    .diagnostic_of(DiagnosticKind::Rule("unusable"), "data.root", error.to_string())
+                    .help(
+                        help.or_else(|| Some("repair the data set, or name another folder".into())),
+                    )
             }
         }));
     }
-    faults
+    diagnostics
 }
 
 /// Whether every split that the pipeline draws from has its episodes.
@@ -132,7 +139,7 @@ fn episodes(loaded: &Loaded) -> Result<(), DataError> {
 }
 
 /// The files that the arguments name, each once, in the order of the arguments.
-fn files(arguments: &[String]) -> Vec<Result<PathBuf, Fault>> {
+fn files(arguments: &[String]) -> Vec<Result<PathBuf, Diagnostic>> {
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
     for argument in arguments {
@@ -146,9 +153,9 @@ fn files(arguments: &[String]) -> Vec<Result<PathBuf, Fault>> {
         };
         let none = |found: &Vec<PathBuf>| found.is_empty();
         match found {
-            Err(message) => files.push(Err(fault(argument, message))),
+            Err(message) => files.push(Err(diagnostic(argument, message))),
             Ok(found) if none(&found) => {
-                files.push(Err(fault(argument, format!("`{argument}` names no YAML file"))));
+                files.push(Err(diagnostic(argument, format!("`{argument}` names no YAML file"))));
             }
             Ok(found) => {
                 files.extend(found.into_iter().filter(|path| seen.insert(path.clone())).map(Ok));
@@ -158,8 +165,8 @@ fn files(arguments: &[String]) -> Vec<Result<PathBuf, Fault>> {
     files
 }
 
-fn fault(argument: &str, message: String) -> Fault {
-    Fault::new(FaultKind::File, argument, None, message)
+fn diagnostic(argument: &str, message: String) -> Diagnostic {
+    Diagnostic::new(DiagnosticKind::File, argument, None, message)
         .help("name a pipeline file, a folder with some, or a pattern".to_owned())
 }
 

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{
-    load::{Loaded, Origin},
-    source::SourceKind,
+use crate::config::{
+    resolve::load::{Loaded, Origin},
+    text::source::SourceKind,
 };
 
 /// YAML that loads to the same pipeline, with the origin of each value behind it.
@@ -104,8 +104,10 @@ fn origin(loaded: &Loaded, path: &str) -> String {
             format!("{}:{line}:{column}", span.source.name)
         }
         // A line break in a variable must not end the comment.
-        SourceKind::Environment => super::tree::shorten(&span.source.text),
-        SourceKind::Set => format!("--set {}", super::tree::shorten(&span.source.text)),
+        SourceKind::Environment => crate::config::text::tree::shorten(&span.source.text),
+        SourceKind::Set => {
+            format!("--set {}", crate::config::text::tree::shorten(&span.source.text))
+        }
     }
 }
 
@@ -124,7 +126,7 @@ mod tests {
     use crate::config::{Overrides, load_str};
 
     #[test]
-    fn what_is_rendered_loads_to_the_same_pipeline() -> Result<(), super::super::Faults> {
+    fn what_is_rendered_loads_to_the_same_pipeline() -> Result<(), crate::config::Diagnostics> {
         let text = "data: {format: synthetic}\nbackbone: {kind: conv4s}\nname: \"a # b\"\n\
                     method: {kind: profoct, vic: {preset: reference, variance: {weight: 1e-7}}}\n\
                     memory: {loss_scale: 128}\n";

@@ -4,11 +4,10 @@
 //! the draft is then checked like any pipeline, and what is refused is reported as not there yet.
 //! So a flag needs no second look on the day its key arrives.
 
-use super::{
-    draft::{Draft, Dropped},
-    fault::Fault,
-    schema::FILE_NAME,
-    suggest,
+use crate::config::{
+    resolve::schema::FILE_NAME,
+    text::{diagnostic::Diagnostic, suggest},
+    tools::draft::{Draft, Dropped},
 };
 
 /// The pipeline, and what is to be said about it.
@@ -19,7 +18,7 @@ pub struct Migrated {
     /// What the new pipeline does differently, and what has no counterpart.
     pub notes: Vec<String>,
     /// Why the pipeline does not run with this version.
-    pub faults: Vec<Fault>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A flag of `train_test.py`, with its default there.
@@ -121,11 +120,11 @@ pub fn migrate(words: &[String], root: Option<&str>) -> Migrated {
     memory(&mut line, &mut draft);
     training(&mut line, &mut draft);
     housekeeping(&mut line);
-    let (dropped, faults) = draft.settle();
-    for Dropped { from, fault } in dropped {
-        line.note(format!("{from} is left out: {}", fault.message));
+    let (dropped, diagnostics) = draft.settle();
+    for Dropped { from, diagnostic } in dropped {
+        line.note(format!("{from} is left out: {}", diagnostic.message));
     }
-    Migrated { yaml: draft.to_yaml(), notes: line.notes, faults }
+    Migrated { yaml: draft.to_yaml(), notes: line.notes, diagnostics }
 }
 
 fn read(words: &[String]) -> Line {

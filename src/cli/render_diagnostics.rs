@@ -1,4 +1,4 @@
-//! Faults and failures for people, on standard error.
+//! Diagnostics and failures for people, on standard error.
 
 use std::io::IsTerminal;
 
@@ -6,13 +6,13 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use crate::{
     Error,
-    config::{FaultReport, Faults},
+    config::{DiagnosticReport, Diagnostics},
 };
 
 /// Prints why a command ended early; nothing where it has said so itself.
 pub fn print_error(error: &Error) {
     match error {
-        Error::Invalid(faults) => print_faults(faults),
+        Error::Invalid(diagnostics) => print_diagnostics(diagnostics),
         Error::DoesNotFit(failure) | Error::Interrupted(failure) | Error::Failed(failure) => {
             eprint!("{}", render(failure, &terminal()));
         }
@@ -20,26 +20,32 @@ pub fn print_error(error: &Error) {
     }
 }
 
-/// Prints each fault with the text around it.
-pub fn print_faults(faults: &Faults) {
+/// Prints each diagnostic with the text around it.
+pub fn print_diagnostics(diagnostics: &Diagnostics) {
     let handler = terminal();
-    for fault in faults {
-        eprint!("{}", render(&FaultReport::new(fault.clone()), &handler));
+    for diagnostic in diagnostics {
+        eprint!("{}", render(&DiagnosticReport::new(diagnostic.clone()), &handler));
     }
 }
 
-/// Each fault as it looks on a terminal of 100 columns without colours.
-pub fn plain(faults: &Faults) -> String {
+/// Each diagnostic as it looks on a terminal of 100 columns without colours.
+pub fn plain(diagnostics: &Diagnostics) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
         .with_width(100)
         .with_links(false);
-    faults.iter().map(|fault| render(&FaultReport::new(fault.clone()), &handler)).collect()
+    diagnostics
+        .iter()
+        .map(|diagnostic| render(&DiagnosticReport::new(diagnostic.clone()), &handler))
+        .collect()
 }
 
-/// Each fault for standard output: in colours where that is a terminal.
-pub fn for_stdout(faults: &Faults) -> String {
+/// Each diagnostic for standard output: in colours where that is a terminal.
+pub fn for_stdout(diagnostics: &Diagnostics) -> String {
     let handler = handler(std::io::stdout().is_terminal());
-    faults.iter().map(|fault| render(&FaultReport::new(fault.clone()), &handler)).collect()
+    diagnostics
+        .iter()
+        .map(|diagnostic| render(&DiagnosticReport::new(diagnostic.clone()), &handler))
+        .collect()
 }
 
 fn terminal() -> GraphicalReportHandler {

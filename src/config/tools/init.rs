@@ -1,6 +1,10 @@
 //! A commented starter pipeline for a data folder.
 
-use super::{Format, Memory, Recompute, draft::Draft, schema::FILE_NAME};
+use super::draft::Draft;
+use crate::config::{
+    pipeline::{Format, Memory, Recompute},
+    resolve::schema::FILE_NAME,
+};
 
 /// A starter pipeline for the data in `root`, or for synthetic glyphs where there is none, with
 /// these memory settings.
@@ -69,7 +73,7 @@ mod tests {
     use crate::config::{Overrides, load_str};
 
     #[test]
-    fn every_starter_is_valid_without_a_warning() -> Result<(), super::super::Faults> {
+    fn every_starter_is_valid_without_a_warning() -> Result<(), crate::config::Diagnostics> {
         for format in Format::ALL {
             let root = (format != Format::Synthetic).then_some("../data");
             let text = init(root, format, "start", &Memory::default());

@@ -7,9 +7,10 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde_json::Value as Json;
 
-use super::Pipeline;
-use super::source::SourceKind;
-use super::{shape, tree::Node};
+use super::shape;
+use crate::config::pipeline::Pipeline;
+use crate::config::text::source::SourceKind;
+use crate::config::text::tree::Node;
 
 /// What is written, layer over layer.
 #[derive(Debug, Clone)]

@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{
-    fault::{Fault, FaultKind},
-    load::{Overrides, load_str},
-    render::scalar,
+use crate::config::{
+    resolve::load::{Overrides, load_str},
+    text::diagnostic::{Diagnostic, DiagnosticKind},
+    tools::render::scalar,
 };
 
 /// First line of a shipped pipeline file: tells an editor where the schema is.
@@ -36,7 +36,7 @@ pub struct Dropped {
     /// What the entry stood for.
     pub from: String,
     /// What was wrong with it.
-    pub fault: Fault,
+    pub diagnostic: Diagnostic,
 }
 
 impl Draft {
@@ -65,34 +65,39 @@ impl Draft {
 
     /// Takes out every optional key that this version of the program refuses, and returns it with
     /// what was wrong; what is wrong with the rest comes second.
-    pub fn settle(&mut self) -> (Vec<Dropped>, Vec<Fault>) {
+    pub fn settle(&mut self) -> (Vec<Dropped>, Vec<Diagnostic>) {
         let mut dropped = Vec::new();
         loop {
-            let Err(faults) = load_str("the draft", &self.to_yaml(), &Overrides::default()) else {
+            let Err(diagnostics) = load_str("the draft", &self.to_yaml(), &Overrides::default())
+            else {
                 return (dropped, Vec::new());
             };
             let before = dropped.len();
-            for fault in &faults {
-                let refused = matches!(fault.kind, FaultKind::UnknownKey | FaultKind::Value);
-                if fault.is_warning() || !refused {
+            for diagnostic in &diagnostics {
+                let refused =
+                    matches!(diagnostic.kind, DiagnosticKind::UnknownKey | DiagnosticKind::Value);
+                if diagnostic.is_warning() || !refused {
                     continue;
                 }
                 let within = |entry: &Entry| {
-                    entry.path == fault.path
-                        || entry.path.starts_with(&format!("{}.", fault.path))
-                        || fault.path.starts_with(&format!("{}.", entry.path))
+                    entry.path == diagnostic.path
+                        || entry.path.starts_with(&format!("{}.", diagnostic.path))
+                        || diagnostic.path.starts_with(&format!("{}.", entry.path))
                 };
                 let needed = ["data.format", "backbone.kind", "method.kind"];
                 for entry in self.entries.iter().filter(|entry| within(entry)) {
                     if !needed.contains(&entry.path.as_str()) {
-                        dropped.push(Dropped { from: entry.from.clone(), fault: fault.clone() });
+                        dropped.push(Dropped {
+                            from: entry.from.clone(),
+                            diagnostic: diagnostic.clone(),
+                        });
                     }
                 }
                 self.entries
                     .retain(|entry| !within(entry) || needed.contains(&entry.path.as_str()));
             }
             if dropped.len() == before {
-                let errors = faults.into_iter().filter(|fault| !fault.is_warning());
+                let errors = diagnostics.into_iter().filter(|diagnostic| !diagnostic.is_warning());
                 return (dropped, errors.collect());
             }
         }
@@ -146,8 +151,8 @@ mod tests {
         draft.set("method.kind", "profoct", "", "");
         draft.set("method.vic.preset", "reference", "", "");
         draft.set("method.vic.variance.weight", 0.5, "", "");
-        let (dropped, faults) = draft.settle();
-        assert_eq!(faults, []);
+        let (dropped, diagnostics) = draft.settle();
+        assert_eq!(diagnostics, []);
         assert_eq!(dropped.iter().map(|one| one.from.as_str()).collect::<Vec<_>>(), ["--horse 3"]);
         assert_eq!(
             draft.to_yaml(),

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{
-    explain::{choices, keys, required},
-    schema::property,
-    shape::{Shape, plain, shape},
+use crate::config::{
+    resolve::{
+        schema::property,
+        shape::{Shape, plain, shape},
+    },
+    tools::explain::{choices, keys, required},
 };
 
 /// A section a mapping, an entry a key.

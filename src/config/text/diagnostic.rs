@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{LabeledSpan, NamedSource, Severity, SourceCode};
 
 use super::source::Span;
 
 /// One thing that is wrong with a pipeline, or unwise in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
+pub struct Diagnostic {
     /// Key path, such as `memory.amp`; empty for the file as a whole.
     pub path: String,
-    /// What sort of fault it is; decides the code and the severity.
-    pub kind: FaultKind,
+    /// What sort of diagnostic it is; decides the code and the severity.
+    pub kind: DiagnosticKind,
     /// What is wrong, with the user's own key and value.
     pub message: String,
     /// What stands under the marked text.
@@ -25,9 +25,9 @@ pub struct Fault {
     pub related: Option<(Span, String)>,
 }
 
-/// Sort of a [`Fault`].
+/// Sort of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum DiagnosticKind {
     /// The file cannot be read.
     File,
     /// The bytes are not text.
@@ -52,10 +52,10 @@ pub enum FaultKind {
     Unwise(&'static str),
 }
 
-impl Fault {
-    /// A fault at a place.
+impl Diagnostic {
+    /// A diagnostic at a place.
     pub fn new(
-        kind: FaultKind,
+        kind: DiagnosticKind,
         path: impl Into<String>,
         span: Option<Span>,
         message: impl Into<String>,
@@ -94,7 +94,7 @@ impl Fault {
 
     /// Stable name, such as `fsct::memory::amp`: what `fsct explain` looks up.
     ///
-    /// Faults of the text have names of their own; a fault of a value is named after its key, and a
+    /// Diagnostics of the text have names of their own; a diagnostic of a value is named after its key, and a
     /// rule after its key and itself.
     pub fn code(&self) -> String {
         let key = || {
@@ -105,23 +105,25 @@ impl Fault {
                 .collect::<String>()
         };
         match self.kind {
-            FaultKind::File => "fsct::file".into(),
-            FaultKind::Encoding => "fsct::encoding".into(),
-            FaultKind::Limit => "fsct::limit".into(),
-            FaultKind::Syntax => "fsct::syntax".into(),
-            FaultKind::DuplicateKey => "fsct::duplicate_key".into(),
-            FaultKind::UnknownKey => "fsct::unknown_key".into(),
-            FaultKind::MissingKey => "fsct::missing_key".into(),
-            FaultKind::Override => "fsct::override".into(),
-            FaultKind::Value if self.path.is_empty() => "fsct::pipeline".into(),
-            FaultKind::Value => format!("fsct{}", key()),
-            FaultKind::Rule(rule) | FaultKind::Unwise(rule) => format!("fsct{}::{rule}", key()),
+            DiagnosticKind::File => "fsct::file".into(),
+            DiagnosticKind::Encoding => "fsct::encoding".into(),
+            DiagnosticKind::Limit => "fsct::limit".into(),
+            DiagnosticKind::Syntax => "fsct::syntax".into(),
+            DiagnosticKind::DuplicateKey => "fsct::duplicate_key".into(),
+            DiagnosticKind::UnknownKey => "fsct::unknown_key".into(),
+            DiagnosticKind::MissingKey => "fsct::missing_key".into(),
+            DiagnosticKind::Override => "fsct::override".into(),
+            DiagnosticKind::Value if self.path.is_empty() => "fsct::pipeline".into(),
+            DiagnosticKind::Value => format!("fsct{}", key()),
+            DiagnosticKind::Rule(rule) | DiagnosticKind::Unwise(rule) => {
+                format!("fsct{}::{rule}", key())
+            }
         }
     }
 
     /// Whether the pipeline runs nevertheless.
     pub fn is_warning(&self) -> bool {
-        matches!(self.kind, FaultKind::Unwise(_))
+        matches!(self.kind, DiagnosticKind::Unwise(_))
     }
 
     /// Name of the text it is in, and line and column from 1.
@@ -140,31 +142,31 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for Diagnostic {}
 
-/// A [`Fault`] as miette sees it: with the text it is in.
+/// A [`Diagnostic`] as miette sees it: with the text it is in.
 #[derive(Debug)]
-pub struct FaultReport {
-    fault: Fault,
+pub struct DiagnosticReport {
+    diagnostic: Diagnostic,
     source: Option<NamedSource<String>>,
 }
 
-impl FaultReport {
+impl DiagnosticReport {
     /// Attaches the text.
-    pub fn new(fault: Fault) -> Self {
-        let source = fault.span.as_ref().map(|span| {
+    pub fn new(diagnostic: Diagnostic) -> Self {
+        let source = diagnostic.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.
             let text =
                 if span.source.text.is_empty() { " ".into() } else { printable(&span.source.text) };
             NamedSource::new(&span.source.name, text)
         });
-        Self { fault, source }
+        Self { diagnostic, source }
     }
 }
 
@@ -180,25 +182,25 @@ fn printable(text: &str) -> String {
     text.chars().map(stand_in).collect()
 }
 
-impl fmt::Display for FaultReport {
+impl fmt::Display for DiagnosticReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fault.fmt(f)
+        self.diagnostic.fmt(f)
     }
 }
 
-impl std::error::Error for FaultReport {}
+impl std::error::Error for DiagnosticReport {}
 
-impl Diagnostic for FaultReport {
+impl miette::Diagnostic for DiagnosticReport {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.fault.code()))
+        Some(Box::new(self.diagnostic.code()))
     }
 
     fn severity(&self) -> Option<Severity> {
-        Some(if self.fault.is_warning() { Severity::Warning } else { Severity::Error })
+        Some(if self.diagnostic.is_warning() { Severity::Warning } else { Severity::Error })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.diagnostic.help.as_deref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -206,14 +208,14 @@ impl Diagnostic for FaultReport {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.fault.span.as_ref()?;
+        let span = self.diagnostic.span.as_ref()?;
         let label = |span: &Span, text: &str| {
             let text = (!text.is_empty()).then(|| text.to_owned());
             (text, span.bytes.start, span.bytes.len())
         };
-        let (text, start, len) = label(span, &self.fault.label);
+        let (text, start, len) = label(span, &self.diagnostic.label);
         let mut labels = vec![LabeledSpan::new_primary_with_span(text, (start, len))];
-        if let Some((other, text)) = &self.fault.related
+        if let Some((other, text)) = &self.diagnostic.related
             && other.source == span.source
         {
             let (text, start, len) = label(other, text);
@@ -225,17 +227,17 @@ impl Diagnostic for FaultReport {
 
 /// Everything that is wrong with a pipeline, in the order of the text.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Diagnostics(Vec<Diagnostic>);
 
-impl Faults {
-    /// Sorts the faults by place.
-    pub fn new(mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(Fault::order);
-        Self(faults)
+impl Diagnostics {
+    /// Sorts the diagnostics by place.
+    pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(Diagnostic::order);
+        Self(diagnostics)
     }
 
-    /// The faults.
-    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+    /// The diagnostics.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
@@ -251,51 +253,51 @@ impl Faults {
 
     /// Whether one of them is more than a warning.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|fault| !fault.is_warning())
+        self.0.iter().any(|diagnostic| !diagnostic.is_warning())
     }
 
     /// Whether the file could not even be read.
     pub fn is_unreadable(&self) -> bool {
-        self.0.iter().any(|fault| fault.kind == FaultKind::File)
+        self.0.iter().any(|diagnostic| diagnostic.kind == DiagnosticKind::File)
     }
 }
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
     }
 }
 
-impl IntoIterator for Faults {
-    type Item = Fault;
-    type IntoIter = std::vec::IntoIter<Fault>;
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
 }
 
-impl<'a> IntoIterator for &'a Faults {
-    type Item = &'a Fault;
-    type IntoIter = std::slice::Iter<'a, Fault>;
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
     }
 }
 
-/// One fault a line, with its help: what a log or a panic shows. [`FaultReport`] is for people.
-impl fmt::Display for Faults {
+/// One diagnostic a line, with its help: what a log or a panic shows. [`DiagnosticReport`] is for people.
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, diagnostic) in self.0.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            if let Some((name, line, column)) = fault.place() {
+            if let Some((name, line, column)) = diagnostic.place() {
                 write!(f, "{name}:{line}:{column}: ")?;
             }
-            write!(f, "{}", fault.message)?;
-            if let Some(help) = &fault.help {
+            write!(f, "{}", diagnostic.message)?;
+            if let Some(help) = &diagnostic.help {
                 write!(f, "; {help}")?;
             }
         }
@@ -303,4 +305,4 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for Diagnostics {}

@@ -1,6 +1,6 @@
 //! YAML text → a tree in which every key and value knows where it stands.
 //!
-//! Built from parser events rather than through serde, for three reasons. Every fault wants a place
+//! Built from parser events rather than through serde, for three reasons. Every diagnostic wants a place
 //! in the text, and serde keeps none. Values from the environment and `--set` are texts too, and
 //! want the same diagnostics. And limits on depth, size and alias expansion have to act while the
 //! tree grows, or a file of a few hundred bytes can fill the memory.
@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::{
-    fault::{Fault, FaultKind},
+    diagnostic::{Diagnostic, DiagnosticKind},
     source::{Source, Span},
 };
 
@@ -124,17 +124,21 @@ pub fn shorten(text: &str) -> String {
 
 /// Parses the bytes of `source` from `from` on; places count in the whole text.
 ///
-/// An empty text is `Value::Null`. Duplicate keys are reported in `faults` and the first one is
+/// An empty text is `Value::Null`. Duplicate keys are reported in `diagnostics` and the first one is
 /// kept; what cannot be understood as YAML is the error.
-pub fn parse(source: &Arc<Source>, from: usize, faults: &mut Vec<Fault>) -> Result<Node, Fault> {
+pub fn parse(
+    source: &Arc<Source>,
+    from: usize,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Node, Diagnostic> {
     let text = &source.text[from..];
     if text.len() > MAX_BYTES {
         return Err(too_large(source));
     }
     if let Some(at) = text.find(unprintable) {
         let found = text[at..].chars().next().unwrap_or_default();
-        return Err(Fault::new(
-            FaultKind::Encoding,
+        return Err(Diagnostic::new(
+            DiagnosticKind::Encoding,
             "",
             Some(Span::new(source, from + at..from + at + found.len_utf8())),
             format!("the text holds the control character U+{:04X}", found as u32),
@@ -149,15 +153,15 @@ pub fn parse(source: &Arc<Source>, from: usize, faults: &mut Vec<Fault>) -> Resu
         anchors: HashMap::new(),
         nodes: 0,
         path: Vec::new(),
-        faults,
+        diagnostics,
         parser: Parser::new_from_str(text),
     };
     builder.document()
 }
 
-pub(super) fn too_large(source: &Arc<Source>) -> Fault {
-    Fault::new(
-        FaultKind::Limit,
+pub fn too_large(source: &Arc<Source>) -> Diagnostic {
+    Diagnostic::new(
+        DiagnosticKind::Limit,
         "",
         Some(Span::new(source, 0..0)),
         format!("the text is larger than {} MiB", MAX_BYTES >> 20),
@@ -202,12 +206,12 @@ struct Builder<'a> {
     anchors: HashMap<usize, Node>,
     nodes: usize,
     path: Vec<String>,
-    faults: &'a mut Vec<Fault>,
+    diagnostics: &'a mut Vec<Diagnostic>,
     parser: Parser<'a, StrInput<'a>>,
 }
 
 impl<'a> Builder<'a> {
-    fn document(&mut self) -> Result<Node, Fault> {
+    fn document(&mut self) -> Result<Node, Diagnostic> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -229,7 +233,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
                 let bytes = self.byte(span.start.index())..self.byte(span.end.index());
@@ -247,11 +251,11 @@ impl<'a> Builder<'a> {
         self.from + self.offsets.byte(index)
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         self.count(1, &span)?;
         if depth > MAX_DEPTH {
-            return Err(Fault::new(
-                FaultKind::Limit,
+            return Err(Diagnostic::new(
+                DiagnosticKind::Limit,
                 "",
                 Some(span),
                 format!("the text is nested more than {MAX_DEPTH} levels deep"),
@@ -302,9 +306,9 @@ impl<'a> Builder<'a> {
                     self.path.pop();
                     match entries.iter().find(|(other, _)| other.name == key.name) {
                         None => entries.push((key, node)),
-                        Some((first, _)) => self.faults.push(
-                            Fault::new(
-                                FaultKind::DuplicateKey,
+                        Some((first, _)) => self.diagnostics.push(
+                            Diagnostic::new(
+                                DiagnosticKind::DuplicateKey,
                                 path,
                                 Some(key.span.clone()),
                                 format!("the key `{}` is written twice", shorten(&key.name)),
@@ -342,7 +346,7 @@ impl<'a> Builder<'a> {
         Span::new(self.source, start.bytes.start..to.max(start.bytes.end))
     }
 
-    fn key(&mut self, event: Event<'a>, span: Span) -> Result<Key, Fault> {
+    fn key(&mut self, event: Event<'a>, span: Span) -> Result<Key, Diagnostic> {
         match event {
             Event::Scalar(name, style, _, None) => {
                 if name == "<<" && style == ScalarStyle::Plain {
@@ -360,13 +364,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Fault> {
+    fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Diagnostic> {
         self.nodes += nodes;
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(Fault::new(
-            FaultKind::Limit,
+        Err(Diagnostic::new(
+            DiagnosticKind::Limit,
             "",
             Some(span.clone()),
             format!("the text has more than {MAX_NODES} values, aliases expanded"),
@@ -381,7 +385,7 @@ impl<'a> Builder<'a> {
         style: ScalarStyle,
         tag: Option<&Tag>,
         span: &Span,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, Diagnostic> {
         let Some(tag) = tag else {
             return Ok(if style == ScalarStyle::Plain {
                 resolve(text)
@@ -397,20 +401,20 @@ impl<'a> Builder<'a> {
             | (Some("bool"), value @ Value::Bool(_))
             | (Some("null"), value @ Value::Null) => Ok(value),
             (Some("float"), Value::Int(value)) => Ok(Value::Float(value as f64)),
-            _ => Err(self.tag_fault(tag, span)),
+            _ => Err(self.tag_diagnostic(tag, span)),
         }
     }
 
-    fn no_tag(&self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Result<(), Fault> {
+    fn no_tag(&self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Result<(), Diagnostic> {
         match tag {
             Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == allowed) => {
-                Err(self.tag_fault(tag, span))
+                Err(self.tag_diagnostic(tag, span))
             }
             _ => Ok(()),
         }
     }
 
-    fn tag_fault(&self, tag: &Tag, span: &Span) -> Fault {
+    fn tag_diagnostic(&self, tag: &Tag, span: &Span) -> Diagnostic {
         self.syntax(
             span.clone(),
             format!("the tag `{}` means nothing here", shorten(&tag.to_string())),
@@ -419,11 +423,11 @@ impl<'a> Builder<'a> {
         .help("remove the tag; values of a pipeline need none".to_owned())
     }
 
-    fn syntax(&self, span: Span, message: impl Into<String>) -> Fault {
-        Fault::new(FaultKind::Syntax, "", Some(span), message)
+    fn syntax(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(DiagnosticKind::Syntax, "", Some(span), message)
     }
 
-    fn scan_error(&self, error: &ScanError) -> Fault {
+    fn scan_error(&self, error: &ScanError) -> Diagnostic {
         let at = self.byte(error.marker().index());
         let text = &self.source.text;
         let end = at + text[floor(text, at)..].chars().next().map_or(0, char::len_utf8);

@@ -4,11 +4,15 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{
-    codes::{self, CODES},
-    schema::{property, schema},
-    shape::{plain, shape},
-    suggest,
+use crate::config::{
+    resolve::{
+        schema::{property, schema},
+        shape::{plain, shape},
+    },
+    text::{
+        codes::{self, CODES},
+        suggest,
+    },
 };
 
 /// Explains a key (`memory.amp`), a mapping (`memory`) or a code (`fsct::memory::amp`).
@@ -56,7 +60,7 @@ pub fn overview() -> String {
 
 /// Every key, mappings included, in the order of the file.
 pub fn keys() -> Vec<String> {
-    fn visit(shape: &super::shape::Shape, prefix: &str, keys: &mut Vec<String>) {
+    fn visit(shape: &crate::config::resolve::shape::Shape, prefix: &str, keys: &mut Vec<String>) {
         for field in shape.fields().unwrap_or_default() {
             let path = format!("{prefix}{}", field.name);
             keys.push(path.clone());
@@ -88,7 +92,7 @@ fn description(schema: &Value) -> &str {
 fn key(path: &str, schema: &Value) -> String {
     let mut text = format!("{path}\n\n{}\n", wrap(description(schema), 0));
     let shape = shape().find(path);
-    if let Some(fields) = shape.and_then(super::shape::Shape::fields) {
+    if let Some(fields) = shape.and_then(crate::config::resolve::shape::Shape::fields) {
         text.push_str("\nkeys\n");
         let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0);
         for field in fields {

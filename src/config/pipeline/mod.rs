@@ -1,10 +1,39 @@
+//! What a pipeline is: one element a file, each with its type and documentation.
+
+mod augment;
+mod backbone;
+mod byte_size;
+mod data;
+mod device;
+mod episode;
+mod memory;
+mod method;
+mod optimizer;
+mod train;
+mod vic;
+mod weights;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AccumulationUnit, Backbone, Data, DeviceSpec, Episode, Memory, Method, Optimizer, Test, Train,
-    Validate, schema::VERSION,
+pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
+pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
+pub use byte_size::ByteSize;
+pub use data::{Cache, Classes, Data, Format, OnBadImage, OtherData};
+pub use device::DeviceSpec;
+pub use episode::Episode;
+pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
+pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes};
+pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
+pub use train::{Checkpoint, Test, Train, Validate};
+pub use vic::{
+    Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,
+    VicPreset,
 };
+pub use weights::{Weights, WeightsSource};
+
+/// Version of the file format that this program reads; `version` in a pipeline.
+pub const VERSION: u32 = 1;
 
 /// A few-shot training pipeline: what to learn from, how, and within which memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

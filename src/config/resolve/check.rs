@@ -1,20 +1,24 @@
 //! Rules over several keys: what no single type can say.
 
-use super::{
-    AccumulationUnit, Amp, BackboneKind, Checkpoint, CovarianceForm, DeviceSpec, Format, LossScale,
-    MethodKind, Normalize, Trunk, WeightsSource,
-    fault::{
-        Fault,
-        FaultKind::{Rule, Unwise},
+use crate::config::{
+    pipeline::{
+        AccumulationUnit, Amp, BackboneKind, Checkpoint, CovarianceForm, DeviceSpec, Format,
+        LossScale, MethodKind, Normalize, Trunk, WeightsSource,
     },
-    load::{Loaded, Origin, path_keys, pointer},
-    schema::property,
-    shape::plain,
+    resolve::{
+        load::{Loaded, Origin, path_keys, pointer},
+        schema::property,
+        shape::plain,
+    },
+    text::diagnostic::{
+        Diagnostic,
+        DiagnosticKind::{Rule, Unwise},
+    },
 };
 
 /// All rules, in the order of the file's keys.
-pub fn check(loaded: &Loaded) -> Vec<Fault> {
-    let mut faults = Vec::new();
+pub fn check(loaded: &Loaded) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     for rule in [
         data,
         transforms,
@@ -30,13 +34,13 @@ pub fn check(loaded: &Loaded) -> Vec<Fault> {
         schedule,
         length,
     ] {
-        rule(loaded, &mut faults);
+        rule(loaded, &mut diagnostics);
     }
-    faults
+    diagnostics
 }
 
 /// Paths that are not there; everything else is judged by the text alone.
-pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
+pub fn check_files(loaded: &Loaded) -> Vec<Diagnostic> {
     // Synthetic glyphs are drawn into their folder, which is made for them.
     let drawn: Vec<&str> = sources(loaded)
         .into_iter()
@@ -53,15 +57,15 @@ pub fn check_files(loaded: &Loaded) -> Vec<Fault> {
             if full.exists() {
                 return None;
             }
-            let mut fault = loaded.fault_of(
+            let mut diagnostic = loaded.diagnostic_of(
                 Rule("does_not_exist"),
                 key,
                 format!("`{key}: {}` does not exist", value.display()),
             );
-            fault.label = format!("looked at {}", full.display());
+            diagnostic.label = format!("looked at {}", full.display());
             let from =
                 if span.source.is_shell() { "the current directory" } else { "the pipeline file" };
-            Some(fault.help(format!("correct the path; it is relative to {from}")))
+            Some(diagnostic.help(format!("correct the path; it is relative to {from}")))
         })
         .collect()
 }
@@ -81,7 +85,7 @@ fn sources(loaded: &Loaded) -> Vec<(&'static str, Option<Format>, bool)> {
     std::iter::once(own).chain(others).collect()
 }
 
-fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn data(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     for (key, format, has_root) in sources(loaded) {
         if format == Some(Format::Synthetic) || has_root {
             continue;
@@ -93,20 +97,20 @@ fn data(loaded: &Loaded, faults: &mut Vec<Fault>) {
             ),
             None => (format!("`{key}` names no data set"), format!("{key}.root")),
         };
-        let mut fault = loaded.fault_of(Rule("missing"), &format!("{key}.root"), message);
-        fault.span = Some(loaded.nearest(&at));
+        let mut diagnostic = loaded.diagnostic_of(Rule("missing"), &format!("{key}.root"), message);
+        diagnostic.span = Some(loaded.nearest(&at));
         let help = match format {
             Some(_) => {
                 format!("add `root:` with the folder, or give it as `--set {key}.root=…`")
             }
             None => "add `root:` with the folder, or write `format: synthetic`".to_owned(),
         };
-        faults.push(fault.label("this format reads files").help(help));
+        diagnostics.push(diagnostic.label("this format reads files").help(help));
     }
 }
 
 /// Numbers of transforms that do not fit each other.
-fn transforms(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn transforms(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let data = &loaded.pipeline.data;
     if let Some(crop) = data.augment.steps().and_then(|steps| steps.random_resized_crop)
         && crop.min_scale > crop.max_scale
@@ -114,9 +118,9 @@ fn transforms(loaded: &Loaded, faults: &mut Vec<Fault>) {
         let key = "data.augment.random_resized_crop.min_scale";
         let message =
             format!("`{key}: {}` is above `max_scale: {}`", crop.min_scale, crop.max_scale);
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(Rule("above_max"), key, message)
+                .diagnostic_of(Rule("above_max"), key, message)
                 .help("write the smaller number as `min_scale`".to_owned()),
         );
     }
@@ -137,23 +141,23 @@ fn transforms(loaded: &Loaded, faults: &mut Vec<Fault>) {
                     word(&loaded.pipeline.backbone.kind)
                 ),
             };
-            faults.push(
+            diagnostics.push(
                 loaded
-                    .fault_of(Rule("moments"), &key, message)
+                    .diagnostic_of(Rule("moments"), &key, message)
                     .help(format!("give one number, or {channels}: one a channel")),
             );
         }
     }
 }
 
-fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn backbone(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let kind = loaded.pipeline.backbone.kind;
     let size = loaded.pipeline.data.image_size;
     let least = kind.min_image_size();
     if size < least {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Rule("too_small"),
                     "data.image_size",
                     format!(
@@ -166,7 +170,7 @@ fn backbone(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn trunk(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn trunk(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let backbone = &loaded.pipeline.backbone;
     let Some(trunk) = backbone.trunk else { return };
     let help = match (backbone.kind, trunk) {
@@ -176,16 +180,16 @@ fn trunk(loaded: &Loaded, faults: &mut Vec<Fault>) {
     };
     let message =
         format!("`backbone.kind: {}` has no trunk `{}`", word(&backbone.kind), word(&trunk));
-    faults.push(
+    diagnostics.push(
         loaded
-            .fault_of(Rule("no_such_trunk"), "backbone.trunk", message)
+            .diagnostic_of(Rule("no_such_trunk"), "backbone.trunk", message)
             .label("not for this backbone")
             .help(help.to_owned()),
     );
 }
 
 /// Weights of one architecture do not fit another.
-fn weights(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn weights(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let backbone = &loaded.pipeline.backbone;
     let Some(weights) = &backbone.weights else { return };
     let trunk = backbone.resolved_trunk();
@@ -211,9 +215,9 @@ fn weights(loaded: &Loaded, faults: &mut Vec<Fault>) {
         "`backbone.weights.from: {}` does not fit `backbone.kind: {own}`",
         word(&weights.from)
     );
-    faults.push(
+    diagnostics.push(
         loaded
-            .fault_of(Rule("other_architecture"), "backbone.weights.from", message)
+            .diagnostic_of(Rule("other_architecture"), "backbone.weights.from", message)
             .label("of another architecture")
             .help(help.to_owned()),
     );
@@ -240,7 +244,7 @@ pub(super) const READ_BY: &[(&str, &str, &[&str])] = &[
 ];
 
 /// A value that nothing reads. Defaults pass: a resolved pipeline has them all written out.
-fn unread(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn unread(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let pipeline = serde_json::to_value(&loaded.pipeline).unwrap_or_default();
     let value = |key: &str| pipeline.pointer(&pointer(key));
     for (key, by, choices) in READ_BY {
@@ -260,9 +264,9 @@ fn unread(loaded: &Loaded, faults: &mut Vec<Fault>) {
         let own = by.rsplit('.').next().unwrap_or(by);
         let choices = choices.iter().map(|choice| format!("`{own}: {choice}`"));
         let choices = choices.collect::<Vec<_>>().join(" or ");
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(kind, key, message)
+                .diagnostic_of(kind, key, message)
                 .label("not read")
                 .help(format!("remove it, or write {choices}")),
         );
@@ -270,11 +274,11 @@ fn unread(loaded: &Loaded, faults: &mut Vec<Fault>) {
 }
 
 /// A baseline without weights of its own needs a backbone that is trained.
-fn nothing_to_train(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn nothing_to_train(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     if loaded.pipeline.method.kind == MethodKind::Protonet && !loaded.pipeline.backbone.train {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Rule("nothing_to_train"),
                     "backbone.train",
                     "`backbone.train: false` leaves `method.kind: protonet` nothing to train",
@@ -284,27 +288,27 @@ fn nothing_to_train(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn method(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn method(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let method = &loaded.pipeline.method;
     let Some(vic) = &method.vic else { return };
     if method.kind != MethodKind::Profoct {
-        let mut fault = loaded.fault_of(
+        let mut diagnostic = loaded.diagnostic_of(
             Rule("without_profoct"),
             "method.vic",
             format!("`method.vic` does not belong to `method.kind: {}`", word(&method.kind)),
         );
-        fault.span = Some(loaded.nearest("method.kind"));
-        faults.push(
-            fault
+        diagnostic.span = Some(loaded.nearest("method.kind"));
+        diagnostics.push(
+            diagnostic
                 .label("has no VIC terms")
                 .help("write `kind: profoct`, or remove `vic`".to_owned()),
         );
         return;
     }
     if vic.covariance.form == CovarianceForm::Dense {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("dense"),
                     "method.vic.covariance.form",
                     "`method.vic.covariance.form: dense` builds matrices of features × features",
@@ -314,9 +318,9 @@ fn method(loaded: &Loaded, faults: &mut Vec<Fault>) {
         );
     }
     if loaded.pipeline.episode.k_shot == 1 && loaded.is_written("method.vic.invariance.weight") {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("one_shot"),
                     "method.vic.invariance.weight",
                     "`method.vic.invariance.weight` does nothing with `episode.k_shot: 1`",
@@ -327,14 +331,14 @@ fn method(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn accumulation(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let steps = loaded.pipeline.memory.accumulation_steps;
     let episode = &loaded.pipeline.episode;
     let images = episode.n_way * (episode.k_shot + episode.n_query);
     match loaded.pipeline.memory.accumulation_unit {
-        AccumulationUnit::Queries if steps > images => faults.push(
+        AccumulationUnit::Queries if steps > images => diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Rule("too_many"),
                     "memory.accumulation_steps",
                     format!(
@@ -346,9 +350,9 @@ fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
         AccumulationUnit::Episodes
             if steps > 1 && !loaded.is_written("memory.accumulation_unit") =>
         {
-            faults.push(
+            diagnostics.push(
                 loaded
-                    .fault_of(
+                    .diagnostic_of(
                         Unwise("same_peak"),
                         "memory.accumulation_steps",
                         format!("`memory.accumulation_steps: {steps}` over whole episodes does not lower the peak"),
@@ -362,9 +366,9 @@ fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
         }
         AccumulationUnit::Episodes if steps > loaded.pipeline.train.episodes_per_epoch => {
             let episodes = loaded.pipeline.train.episodes_per_epoch;
-            faults.push(
+            diagnostics.push(
                 loaded
-                    .fault_of(
+                    .diagnostic_of(
                         Unwise("one_step"),
                         "memory.accumulation_steps",
                         format!("`memory.accumulation_steps: {steps}` is more than the {episodes} episodes of an epoch"),
@@ -377,14 +381,14 @@ fn accumulation(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn precision(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn precision(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let memory = &loaded.pipeline.memory;
     if let LossScale::Fixed(scale) = memory.loss_scale
         && memory.amp != Amp::F16
     {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("unused"),
                     "memory.loss_scale",
                     format!(
@@ -398,15 +402,15 @@ fn precision(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn cache(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn cache(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let every = loaded.pipeline.memory.clear_cache_every;
     if loaded.pipeline.device == DeviceSpec::Cpu
         && every > 0
         && loaded.is_written("memory.clear_cache_every")
     {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("on_cpu"),
                     "memory.clear_cache_every",
                     format!("`memory.clear_cache_every: {every}` does nothing with `device: cpu`"),
@@ -417,7 +421,7 @@ fn cache(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn schedule(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn schedule(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let pipeline = &loaded.pipeline;
     let warmup = pipeline.optimizer.schedule.warmup_steps;
     let episodes = pipeline.train.episodes_per_epoch;
@@ -427,9 +431,9 @@ fn schedule(loaded: &Loaded, faults: &mut Vec<Fault>) {
     };
     let steps = pipeline.train.epochs * episodes.div_ceil(window);
     if warmup > 0 && warmup >= steps {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("never_ends"),
                     "optimizer.schedule.warmup_steps",
                     format!(
@@ -443,15 +447,15 @@ fn schedule(loaded: &Loaded, faults: &mut Vec<Fault>) {
     }
 }
 
-fn length(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn length(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
     let pipeline = &loaded.pipeline;
     if pipeline.test.checkpoint == Checkpoint::Best
         && pipeline.validate.episodes == 0
         && loaded.is_written("test.checkpoint")
     {
-        faults.push(
+        diagnostics.push(
             loaded
-                .fault_of(
+                .diagnostic_of(
                     Unwise("no_validation"),
                     "test.checkpoint",
                     "`test.checkpoint: best` needs validation, and `validate.episodes` is 0",

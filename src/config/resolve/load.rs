@@ -1,8 +1,8 @@
 //! Defaults ← file ← `FSCT_A__B` environment ← `--set a.b=value` → [`Pipeline`].
 //!
 //! Figment merges the values (see [`layers`](super::layers)); beside them the layers are merged as
-//! trees with places (see [`tree`](super::tree)), so that a value typed in a shell has a text and a
-//! place of its own, and a fault in `--set memory.amp=f61` is shown under that `f61`.
+//! trees with places (see [`tree`](crate::config::text::tree)), so that a value typed in a shell has a text and a
+//! place of its own, and a diagnostic in `--set memory.amp=f61` is shown under that `f61`.
 
 use std::{
     fs::File,
@@ -13,15 +13,19 @@ use std::{
 
 use serde_json::Value as Json;
 
-use super::{
-    Pipeline, check,
-    fault::{Fault, FaultKind, Faults},
-    layers::Layers,
-    schema::VERSION,
-    shape::{self, Shape},
-    source::{Source, SourceKind, Span},
-    suggest,
-    tree::{self, Key, Node, Value},
+use crate::config::{
+    pipeline::{Pipeline, VERSION},
+    resolve::{
+        check,
+        layers::Layers,
+        shape::{self, Shape},
+    },
+    text::{
+        diagnostic::{Diagnostic, DiagnosticKind, Diagnostics},
+        source::{Source, SourceKind, Span},
+        suggest,
+        tree::{self, Key, Node, Value},
+    },
 };
 
 /// What a shell adds to a pipeline file.
@@ -61,7 +65,7 @@ pub struct Loaded {
     /// The pipeline file, unless it was given as a text.
     pub path: Option<PathBuf>,
     /// What is legal and unwise in it.
-    pub warnings: Faults,
+    pub warnings: Diagnostics,
     tree: Node,
 }
 
@@ -75,20 +79,20 @@ pub enum Origin {
 }
 
 /// Loads a pipeline file; all that is wrong with it is returned at once.
-pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Faults> {
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let source = read_source(path, &name)?;
     resolve(source, Some(path.to_owned()), overrides)
 }
 
 /// Loads a pipeline from a text; relative paths in it are relative to the current directory.
-pub fn load_str(name: &str, text: &str, overrides: &Overrides) -> Result<Loaded, Faults> {
+pub fn load_str(name: &str, text: &str, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     resolve(Arc::new(Source::new(SourceKind::File, name, text)), None, overrides)
 }
 
-fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Fault> {
+fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
     let unreadable = |message: String, help: &str| {
-        Fault::new(FaultKind::File, "", None, message).help(help.to_owned())
+        Diagnostic::new(DiagnosticKind::File, "", None, message).help(help.to_owned())
     };
     let mut bytes = Vec::new();
     File::open(path)
@@ -107,14 +111,14 @@ fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Fault> {
 }
 
 /// Bytes → text, or where they stop being UTF-8.
-fn decode(mut bytes: Vec<u8>, name: &str) -> Result<Arc<Source>, Fault> {
+fn decode(mut bytes: Vec<u8>, name: &str) -> Result<Arc<Source>, Diagnostic> {
     if bytes.len() > tree::MAX_BYTES {
         bytes.truncate(256);
         let head = String::from_utf8_lossy(&bytes).into_owned();
         return Err(tree::too_large(&Arc::new(Source::new(SourceKind::File, name, head))));
     }
     let encoding = |source: &Arc<Source>, at: std::ops::Range<usize>, message: String| {
-        Fault::new(FaultKind::Encoding, "", Some(Span::new(source, at)), message)
+        Diagnostic::new(DiagnosticKind::Encoding, "", Some(Span::new(source, at)), message)
             .label("here")
             .help("save the file as UTF-8".to_owned())
     };
@@ -140,22 +144,22 @@ fn resolve(
     source: Arc<Source>,
     path: Option<PathBuf>,
     overrides: &Overrides,
-) -> Result<Loaded, Faults> {
-    let mut faults = Vec::new();
-    // Shell texts are looked at even where the file is not YAML: all faults at once.
-    let layers: Vec<Node> = environment(overrides, &mut faults)
+) -> Result<Loaded, Diagnostics> {
+    let mut diagnostics = Vec::new();
+    // Shell texts are looked at even where the file is not YAML: all diagnostics at once.
+    let layers: Vec<Node> = environment(overrides, &mut diagnostics)
         .into_iter()
-        .chain(set(overrides, &mut faults))
+        .chain(set(overrides, &mut diagnostics))
         .collect();
-    let mut tree = match tree::parse(&source, 0, &mut faults) {
+    let mut tree = match tree::parse(&source, 0, &mut diagnostics) {
         Ok(tree) => tree,
-        Err(fault) => {
-            faults.push(fault);
-            return Err(Faults::new(faults));
+        Err(diagnostic) => {
+            diagnostics.push(diagnostic);
+            return Err(Diagnostics::new(diagnostics));
         }
     };
-    if let Some(fault) = too_new(&tree) {
-        return Err(fault.into());
+    if let Some(diagnostic) = too_new(&tree) {
+        return Err(diagnostic.into());
     }
     let mut values = Layers::new(&tree);
     if matches!(tree.value, Value::Map(_)) {
@@ -164,8 +168,8 @@ fn resolve(
             tree.overlay(layer);
         }
     }
-    let Some(json) = shape::read(&tree, &mut faults) else {
-        return Err(Faults::new(faults));
+    let Some(json) = shape::read(&tree, &mut diagnostics) else {
+        return Err(Diagnostics::new(diagnostics));
     };
     for (key, absolute) in absolute_shell_paths(&json, &tree, base_dir(path.as_deref())) {
         values = values.replace(key, &absolute);
@@ -175,26 +179,26 @@ fn resolve(
         Err(error) => {
             // The schema let something pass that the types do not: said without a place.
             let at = Some(Span::new(&source, 0..0));
-            faults.push(Fault::new(FaultKind::Value, "", at, error.to_string()));
-            return Err(Faults::new(faults));
+            diagnostics.push(Diagnostic::new(DiagnosticKind::Value, "", at, error.to_string()));
+            return Err(Diagnostics::new(diagnostics));
         }
     };
-    let mut loaded = Loaded { pipeline, source, path, warnings: Faults::default(), tree };
-    faults.extend(check::check(&loaded));
-    let faults = Faults::new(faults);
-    if faults.has_errors() {
-        return Err(faults);
+    let mut loaded = Loaded { pipeline, source, path, warnings: Diagnostics::default(), tree };
+    diagnostics.extend(check::check(&loaded));
+    let diagnostics = Diagnostics::new(diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
     }
-    loaded.warnings = faults;
+    loaded.warnings = diagnostics;
     Ok(loaded)
 }
 
-fn too_new(tree: &Node) -> Option<Fault> {
+fn too_new(tree: &Node) -> Option<Diagnostic> {
     let (_, node) = tree.get("version")?;
     let Value::Int(version) = node.value else { return None };
     (version > i128::from(VERSION)).then(|| {
-        Fault::new(
-            FaultKind::Value,
+        Diagnostic::new(
+            DiagnosticKind::Value,
             "version",
             Some(node.span.clone()),
             format!("`version: {version}` is newer than this fsct, which reads up to {VERSION}"),
@@ -245,14 +249,24 @@ impl Loaded {
         self.tree.find(path).is_some()
     }
 
-    /// A fault of a value, marked where it is written: for rules that need the data or the device.
-    pub fn fault(&self, path: &str, message: impl Into<String>, help: impl Into<String>) -> Faults {
-        self.fault_of(FaultKind::Value, path, message).help(help.into()).into()
+    /// A diagnostic of a value, marked where it is written: for rules that need the data or the device.
+    pub fn diagnostic(
+        &self,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Diagnostics {
+        self.diagnostic_of(DiagnosticKind::Value, path, message).help(help.into()).into()
     }
 
-    /// A fault of any kind, marked at the key's value or at the nearest thing written above it.
-    pub fn fault_of(&self, kind: FaultKind, path: &str, message: impl Into<String>) -> Fault {
-        let fault = Fault::new(kind, path, Some(self.nearest(path)), message);
+    /// A diagnostic of any kind, marked at the key's value or at the nearest thing written above it.
+    pub fn diagnostic_of(
+        &self,
+        kind: DiagnosticKind,
+        path: &str,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let diagnostic = Diagnostic::new(kind, path, Some(self.nearest(path)), message);
         let label = match self.origin(path) {
             Origin::Written(span) if span.source.kind == SourceKind::Environment => {
                 "from the environment"
@@ -261,7 +275,7 @@ impl Loaded {
             Origin::Written(_) => "here",
             Origin::Default => "not written: the default",
         };
-        fault.label(label)
+        diagnostic.label(label)
     }
 
     /// The value's place, the key of the mapping it would be in, or the start of the file.
@@ -289,7 +303,7 @@ fn base_dir(path: Option<&Path>) -> &Path {
 ///
 /// A name without `__` counts only when it is a key, or nearly one: `FSCT_` is a prefix that other
 /// programs may use too.
-fn environment(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
+fn environment(overrides: &Overrides, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (name, value) in &overrides.environment {
         let Some(key) = name.strip_prefix(PREFIX) else { continue };
@@ -302,22 +316,22 @@ fn environment(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         let text = format!("{name}={value}");
         let source = Arc::new(Source::new(SourceKind::Environment, "environment", text));
         let segments = split(&source, PREFIX.len()..name.len(), "__", str::to_lowercase);
-        nodes.extend(overlay(&source, segments, name.len() + 1, faults));
+        nodes.extend(overlay(&source, segments, name.len() + 1, diagnostics));
     }
     nodes
 }
 
 /// `a.b=value` → `a: {b: value}`.
-fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
+fn set(overrides: &Overrides, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut nodes = Vec::new();
     for text in &overrides.set {
         let source = Arc::new(Source::new(SourceKind::Set, "--set", text.as_str()));
         let malformed = |at: std::ops::Range<usize>, message: String| {
-            Fault::new(FaultKind::Override, "", Some(Span::new(&source, at)), message)
+            Diagnostic::new(DiagnosticKind::Override, "", Some(Span::new(&source, at)), message)
                 .help("write `--set key=value`, such as `--set memory.amp=f16`".to_owned())
         };
         let Some(equals) = text.find('=') else {
-            faults.push(
+            diagnostics.push(
                 malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text)))
                     .label("no `=` here"),
             );
@@ -325,13 +339,13 @@ fn set(overrides: &Overrides, faults: &mut Vec<Fault>) -> Vec<Node> {
         };
         let segments = split(&source, 0..equals, ".", str::to_owned);
         if segments.iter().any(|key| key.name.is_empty()) {
-            faults.push(
+            diagnostics.push(
                 malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text)))
                     .label("the key"),
             );
             continue;
         }
-        nodes.extend(overlay(&source, segments, equals + 1, faults));
+        nodes.extend(overlay(&source, segments, equals + 1, diagnostics));
     }
     nodes
 }
@@ -357,14 +371,14 @@ fn overlay(
     source: &Arc<Source>,
     segments: Vec<Key>,
     value_start: usize,
-    faults: &mut Vec<Fault>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Node> {
-    let value = match tree::parse(source, value_start, faults) {
+    let value = match tree::parse(source, value_start, diagnostics) {
         Ok(value) => value,
-        Err(mut fault) => {
+        Err(mut diagnostic) => {
             let names: Vec<&str> = segments.iter().map(|key| key.name.as_str()).collect();
-            fault.path = names.join(".");
-            faults.push(fault);
+            diagnostic.path = names.join(".");
+            diagnostics.push(diagnostic);
             return None;
         }
     };
@@ -435,12 +449,12 @@ mod tests {
         }
     }
 
-    fn faults(text: &str, overrides: &Overrides) -> String {
+    fn diagnostics(text: &str, overrides: &Overrides) -> String {
         load_str("x.yaml", text, overrides).expect_err("a faulty pipeline").to_string()
     }
 
     #[test]
-    fn each_layer_covers_the_one_below() -> Result<(), Faults> {
+    fn each_layer_covers_the_one_below() -> Result<(), Diagnostics> {
         let file = format!("{LEAST}memory: {{amp: f16, accumulation_steps: 3}}\nseed: 1\n");
         let environment = [("FSCT_MEMORY__AMP", "bf16"), ("FSCT_SEED", "2"), ("FSCT_DEVICE", "")];
         let loaded =
@@ -457,17 +471,17 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_every_layer_is_reported_at_its_own_place() {
+    fn every_diagnostic_of_every_layer_is_reported_at_its_own_place() {
         let text = "data: {format: synthetic}\nbackbone: {kind: conv9}\nmethod: {kind: fsct}\nmemory: {amp: f61}\n";
         let shell = overrides(&["episode.n_wya=5", "oops"], &[("FSCT_TRAIN__EPOCHS", "many")]);
-        let report = faults(text, &shell);
+        let report = diagnostics(text, &shell);
         for place in ["x.yaml:2:18", "x.yaml:4:15", "--set:1:9", "--set:1:1", "environment:1:20"] {
             assert!(report.contains(place), "{place} in\n{report}");
         }
     }
 
     #[test]
-    fn the_resolved_pipeline_round_trips() -> Result<(), Faults> {
+    fn the_resolved_pipeline_round_trips() -> Result<(), Diagnostics> {
         let file =
             format!("{LEAST}memory: {{amp: f16, loss_scale: 128}}\nname: 'on'\ndevice: cuda:1\n");
         let first = load_str("x", &file, &Overrides::default())?.pipeline;
@@ -480,11 +494,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_in_the_shell_needs_no_quotes() -> Result<(), Faults> {
+    fn a_text_in_the_shell_needs_no_quotes() -> Result<(), Diagnostics> {
         let loaded =
             load_str("x", LEAST, &overrides(&["name=007", "optimizer.learning_rate=1"], &[]))?;
         assert_eq!(loaded.pipeline.name, "007");
-        assert!(faults(&format!("{LEAST}name: 007\n"), &Overrides::default()).contains("quote it"));
+        assert!(
+            diagnostics(&format!("{LEAST}name: 007\n"), &Overrides::default()).contains("quote it")
+        );
         Ok(())
     }
 
@@ -495,7 +511,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("beside"))?;
         let file = folder.path().join("p.yaml");
         std::fs::write(&file, LEAST.replace("synthetic", "omniglot, root: beside"))?;
-        let root = |set: &[&str]| -> Result<PathBuf, Faults> {
+        let root = |set: &[&str]| -> Result<PathBuf, Diagnostics> {
             let loaded = load(&file, &overrides(set, &[]))?;
             let root = loaded.absolute().data.root.unwrap_or_default();
             let written = loaded.pipeline.data.root.clone().unwrap_or_default();
@@ -512,13 +528,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_of_another_module_is_marked_at_the_value() -> Result<(), Faults> {
+    fn a_rule_of_another_module_is_marked_at_the_value() -> Result<(), Diagnostics> {
         let file = format!("{LEAST}episode: {{n_way: 7}}\n");
         let loaded = load_str("x", &file, &Overrides::default())?;
-        let fault = loaded.fault("episode.n_way", "`episode.n_way: 7` of 5 classes", "use 5");
-        assert_eq!(fault.to_string(), "x:4:18: `episode.n_way: 7` of 5 classes; use 5");
-        let fault = loaded.fault("episode.k_shot", "k", "h");
-        assert_eq!(fault.to_string(), "x:4:1: k; h", "at the mapping where the key is not written");
+        let diagnostic =
+            loaded.diagnostic("episode.n_way", "`episode.n_way: 7` of 5 classes", "use 5");
+        assert_eq!(diagnostic.to_string(), "x:4:18: `episode.n_way: 7` of 5 classes; use 5");
+        let diagnostic = loaded.diagnostic("episode.k_shot", "k", "h");
+        assert_eq!(
+            diagnostic.to_string(),
+            "x:4:1: k; h",
+            "at the mapping where the key is not written"
+        );
         Ok(())
     }
 
@@ -527,13 +548,14 @@ mod tests {
         let foreign = overrides(&[], &[("FSCT_LOG", "debug"), ("FSCT_HOME", "/x")]);
         assert!(load_str("x", LEAST, &foreign).is_ok());
         assert!(
-            faults(LEAST, &overrides(&[], &[("FSCT_SEDE", "1")])).contains("did you mean `seed`?")
+            diagnostics(LEAST, &overrides(&[], &[("FSCT_SEDE", "1")]))
+                .contains("did you mean `seed`?")
         );
     }
 
     #[test]
     fn a_newer_version_is_said_before_anything_else() {
-        let report = faults("version: 2\nnews: 1\n", &Overrides::default());
+        let report = diagnostics("version: 2\nnews: 1\n", &Overrides::default());
         assert!(report.contains("`version: 2` is newer"), "{report}");
         assert!(!report.contains("news"), "{report}");
     }

@@ -8,12 +8,14 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::{
-    fault::{Fault, FaultKind},
-    schema::schema,
-    source::Span,
-    suggest,
-    tree::{Node, Value, shorten},
+use crate::config::{
+    resolve::schema::schema,
+    text::{
+        diagnostic::{Diagnostic, DiagnosticKind},
+        source::Span,
+        suggest,
+        tree::{Node, Value, shorten},
+    },
 };
 
 /// What a value may be.
@@ -69,17 +71,17 @@ pub fn shape() -> &'static Shape {
     &SHAPE
 }
 
-/// Reads the tree; what is wrong goes to `faults`, and `None` says that something was.
-pub fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Json> {
-    let before = faults.len();
-    let mut reader = Reader { faults };
+/// Reads the tree; what is wrong goes to `diagnostics`, and `None` says that something was.
+pub fn read(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
+    let before = diagnostics.len();
+    let mut reader = Reader { diagnostics };
     let json = reader.read(shape(), node, "", &node.span);
-    (faults.len() == before).then_some(json)
+    (diagnostics.len() == before).then_some(json)
 }
 
 /// The values of a tree that may be a part of a pipeline only; what is wrong in it is null.
 pub fn values(node: &Node) -> Json {
-    Reader { faults: &mut Vec::new() }.read(shape(), node, "", &node.span)
+    Reader { diagnostics: &mut Vec::new() }.read(shape(), node, "", &node.span)
 }
 
 fn compile(schema: &Json) -> Shape {
@@ -250,7 +252,7 @@ fn number(value: f64) -> String {
 }
 
 struct Reader<'a> {
-    faults: &'a mut Vec<Fault>,
+    diagnostics: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -296,7 +298,7 @@ impl Reader<'_> {
                     Ok(()) => return text.clone().into(),
                     Err(help) => {
                         self.push(
-                            self.value_fault(shape, node, path, key)
+                            self.value_diagnostic(shape, node, path, key)
                                 .help(help.or_else(|| value_help(shape, node, path))),
                         );
                         return Json::Null;
@@ -311,16 +313,17 @@ impl Reader<'_> {
                 match check_text(format.as_deref(), text) {
                     Ok(()) => return text.into(),
                     Err(help) => {
-                        let fault = self.value_fault(shape, node, path, key);
-                        self.push(fault.help(help.or_else(|| value_help(shape, node, path))));
+                        let diagnostic = self.value_diagnostic(shape, node, path, key);
+                        self.push(diagnostic.help(help.or_else(|| value_help(shape, node, path))));
                         return Json::Null;
                     }
                 }
             }
             _ => {}
         }
-        let fault = self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
-        self.push(fault);
+        let diagnostic =
+            self.value_diagnostic(shape, node, path, key).help(value_help(shape, node, path));
+        self.push(diagnostic);
         Json::Null
     }
 
@@ -373,7 +376,7 @@ impl Reader<'_> {
             shape => format!("add `{}:` with {}", field.name, shape.describe()),
         };
         self.push(
-            Fault::new(FaultKind::MissingKey, full, Some(at), message)
+            Diagnostic::new(DiagnosticKind::MissingKey, full, Some(at), message)
                 .label(format!("`{}` belongs here", field.name))
                 .help(example),
         );
@@ -382,8 +385,8 @@ impl Reader<'_> {
     fn unknown(
         &mut self,
         fields: &[Field],
-        entries: &[(super::tree::Key, Node)],
-        key: &super::tree::Key,
+        entries: &[(crate::config::text::tree::Key, Node)],
+        key: &crate::config::text::tree::Key,
         path: &str,
     ) {
         let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
@@ -401,8 +404,8 @@ impl Reader<'_> {
             format!("{place} has {}", suggest::list(names, "and"))
         };
         self.push(
-            Fault::new(
-                FaultKind::UnknownKey,
+            Diagnostic::new(
+                DiagnosticKind::UnknownKey,
                 path,
                 Some(key.span.clone()),
                 format!("{place} has no key `{}`", shorten(&key.name)),
@@ -422,27 +425,27 @@ impl Reader<'_> {
     ) -> Json {
         let mut attempts = Vec::new();
         for alternative in shapes {
-            let mut faults = Vec::new();
-            let json = Reader { faults: &mut faults }.read(alternative, node, path, key);
-            if faults.is_empty() {
+            let mut diagnostics = Vec::new();
+            let json = Reader { diagnostics: &mut diagnostics }.read(alternative, node, path, key);
+            if diagnostics.is_empty() {
                 return json;
             }
             if alternative.admits_kind_of(&node.value) {
-                attempts.push(faults);
+                attempts.push(diagnostics);
             }
         }
         // One alternative of the right kind knows best what is wrong inside a mapping or a list.
-        if let (Value::Map(_) | Value::List(_), Some(faults)) = (&node.value, attempts.pop()) {
-            self.faults.extend(faults);
+        if let (Value::Map(_) | Value::List(_), Some(diagnostics)) = (&node.value, attempts.pop()) {
+            self.diagnostics.extend(diagnostics);
         } else {
-            let fault =
-                self.value_fault(shape, node, path, key).help(value_help(shape, node, path));
-            self.push(fault);
+            let diagnostic =
+                self.value_diagnostic(shape, node, path, key).help(value_help(shape, node, path));
+            self.push(diagnostic);
         }
         Json::Null
     }
 
-    fn value_fault(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Fault {
+    fn value_diagnostic(&self, shape: &Shape, node: &Node, path: &str, key: &Span) -> Diagnostic {
         let mut allowed = shape.describe();
         let number = match node.value {
             Value::Int(value) => Some(value as f64),
@@ -464,8 +467,8 @@ impl Reader<'_> {
         let name = if path.is_empty() { "a pipeline".to_owned() } else { format!("`{path}`") };
         if node.value == Value::Null {
             // Nothing is hard to point at: mark the key.
-            return Fault::new(
-                FaultKind::Value,
+            return Diagnostic::new(
+                DiagnosticKind::Value,
                 path,
                 Some(key.clone()),
                 if path.is_empty() {
@@ -480,8 +483,8 @@ impl Reader<'_> {
                 format!("expected {allowed}")
             });
         }
-        Fault::new(
-            FaultKind::Value,
+        Diagnostic::new(
+            DiagnosticKind::Value,
             path,
             Some(node.span.clone()),
             format!("{name} must be {allowed}, not {}", node.describe()),
@@ -489,8 +492,8 @@ impl Reader<'_> {
         .label(kind_of(shape, node))
     }
 
-    fn push(&mut self, fault: Fault) {
-        self.faults.push(fault);
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 }
 
@@ -569,7 +572,7 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
             }
         }
         Value::Int(_) | Value::Float(_) if matches!(shape, Shape::Text(Some(format)) if format == "byte-size") => {
-            if let Some(help) = super::ByteSize::slip(node.span.text()) {
+            if let Some(help) = crate::config::pipeline::ByteSize::slip(node.span.text()) {
                 return Some(help);
             }
         }
@@ -593,7 +596,8 @@ fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
             Some(format!("`fsct explain {path}` tells them apart"))
         }
         shape => {
-            let default = super::schema::property(path).and_then(|schema| schema.get("default"));
+            let default = crate::config::resolve::schema::property(path)
+                .and_then(|schema| schema.get("default"));
             let default = default.filter(|default| !default.is_object() && !default.is_null());
             let default = default.map(|default| format!("; the default is `{}`", plain(default)));
             Some(format!("write {}{}", shape.describe(), default.unwrap_or_default()))
@@ -628,17 +632,20 @@ fn words(shape: &Shape) -> Vec<&str> {
 
 fn check_text(format: Option<&str>, text: &str) -> Result<(), Option<String>> {
     match format {
-        Some("device") => text.parse::<super::DeviceSpec>().map(drop).map_err(|_| {
-            let gpu =
-                ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
-            if gpu {
-                return Some("write `cuda`, or `cuda:N` for GPU number N".into());
-            }
-            suggest::meant(text, ["auto", "cpu", "cuda"])
-        }),
-        Some("byte-size") => {
-            text.parse::<super::ByteSize>().map(drop).map_err(|_| super::ByteSize::slip(text))
+        Some("device") => {
+            text.parse::<crate::config::pipeline::DeviceSpec>().map(drop).map_err(|_| {
+                let gpu =
+                    ["gpu", "nvidia", "cuda"].iter().any(|word| text.to_lowercase().contains(word));
+                if gpu {
+                    return Some("write `cuda`, or `cuda:N` for GPU number N".into());
+                }
+                suggest::meant(text, ["auto", "cpu", "cuda"])
+            })
         }
+        Some("byte-size") => text
+            .parse::<crate::config::pipeline::ByteSize>()
+            .map(drop)
+            .map_err(|_| crate::config::pipeline::ByteSize::slip(text)),
         Some("name") => {
             let mut chars = text.chars();
             let first = chars.next().is_some_and(|c| !c.is_whitespace() && !"./\\:".contains(c));

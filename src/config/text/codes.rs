@@ -1,6 +1,6 @@
 //! Every diagnostic that is not plainly about one value: what it means and why it is one.
 //!
-//! A fault of a value needs no entry: its code is its key, and the key's own documentation says
+//! A diagnostic of a value needs no entry: its code is its key, and the key's own documentation says
 //! what is allowed.
 
 /// A diagnostic's explanation.
@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn every_rule_is_explained() {
-        let rules = [include_str!("check.rs"), include_str!("../cli/validate.rs")].concat();
+        let rules =
+            [include_str!("../resolve/check.rs"), include_str!("../../cli/validate.rs")].concat();
         let mut found = 0;
         for part in rules.split("Rule(\"").skip(1).chain(rules.split("Unwise(\"").skip(1)) {
             let rule = part.split('"').next().unwrap_or_default();

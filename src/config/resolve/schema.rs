@@ -12,10 +12,8 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::{BackboneKind, MethodKind, Pipeline, check::READ_BY};
-
-/// Version of the file format that this program reads; `version` in a pipeline.
-pub const VERSION: u32 = 1;
+use super::check::READ_BY;
+use crate::config::pipeline::{BackboneKind, MethodKind, Pipeline};
 
 /// Identity of the schema; changes when a pipeline that was valid no longer is.
 const ID: &str = "urn:fsct:schema:pipeline:1";
