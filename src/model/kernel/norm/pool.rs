@@ -1,6 +1,6 @@
 //! The windows of a pool over the plane of one channel of one image.
 
-use super::channel::{ChannelNorm, relu};
+use super::channel::{self, ChannelNorm};
 use super::{After, Pool};
 use crate::model::kernel::element::Element;
 
@@ -74,7 +74,7 @@ fn best(values: impl Iterator<Item = (usize, f32)>, first: usize) -> Winner {
 /// Norm, pool and ReLU of a plane.
 pub fn pooled<T: Element>(x: &[T], y: &mut [T], pooling: Pooling, norm: ChannelNorm, relu: bool) {
     pooling.each(x, norm, |window, _, value| {
-        y[window] = T::from_f32(if relu { relu(value) } else { value });
+        y[window] = T::from_f32(if relu { channel::relu(value) } else { value });
     });
 }
 
