@@ -44,7 +44,7 @@ fn step(pipeline: &str) -> Result<(usize, f64), Box<dyn std::error::Error>> {
     let size = pipeline.data.image_size;
     let device = Device::flex();
     let before = current_bytes();
-    let net = FewShotNet::new(&graph::net_spec(&pipeline), 1, &device.clone().autodiff());
+    let net = FewShotNet::new(&plan::network(&pipeline), 1, &device.clone().autodiff());
     let plan = plan::compile(&pipeline);
     let mut built = graph::build(&plan, &device);
     let values = (0..shape.images() * 3 * size * size).map(|it| (it as f32 * 0.37).sin());

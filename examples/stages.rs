@@ -9,11 +9,11 @@ use std::rc::Rc;
 use burn::prelude::*;
 use fsct::device::allocator::{current_bytes, peak_bytes, reset_peak};
 use fsct::loss::Objective;
-use fsct::model::attention::Similarity;
-use fsct::model::backbone::conv::ConvNetSpec;
-use fsct::model::method::fsct::FsctSpec;
-use fsct::model::norm::NormPolicy;
-use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Segment};
+use fsct::model::{EpisodeShape, FewShotNet};
+use fsct::network::{
+    Attention, BackboneSpec, BatchNormMode, Classifier, FsctSpec, HeadSpec, Network, Prototypes,
+    Segment,
+};
 use fsct::report::bytes;
 use fsct::stage::backward::Backward;
 use fsct::stage::embed::Plain;
@@ -24,31 +24,31 @@ use fsct::stage::{Embed, Episode, StageState, Step, StepContext, StepError};
 fn main() -> Result<(), StepError> {
     let device = Device::flex();
     let shape = EpisodeShape { n_way: 5, k_shot: 1, n_query: 7 };
-    let spec = NetSpec {
-        backbone: BackboneSpec::Conv(ConvNetSpec::conv(4, 3)),
+    let network = Network {
+        backbone: BackboneSpec::conv(4, [3, 84, 84]),
         head: HeadSpec::Fsct(FsctSpec {
-            similarity: Similarity::Cosine,
+            attention: Attention::Cosine,
             depth: 1,
             heads: 8,
             dim_head: 64,
             mlp_dim: 512,
-            true_cosine: false,
-            shared_prototypes: false,
+            classifier: Classifier::Reference,
+            prototypes: Prototypes::PerWay,
         }),
-        image_size: 84,
         episode: shape,
     };
-    let net = FewShotNet::new(&spec, 0, &device.clone().autodiff());
+    let net = FewShotNet::new(&network, 0, &device.clone().autodiff());
     let images = Tensor::random(
         [shape.images(), 3, 84, 84],
         burn::tensor::Distribution::Normal(0.0, 1.0),
         &device,
     );
 
-    let norm = NormPolicy::Running;
+    let norm = BatchNormMode::Running;
+    let segments = network.backbone.segments(Segment::Block);
     let embeddings: [(&str, Rc<dyn Embed>); 3] = [
         ("plain", Rc::new(Plain { norm })),
-        ("recompute", Rc::new(Recompute { segment: Segment::Block, norm })),
+        ("recompute", Rc::new(Recompute { segments, norm })),
         ("4 micro-batches", Rc::new(MicroBatch { steps: 4, inner: Rc::new(Plain { norm }), norm })),
     ];
     for (name, embedding) in embeddings {

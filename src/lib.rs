@@ -15,6 +15,7 @@ mod error;
 pub mod graph;
 pub mod loss;
 pub mod model;
+pub mod network;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -98,7 +98,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
     let built = graph::build(&plan, &device);
     let mut step = built.step;
     let base = allocator::current_bytes() as u64;
-    let mut net = FewShotNet::new(&graph::net_spec(&pipeline), 0, &device.clone().autodiff());
+    let mut net = FewShotNet::new(&plan.network, 0, &device.clone().autodiff());
     if !pipeline.backbone.train {
         net.backbone = burn::module::Module::no_grad(net.backbone);
     }

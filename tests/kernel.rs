@@ -14,6 +14,7 @@ use fsct::model::kernel::norm::{Statistics, norm_act};
 use fsct::model::kernel::residual::add_relu;
 use fsct::model::kernel::{After, Pool, conv, is_supported};
 use fsct::model::layers::to_host;
+use fsct::model::norm::pool_options;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -35,7 +36,7 @@ fn composed(
     let result = batch_norm_train(input, gamma, beta, EPSILON);
     let output = if after.relu { relu(result.output) } else { result.output };
     let output = match after.pool {
-        Some(pool) => max_pool2d(output, pool.options()),
+        Some(pool) => max_pool2d(output, pool_options(pool)),
         None => output,
     };
     (output, result.mean, result.variance)
@@ -123,7 +124,7 @@ fn running_statistics_are_constants() {
             let output =
                 relu(batch_norm(input, gamma, beta, mean.clone(), variance.clone(), EPSILON));
             let output = match after.pool {
-                Some(pool) => max_pool2d(output, pool.options()),
+                Some(pool) => max_pool2d(output, pool_options(pool)),
                 None => output,
             };
             (output, mean, variance)

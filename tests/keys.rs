@@ -17,8 +17,8 @@ fn steps(backbone: &str, method: &str) -> Vec<f64> {
     );
     let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
     let device = Device::flex();
-    let spec = graph::net_spec(&pipeline);
-    let mut net = FewShotNet::new(&spec, 1, &device.clone().autodiff());
+    let network = plan::network(&pipeline);
+    let mut net = FewShotNet::new(&network, 1, &device.clone().autodiff());
     let mut step = graph::build(&plan::compile(&pipeline), &device).step;
     let shape = EpisodeShape::from(pipeline.episode);
     let values: Vec<f32> = (0..shape.images() * 256).map(|it| (it as f32 * 0.7).sin()).collect();
@@ -31,7 +31,7 @@ fn steps(backbone: &str, method: &str) -> Vec<f64> {
         let window = vec![Episode { images: images.clone(), shape }];
         let grads = step.grads(&net, window, &mut cx).unwrap();
         seen.extend([grads.terms[0].loss, grads.gradients.global_norm(&net)]);
-        if graph::norm_policy(&pipeline).moves_running() {
+        if pipeline.backbone.resolved_batch_norm().moves_running() {
             net.update_running(&grads.moments[0]);
         }
     }

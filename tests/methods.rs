@@ -4,13 +4,12 @@ mod common;
 
 use burn::prelude::*;
 use common::{max_abs, max_difference};
-use fsct::model::attention::Similarity;
 use fsct::model::init::Init;
 use fsct::model::layers::to_host;
-use fsct::model::method::ctx::CtxSpec;
-use fsct::model::method::fsct::FsctSpec;
-use fsct::model::method::protonet::Distance;
-use fsct::model::{EpisodeShape, Head, HeadSpec};
+use fsct::model::{EpisodeShape, Head};
+use fsct::network::{
+    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Prototypes,
+};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -19,26 +18,27 @@ use rand_chacha::ChaCha8Rng;
 /// Feature maps: channels, height, width.
 const FEATURES: [usize; 3] = [6, 2, 2];
 
-fn fsct(similarity: Similarity, true_cosine: bool, shared_prototypes: bool) -> HeadSpec {
+fn fsct(attention: Attention, classifier: Classifier, prototypes: Prototypes) -> HeadSpec {
     HeadSpec::Fsct(FsctSpec {
-        similarity,
+        attention,
         depth: 2,
         heads: 2,
         dim_head: 4,
         mlp_dim: 8,
-        true_cosine,
-        shared_prototypes,
+        classifier,
+        prototypes,
     })
 }
 
 /// Methods that treat classes alike.
 fn symmetric() -> Vec<HeadSpec> {
-    let similarities = [Similarity::Cosine, Similarity::Softmax];
-    let mut specs: Vec<HeadSpec> = similarities
-        .map(|it| HeadSpec::Ctx(CtxSpec { similarity: it, dim_attn: 4, mean: false }))
+    let attentions = [Attention::Cosine, Attention::Softmax];
+    let alignment = Alignment::Sum;
+    let mut specs: Vec<HeadSpec> = attentions
+        .map(|attention| HeadSpec::Ctx(CtxSpec { attention, dim_attn: 4, alignment }))
         .to_vec();
-    specs.extend(similarities.map(|it| fsct(it, false, true)));
-    specs.push(fsct(Similarity::Cosine, true, true));
+    specs.extend(attentions.map(|it| fsct(it, Classifier::Reference, Prototypes::Shared)));
+    specs.push(fsct(Attention::Cosine, Classifier::Cosine, Prototypes::Shared));
     specs.extend(
         [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis].map(HeadSpec::Protonet),
     );
@@ -46,7 +46,7 @@ fn symmetric() -> Vec<HeadSpec> {
 }
 
 fn head(spec: &HeadSpec, shape: EpisodeShape) -> Head {
-    spec.init(FEATURES, shape, &mut Init::new(3, &Device::flex()))
+    Head::new(spec, FEATURES, shape, &mut Init::new(3, &Device::flex()))
 }
 
 /// Random features of `classes` classes with `each` images.
@@ -100,7 +100,8 @@ proptest! {
 #[test]
 fn published_prototypes_tie_a_model_to_its_ways_and_shared_ones_do_not() {
     let shape = EpisodeShape { n_way: 4, k_shot: 2, n_query: 1 };
-    let published = head(&fsct(Similarity::Cosine, false, false), shape);
+    let published =
+        head(&fsct(Attention::Cosine, Classifier::Reference, Prototypes::PerWay), shape);
     assert_eq!(published.tied_to_ways(), Some(4));
     for spec in symmetric() {
         assert_eq!(head(&spec, shape).tied_to_ways(), None, "{spec:?}");
@@ -132,14 +133,16 @@ fn a_shot_repeated_says_no_more_than_once_under_the_mean() {
     let (once, query) = (features(3, 1, &mut rng), features(3, 2, &mut rng));
     let five: Vec<Vec<f32>> = once.iter().map(|shot| shot.repeat(5)).collect();
     let shape = |k_shot| EpisodeShape { n_way: 3, k_shot, n_query: 2 };
-    let apart = |mean| {
-        let spec = HeadSpec::Ctx(CtxSpec { similarity: Similarity::Cosine, dim_attn: 4, mean });
+    let apart = |alignment| {
+        let attention = Attention::Cosine;
+        let spec = HeadSpec::Ctx(CtxSpec { attention, dim_attn: 4, alignment });
         let one = logits(&head(&spec, shape(1)), &once, &query, shape(1));
         let five = logits(&head(&spec, shape(5)), &five, &query, shape(5));
         common::max_difference(&one, &five)
     };
-    assert!(apart(true) < 1e-5, "{}", apart(true));
-    assert!(apart(false) > 1e-2, "as published, five are five times as much: {}", apart(false));
+    let (mean, sum) = (apart(Alignment::Mean), apart(Alignment::Sum));
+    assert!(mean < 1e-5, "{mean}");
+    assert!(sum > 1e-2, "as published, five shots weigh five times as much: {sum}");
 }
 
 #[test]

@@ -13,16 +13,16 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use common::{max_abs, max_difference, read_safetensors, shared};
 use fsct::loss::Objective;
-use fsct::loss::vic::{CovarianceForm, CovarianceScale, Vic};
-use fsct::loss::weights::{Driver, Dynamic, VicWeights};
-use fsct::model::attention::Similarity;
-use fsct::model::backbone::conv::ConvNetSpec;
+use fsct::loss::vic::{CovarianceScale, Vic};
+use fsct::loss::weights::{Dynamic, VicWeights};
 use fsct::model::layers::to_host;
-use fsct::model::method::{ctx::CtxSpec, fsct::FsctSpec};
 use fsct::model::names::reference_name;
-use fsct::model::norm::NormPolicy;
 use fsct::model::weights::{Path, read, write};
-use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Norm};
+use fsct::model::{EpisodeShape, FewShotNet, Norm};
+use fsct::network::{
+    Alignment, Attention, BackboneSpec, BatchNormMode, Classifier, CovarianceForm, CtxSpec,
+    DynamicDriver, FsctSpec, HeadSpec, Network, Prototypes,
+};
 use fsct::stage::backward::Backward;
 use fsct::stage::embed::Plain;
 use fsct::stage::{Episode, Grads, StageState, Step, StepContext};
@@ -35,7 +35,7 @@ const JITTERED_TRIES: u64 = 8;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const NORM: NormPolicy = NormPolicy::Running;
+const NORM: BatchNormMode = BatchNormMode::Running;
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -64,35 +64,35 @@ impl Fixture {
 
     fn head(&self) -> HeadSpec {
         let method = self.index["method"].as_str().unwrap();
-        let similarity =
-            if method.ends_with("cosine") { Similarity::Cosine } else { Similarity::Softmax };
+        let attention =
+            if method.ends_with("cosine") { Attention::Cosine } else { Attention::Softmax };
         if method.starts_with("CTX") {
             return HeadSpec::Ctx(CtxSpec {
-                similarity,
+                attention,
                 dim_attn: self.size("dim_attn"),
-                mean: false,
+                alignment: Alignment::Sum,
             });
         }
         HeadSpec::Fsct(FsctSpec {
-            similarity,
+            attention,
             depth: self.size("depth"),
             heads: self.size("heads"),
             dim_head: self.size("dim_head"),
             mlp_dim: self.size("mlp_dim"),
-            true_cosine: false,
-            shared_prototypes: false,
+            classifier: Classifier::Reference,
+            prototypes: Prototypes::PerWay,
         })
     }
 
     /// The network with the fixture's parameters; every tensor of ours must be found.
     fn net(&self, device: &Device) -> FewShotNet {
-        let spec = NetSpec {
-            backbone: BackboneSpec::Conv(ConvNetSpec::conv(4, 3)),
+        let image = self.size("image_size");
+        let network = Network {
+            backbone: BackboneSpec::conv(4, [3, image, image]),
             head: self.head(),
-            image_size: self.size("image_size"),
             episode: self.shape,
         };
-        write(FewShotNet::new(&spec, 1, device), &mut |path, shape| {
+        write(FewShotNet::new(&network, 1, device), &mut |path, shape| {
             let name = format!("param.{}", reference_name(path).expect(path));
             let (expected, values) = &self.tensors.get(&name).expect(&name);
             assert_eq!(expected, shape, "{name}");
@@ -182,7 +182,7 @@ fn reference_vic() -> Vic {
     let base = VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 };
     Vic {
         initial: base,
-        dynamic: Some(Dynamic { ema_decay: 0.9, driver: Driver::Loss, base }),
+        dynamic: Some(Dynamic { ema_decay: 0.9, driver: DynamicDriver::Loss, base }),
         variance_target: 1e-4,
         variance_eps: 1e-8,
         invariance: false,

@@ -10,12 +10,12 @@ use std::fs;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
-use fsct::model::backbone::resnet::{ResNetSpec, Trunk};
 use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::names::Naming;
 use fsct::model::weights::{Path, read, write};
-use fsct::model::{Backbone, BackboneSpec, Norm};
+use fsct::model::{Backbone, Norm};
+use fsct::network::{BackboneSpec, Trunk};
 use serde_json::Value;
 
 /// Relative to the largest value, or to the norm for sums over a tensor. With the kinks out of reach
@@ -116,10 +116,10 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
     let count = expected["images"].as_u64().unwrap() as usize;
 
     let device = Device::flex().autodiff();
-    let spec = BackboneSpec::ResNet(ResNetSpec { channels: 3, depths, trunk });
-    let mut net: Backbone = write(spec.init(&mut Init::new(1, &device)), &mut |path, shape| {
-        Some(value(&torch_name(path), shape, &expected["shifts"]))
-    });
+    let spec = BackboneSpec::resnet(depths, trunk, [3, size, size]);
+    let net = Backbone::new(&spec, &mut Init::new(1, &device));
+    let mut net: Backbone =
+        write(net, &mut |path, shape| Some(value(&torch_name(path), shape, &expected["shifts"])));
     let shape = [count, 3, size, size];
     let images = TensorData::new(uniform("images", shape.iter().product()), shape);
     let images = Tensor::<4>::from_data(images, &device).require_grad();
@@ -128,7 +128,7 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
     let features = net.forward(images.clone(), &mut Norm::Batch(&mut moments));
     let dims: Vec<usize> = features.dims().to_vec();
     assert_eq!(serde_json::json!(dims), expected["feature_shape"]);
-    assert_eq!(dims[1..], spec.feature_shape(size), "the shape that heads are built for");
+    assert_eq!(dims[1..], spec.features(), "the shape that heads are built for");
     let host = to_host(features.clone().inner());
     check("features", "features", &host, &expected["features"], VALUE_TOLERANCE);
 

@@ -22,7 +22,7 @@ fn peak(method: &str) -> usize {
     let shape = EpisodeShape::from(pipeline.episode);
     let device = Device::flex();
     let before = current_bytes();
-    let net = FewShotNet::new(&graph::net_spec(&pipeline), 1, &device.clone().autodiff());
+    let net = FewShotNet::new(&plan::network(&pipeline), 1, &device.clone().autodiff());
     let mut step = graph::build(&plan::compile(&pipeline), &device).step;
     let images = Tensor::<4>::ones([shape.images(), 3, 64, 64], &device);
     reset_peak();

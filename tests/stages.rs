@@ -10,15 +10,13 @@ use burn::prelude::*;
 use burn::tensor::FloatDType;
 use common::gradients::{ByPath, by_path, difference, norm_of_difference};
 use fsct::loss::Objective;
-use fsct::loss::vic::{CovarianceForm, CovarianceScale, OnAttention, Vic};
-use fsct::loss::weights::{Driver, Dynamic, VicWeights};
-use fsct::model::attention::Similarity;
-use fsct::model::backbone::conv::ConvNetSpec;
+use fsct::loss::vic::{CovarianceScale, OnAttention, Vic};
+use fsct::loss::weights::{Dynamic, VicWeights};
 use fsct::model::layers::to_host;
-use fsct::model::method::{ctx::CtxSpec, fsct::FsctSpec};
-use fsct::model::norm::NormPolicy;
-use fsct::model::{
-    Backbone, BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, Moments, NetSpec, Norm, Segment,
+use fsct::model::{Backbone, EpisodeShape, FewShotNet, Moments, Norm};
+use fsct::network::{
+    Alignment, Attention, BackboneSpec, BatchNormMode, Classifier, CovarianceForm, CtxSpec,
+    DynamicDriver, FsctSpec, HeadSpec, Network, Prototypes, Segment,
 };
 use fsct::stage::accumulate::Accumulate;
 use fsct::stage::autocast::Autocast;
@@ -36,7 +34,7 @@ use rand_chacha::ChaCha8Rng;
 /// f32 sums in another order.
 const EXACT: f64 = 1e-5;
 
-const NORM: NormPolicy = NormPolicy::Running;
+const NORM: BatchNormMode = BatchNormMode::Running;
 const SHAPE: EpisodeShape = EpisodeShape { n_way: 3, k_shot: 2, n_query: 3 };
 const SIZE: usize = 20;
 
@@ -53,7 +51,7 @@ fn objective(method: Method) -> Objective {
     let base = VicWeights { alpha: 0.3, beta: 0.2, gamma: 0.1 };
     let vic = Vic {
         initial: base,
-        dynamic: Some(Dynamic { ema_decay: 0.9, driver: Driver::Loss, base }),
+        dynamic: Some(Dynamic { ema_decay: 0.9, driver: DynamicDriver::Loss, base }),
         variance_target: 1.0,
         variance_eps: 1e-4,
         invariance: true,
@@ -64,27 +62,29 @@ fn objective(method: Method) -> Objective {
     Objective { vic: matches!(method, Method::Profoct).then_some(vic) }
 }
 
-fn net(method: Method) -> FewShotNet {
-    let similarity = Similarity::Cosine;
+fn network(method: Method) -> Network {
+    let attention = Attention::Cosine;
     let head = match method {
-        Method::Ctx => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 8, mean: false }),
+        Method::Ctx => HeadSpec::Ctx(CtxSpec { attention, dim_attn: 8, alignment: Alignment::Sum }),
         Method::Fsct | Method::Profoct => HeadSpec::Fsct(FsctSpec {
-            similarity,
+            attention,
             depth: 2,
             heads: 2,
             dim_head: 8,
             mlp_dim: 16,
-            true_cosine: false,
-            shared_prototypes: false,
+            classifier: Classifier::Reference,
+            prototypes: Prototypes::PerWay,
         }),
     };
-    let spec = NetSpec {
-        backbone: BackboneSpec::Conv(ConvNetSpec::conv(4, 1)),
-        head,
-        image_size: SIZE,
-        episode: SHAPE,
-    };
-    FewShotNet::new(&spec, 7, &Device::flex().autodiff())
+    Network { backbone: BackboneSpec::conv(4, [1, SIZE, SIZE]), head, episode: SHAPE }
+}
+
+fn net(method: Method) -> FewShotNet {
+    FewShotNet::new(&network(method), 7, &Device::flex().autodiff())
+}
+
+fn recompute(method: Method) -> Recompute {
+    Recompute { segments: network(method).backbone.segments(Segment::Block), norm: NORM }
 }
 
 fn episode(seed: u64) -> Episode {
@@ -134,11 +134,7 @@ fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
     for method in METHODS {
         let net = net(method);
         let plain = run(&mut backward(method, Plain { norm: NORM }), &net, episode(1));
-        let again = run(
-            &mut backward(method, Recompute { segment: Segment::Block, norm: NORM }),
-            &net,
-            episode(1),
-        );
+        let again = run(&mut backward(method, recompute(method)), &net, episode(1));
         let error = difference(&by_path(&net, &plain.gradients), &by_path(&net, &again.gradients));
         assert!(error < EXACT, "{method:?}: {error:.1e}");
         assert_eq!(plain.terms, again.terms);
@@ -171,10 +167,9 @@ fn micro_batches_match_their_chunks_on_one_tape() {
             let features = joined.select(0, indices(&back, &images.device()));
             let expected = from_features(method, &net, features);
 
-            for inner in [
-                Rc::new(Plain { norm: NORM }) as Rc<dyn Embed>,
-                Rc::new(Recompute { segment: Segment::Block, norm: NORM }),
-            ] {
+            for inner in
+                [Rc::new(Plain { norm: NORM }) as Rc<dyn Embed>, Rc::new(recompute(method))]
+            {
                 let grads = run(
                     &mut backward(method, MicroBatch { steps, inner, norm: NORM }),
                     &net,
@@ -254,9 +249,9 @@ fn autocast_is_off_by_rounding_only() {
             let rounding = run(&mut backward(method, Plain { norm: NORM }), &coarse, images);
             let rounding = norm_of_difference(&plain, &by_path(&coarse, &rounding.gradients));
 
-            for recompute in [false, true] {
-                let inner = match recompute {
-                    true => backward(method, Recompute { segment: Segment::Block, norm: NORM }),
+            for recomputes in [false, true] {
+                let inner = match recomputes {
+                    true => backward(method, recompute(method)),
                     false => backward(method, Plain { norm: NORM }),
                 };
                 let mut step: BoxStep<Episode> = Box::new(LossScale {
@@ -347,7 +342,7 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     let mut objective = objective(Method::Profoct);
     let vic = objective.vic.as_mut().unwrap();
     vic.on_attention = None;
-    vic.dynamic.as_mut().unwrap().driver = Driver::Gradient;
+    vic.dynamic.as_mut().unwrap().driver = DynamicDriver::Gradient;
     let base = vic.dynamic.unwrap().base;
     let net = net(Method::Profoct);
     let mut step = Backward { objective, embedding: Rc::new(Plain { norm: NORM }) };

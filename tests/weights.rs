@@ -12,16 +12,14 @@ use std::process::{Command, Output};
 
 use burn::prelude::*;
 use fsct::config::Optimizer;
-use fsct::model::attention::Similarity;
-use fsct::model::backbone::conv::ConvNetSpec;
-use fsct::model::backbone::resnet::{ResNetSpec, Trunk};
 use fsct::model::layers::to_host;
-use fsct::model::method::ctx::CtxSpec;
-use fsct::model::method::fsct::FsctSpec;
-use fsct::model::method::protonet::Distance;
 use fsct::model::names::Naming;
 use fsct::model::weights::{read, shapes};
-use fsct::model::{BackboneSpec, EpisodeShape, FewShotNet, HeadSpec, NetSpec, Norm};
+use fsct::model::{EpisodeShape, FewShotNet, Norm};
+use fsct::network::{
+    Alignment, Attention, BackboneSpec, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Network,
+    Prototypes, Trunk,
+};
 use fsct::run::checkpoint::{Progress, write as write_checkpoint};
 use fsct::weights::{Matching, Names, Request, Scope, WeightsError, WeightsFile, export};
 use rand::{Rng, SeedableRng};
@@ -54,29 +52,29 @@ fn expected(name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 fn resnet(depths: [usize; 4], trunk: Trunk) -> BackboneSpec {
-    BackboneSpec::ResNet(ResNetSpec { channels: 3, depths, trunk })
+    BackboneSpec::resnet(depths, trunk, [3, 32, 32])
 }
 
-fn fsct_head(similarity: Similarity, shared_prototypes: bool) -> HeadSpec {
+fn fsct_head(attention: Attention, prototypes: Prototypes) -> HeadSpec {
     HeadSpec::Fsct(FsctSpec {
-        similarity,
+        attention,
         depth: 1,
         heads: 2,
         dim_head: 8,
         mlp_dim: 16,
-        true_cosine: false,
-        shared_prototypes,
+        classifier: Classifier::Reference,
+        prototypes,
     })
 }
 
-fn net(backbone: BackboneSpec, head: HeadSpec, image_size: usize, seed: u64) -> FewShotNet {
+fn net(backbone: BackboneSpec, head: HeadSpec, seed: u64) -> FewShotNet {
     let episode = EpisodeShape { n_way: 3, k_shot: 2, n_query: 1 };
-    let spec = NetSpec { backbone, head, image_size, episode };
-    FewShotNet::new(&spec, seed, &Device::flex())
+    let network = Network { backbone, head, episode };
+    FewShotNet::new(&network, seed, &Device::flex())
 }
 
 fn with_protonet(backbone: BackboneSpec) -> FewShotNet {
-    net(backbone, HeadSpec::Protonet(Distance::Euclidean), 32, 1)
+    net(backbone, HeadSpec::Protonet(Distance::Euclidean), 1)
 }
 
 fn matching(file: &Path, net: &FewShotNet, allow: &[&str]) -> Result<Matching, WeightsError> {
@@ -145,8 +143,8 @@ fn a_feti_file_is_found_under_its_prefix() {
 
 #[test]
 fn a_reference_checkpoint_fills_a_whole_model() {
-    let backbone = BackboneSpec::Conv(ConvNetSpec::conv(4, 1));
-    let net = net(backbone, fsct_head(Similarity::Cosine, false), 28, 1);
+    let backbone = BackboneSpec::conv(4, [1, 28, 28]);
+    let net = net(backbone, fsct_head(Attention::Cosine, Prototypes::PerWay), 1);
     let matching = matching(&data("reference.tar"), &net, &[]).unwrap();
     assert_eq!(matching.prefix, "state.");
     assert_eq!(matching.matched(), shapes(&net).len());
@@ -234,12 +232,7 @@ fn read_all(path: &Path) -> Result<usize, WeightsError> {
 
 /// A file of each format.
 fn one_of_each(folder: &Path) -> Vec<PathBuf> {
-    let small = net(
-        BackboneSpec::Conv(ConvNetSpec::conv(4, 1)),
-        HeadSpec::Protonet(Distance::Euclidean),
-        16,
-        1,
-    );
+    let small = net(BackboneSpec::conv(4, [1, 16, 16]), HeadSpec::Protonet(Distance::Euclidean), 1);
     let exported = folder.join("net.safetensors");
     fs::write(&exported, export(&small, Names::Reference, 3).unwrap()).unwrap();
     let checkpoint = folder.join("net.ckpt");
@@ -300,18 +293,22 @@ fn a_pointer_of_git_lfs_is_recognised() {
 /// Every backbone and head that can be built.
 fn every_net(seed: u64) -> Vec<(String, FewShotNet)> {
     let backbones = [
-        ("conv4", BackboneSpec::Conv(ConvNetSpec::conv(4, 3))),
-        ("conv6np", BackboneSpec::Conv(ConvNetSpec::conv_np(6, 1))),
+        ("conv4", BackboneSpec::conv(4, [3, 16, 16])),
+        ("conv6np", BackboneSpec::conv_np(6, [1, 16, 16])),
         ("resnet18", resnet([2, 2, 2, 2], Trunk::Torchvision)),
         ("feti12", resnet([2, 1, 1, 1], Trunk::Feti)),
     ];
     let mut nets = Vec::new();
     for (name, backbone) in backbones {
-        for similarity in [Similarity::Cosine, Similarity::Softmax] {
-            let ctx = HeadSpec::Ctx(CtxSpec { similarity, dim_attn: 4, mean: false });
-            for head in [fsct_head(similarity, false), fsct_head(similarity, true), ctx] {
-                let size = if name.starts_with("conv") { 16 } else { 32 };
-                nets.push((format!("{name} {head:?}"), net(backbone.clone(), head, size, seed)));
+        for attention in [Attention::Cosine, Attention::Softmax] {
+            let alignment = Alignment::Sum;
+            let heads = [
+                fsct_head(attention, Prototypes::PerWay),
+                fsct_head(attention, Prototypes::Shared),
+                HeadSpec::Ctx(CtxSpec { attention, dim_attn: 4, alignment }),
+            ];
+            for head in heads {
+                nets.push((format!("{name} {head:?}"), net(backbone.clone(), head, seed)));
             }
         }
     }
@@ -325,7 +322,7 @@ fn an_export_with_the_references_names_is_the_whole_model() {
     for ((name, net), (_, other)) in every_net(1).into_iter().zip(every_net(2)) {
         // The reference has a row of prototype weights for each way.
         fs::write(&file, export(&net, Names::Reference, 3).unwrap()).unwrap();
-        let shared = name.contains("shared_prototypes: true");
+        let shared = name.contains("prototypes: Shared");
         let allow: &[&str] = if shared { &["proto_weight"] } else { &[] };
         let matching = matching(&file, &other, allow).unwrap();
         let loaded = matching.load(other).unwrap();
@@ -353,7 +350,7 @@ fn an_export_with_torchvisions_names_is_the_backbone() {
     let ours: Vec<_> = ours.names().map(|it| (it, ours.shape(it))).collect();
     assert_eq!(ours, theirs);
 
-    let conv = with_protonet(BackboneSpec::Conv(ConvNetSpec::conv(4, 3)));
+    let conv = with_protonet(BackboneSpec::conv(4, [3, 32, 32]));
     let said = export(&conv, Names::Torchvision, 3).unwrap_err().to_string();
     assert!(said.contains("torchvision has no name for"), "{said}");
 }
@@ -490,8 +487,11 @@ fn weights_that_do_not_fit_are_said_before_there_is_a_run() {
 fn a_model_whose_backbone_was_not_saved_takes_it_from_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let head_only =
-        net(resnet([2, 2, 2, 2], Trunk::Torchvision), fsct_head(Similarity::Cosine, false), 32, 7);
+    let head_only = net(
+        resnet([2, 2, 2, 2], Trunk::Torchvision),
+        fsct_head(Attention::Cosine, Prototypes::PerWay),
+        7,
+    );
     let bytes = export(&head_only, Names::Reference, 3).unwrap();
     let whole = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let head = whole.tensors().into_iter().filter(|(name, _)| !name.starts_with("feature."));
@@ -554,27 +554,32 @@ fn imported_models_give_the_references_logits() {
 
         let index = &index[name];
         let size = |key: &str| index[key].as_u64().unwrap() as usize;
-        let similarity = match name.contains("cosine") {
-            true => Similarity::Cosine,
-            false => Similarity::Softmax,
+        let attention = match name.contains("cosine") {
+            true => Attention::Cosine,
+            false => Attention::Softmax,
         };
         let head = match name.starts_with("ctx") {
-            true => HeadSpec::Ctx(CtxSpec { similarity, dim_attn: size("dim_attn"), mean: false }),
+            true => HeadSpec::Ctx(CtxSpec {
+                attention,
+                dim_attn: size("dim_attn"),
+                alignment: Alignment::Sum,
+            }),
             false => HeadSpec::Fsct(FsctSpec {
-                similarity,
+                attention,
                 depth: size("depth"),
                 heads: size("heads"),
                 dim_head: size("dim_head"),
                 mlp_dim: size("mlp_dim"),
-                true_cosine: false,
-                shared_prototypes: false,
+                classifier: Classifier::Reference,
+                prototypes: Prototypes::PerWay,
             }),
         };
         let episode =
             EpisodeShape { n_way: size("n_way"), k_shot: size("k_shot"), n_query: size("n_query") };
-        let backbone = BackboneSpec::Conv(ConvNetSpec::conv(4, 3));
-        let spec = NetSpec { backbone, head, image_size: size("image_size"), episode };
-        let net = FewShotNet::new(&spec, 1, &Device::flex());
+        let image = size("image_size");
+        let backbone = BackboneSpec::conv(4, [3, image, image]);
+        let network = Network { backbone, head, episode };
+        let net = FewShotNet::new(&network, 1, &Device::flex());
         let net = matching(&file, &net, &[]).unwrap().load(net).unwrap();
         let (shape, values) = &tensors["step0.input"];
         let shape = [shape[0] * shape[1], shape[2], shape[3], shape[4]];

@@ -23,7 +23,7 @@ use crate::run::answer::{Answer, argmax};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::evaluate::{Evaluated, evaluate_episodes};
 use crate::run::folder::{RunFolder, write_atomically};
-use crate::{Error, device, graph};
+use crate::{Error, device, plan};
 
 /// Test a trained model again.
 #[derive(Debug, Args)]
@@ -173,7 +173,7 @@ impl Model {
         let pipeline = self.loaded.absolute();
         let device = device::select(pipeline.device, pipeline.memory.allocator)?;
         let net = FewShotNet::new(
-            &graph::net_spec(&self.trained),
+            &plan::network(&self.trained),
             self.trained.seed,
             &device.device.clone().autodiff(),
         );

@@ -14,7 +14,7 @@ use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::write_atomically;
 use crate::weights::{Names, export};
-use crate::{Error, graph};
+use crate::{Error, plan};
 
 /// Write a trained model's weights for other programs
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl Export {
         let pipeline = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         // On the CPU: this only moves bytes, and needs no GPU to be there.
         let device = burn::prelude::Device::flex();
-        let net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &device);
+        let net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
         let net = checkpoint.load_model(&path, net)?;
         let bytes = export(&net, self.names, pipeline.episode.n_way).map_err(RunError::from)?;
         write_atomically(&absolute(&self.to), &bytes)?;

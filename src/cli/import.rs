@@ -16,7 +16,7 @@ use crate::run::checkpoint::{self, Progress};
 use crate::run::events::{Event, Reporter};
 use crate::run::folder::{RunFolder, write_atomically};
 use crate::weights::{Matching, Request, Scope, WeightsFile};
-use crate::{Error, graph};
+use crate::{Error, graph, plan};
 
 /// Turn a model of the reference code into a checkpoint
 ///
@@ -52,7 +52,7 @@ impl Import {
 
     fn import(&self, mut pipeline: Pipeline) -> Result<Vec<Matching>, RunError> {
         let device = burn::prelude::Device::flex().autodiff();
-        let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &device);
+        let mut net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
         let file = WeightsFile::open(&self.weights)?;
         // The published code neither trains nor saves an ImageNet backbone: its checkpoints are heads.
         let saved = file.names().any(|name| name.contains("feature."));

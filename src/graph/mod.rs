@@ -1,13 +1,10 @@
 //! [`Plan`](crate::plan::Plan) → networks, objectives, optimizers and steps: the one place that
 //! knows both plan and `burn`.
 
-mod net;
 mod objective;
 mod optimizer;
 mod stages;
 mod weights;
-
-pub use net::{net_spec, norm_policy};
 
 pub use objective::objective;
 pub use optimizer::optimizer;

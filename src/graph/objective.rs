@@ -1,7 +1,8 @@
-use crate::config::{self, DynamicDriver, MethodKind, Pipeline, VicPreset};
+use crate::config::{self, MethodKind, Pipeline, VicPreset};
 use crate::loss::Objective;
-use crate::loss::vic::{CovarianceForm, CovarianceScale, OnAttention, Vic};
-use crate::loss::weights::{Driver, Dynamic, VicWeights};
+use crate::loss::vic::{CovarianceScale, OnAttention, Vic};
+use crate::loss::weights::{Dynamic, VicWeights};
+use crate::network::DynamicDriver;
 
 /// What a pipeline minimises.
 pub fn objective(pipeline: &Pipeline) -> Objective {
@@ -14,7 +15,7 @@ pub fn objective(pipeline: &Pipeline) -> Objective {
 struct Defaults {
     weights: VicWeights,
     dynamic: bool,
-    driver: Driver,
+    driver: DynamicDriver,
     ema_decay: f64,
     variance_target: f64,
     variance_eps: f64,
@@ -30,7 +31,7 @@ impl Defaults {
             VicPreset::Profonet => Self {
                 weights: VicWeights { alpha: 0.05, beta: 0.05, gamma: 0.05 },
                 dynamic: true,
-                driver: Driver::Gradient,
+                driver: DynamicDriver::Gradient,
                 ema_decay: 0.9,
                 variance_target: 1.0,
                 variance_eps: 1e-4,
@@ -42,7 +43,7 @@ impl Defaults {
             VicPreset::Reference => Self {
                 weights: VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 },
                 dynamic: true,
-                driver: Driver::Loss,
+                driver: DynamicDriver::Loss,
                 ema_decay: 0.9,
                 variance_target: 1e-4,
                 variance_eps: 1e-8,
@@ -64,11 +65,7 @@ fn vic(vic: &config::Vic) -> Vic {
     };
     let dynamic = vic.dynamic.enabled.unwrap_or(defaults.dynamic).then(|| Dynamic {
         ema_decay: vic.dynamic.ema_decay.unwrap_or(defaults.ema_decay),
-        driver: match vic.dynamic.driven_by {
-            None => defaults.driver,
-            Some(DynamicDriver::Loss) => Driver::Loss,
-            Some(DynamicDriver::Gradient) => Driver::Gradient,
-        },
+        driver: vic.dynamic.driven_by.unwrap_or(defaults.driver),
         base: initial,
     });
     Vic {
@@ -77,10 +74,7 @@ fn vic(vic: &config::Vic) -> Vic {
         variance_target: vic.variance.target.unwrap_or(defaults.variance_target),
         variance_eps: vic.variance.eps.unwrap_or(defaults.variance_eps),
         invariance: defaults.invariance,
-        covariance: match vic.covariance.form {
-            config::CovarianceForm::Gram => CovarianceForm::Gram,
-            config::CovarianceForm::Dense => CovarianceForm::Dense,
-        },
+        covariance: vic.covariance.form,
         covariance_scale: defaults.covariance_scale,
         on_attention: vic.on_attention.enabled.then(|| OnAttention {
             scale: vic.on_attention.scale.unwrap_or(defaults.attention_scale),

@@ -3,10 +3,7 @@ use std::rc::Rc;
 use burn::prelude::*;
 use burn::tensor::{DType, FloatDType};
 
-use super::net::norm_policy;
 use super::objective::objective;
-use crate::config;
-use crate::model::Segment;
 use crate::plan::{Plan, Precision, Scale, StageSpec};
 use crate::stage::accumulate::Accumulate;
 use crate::stage::autocast::Autocast;
@@ -40,10 +37,13 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
         .collect();
     let lowered = stages.iter().any(|stage| matches!(stage, StageSpec::Autocast(_)));
 
-    let norm = norm_policy(&plan.pipeline);
+    let norm = plan.pipeline.backbone.resolved_batch_norm();
     let embedding: Rc<dyn Embed> = if plan.pipeline.backbone.train {
         stages.iter().rev().fold(Rc::new(Plain { norm }), |inner, stage| match *stage {
-            StageSpec::Recompute(unit) => Rc::new(Recompute { segment: segment(unit), norm }),
+            StageSpec::Recompute(segment) => {
+                let segments = plan.network.backbone.segments(segment);
+                Rc::new(Recompute { segments, norm })
+            }
             StageSpec::MicroBatch { steps } => Rc::new(MicroBatch { steps, inner, norm }),
             _ => inner,
         })
@@ -101,13 +101,6 @@ fn supported(stage: &StageSpec, device: &Device, warnings: &mut Vec<String>) -> 
         ));
     }
     can
-}
-
-fn segment(unit: config::Recompute) -> Segment {
-    match unit {
-        config::Recompute::Stage => Segment::Stage,
-        _ => Segment::Block,
-    }
 }
 
 fn float_dtype(precision: Precision) -> FloatDType {

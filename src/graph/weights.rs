@@ -1,10 +1,11 @@
 use burn::prelude::*;
 
-use super::net::net_spec;
 use crate::config::{Pipeline, WeightsSource};
+use crate::model::Backbone;
 use crate::model::init::Init;
 use crate::model::names::Naming;
 use crate::model::weights::shapes;
+use crate::plan::network;
 use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 
 /// The weights that a pipeline's backbone starts from, matched with it; `None` where they are drawn.
@@ -14,7 +15,7 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
     let Some(weights) = &pipeline.backbone.weights else { return Ok(None) };
     let file = WeightsFile::open(&weights.path)?;
     let device = Device::flex();
-    let backbone = net_spec(pipeline).backbone.init(&mut Init::new(0, &device));
+    let backbone = Backbone::new(&network(pipeline).backbone, &mut Init::new(0, &device));
     let tensors: Vec<_> = shapes(&backbone)
         .into_iter()
         .map(|(path, shape)| (format!("backbone.{path}"), shape))

@@ -5,9 +5,9 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use super::weights::{Dynamic, VicWeights};
-use crate::model::EpisodeShape;
 use crate::model::layers::to_f32;
 use crate::model::prototypes::prototypes;
+use crate::network::{CovarianceForm, EpisodeShape};
 
 /// VIC regularisation, as configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,21 +22,12 @@ pub struct Vic {
     pub variance_eps: f64,
     /// Whether the invariance term is computed; the reference leaves it at 0.
     pub invariance: bool,
-    /// How the covariance term is computed.
+    /// How the covariance term is computed; both forms give the same number.
     pub covariance: CovarianceForm,
     /// What the covariance term is divided by.
     pub covariance_scale: CovarianceScale,
     /// The same terms on the transformer's output.
     pub on_attention: Option<OnAttention>,
-}
-
-/// How the covariance term is computed. Both give the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CovarianceForm {
-    /// From the n×n Gram matrix of the samples.
-    Gram,
-    /// From the d×d covariance matrix.
-    Dense,
 }
 
 /// What the sum of squared covariances is divided by.

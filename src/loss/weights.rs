@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::DynamicDriver;
+
 /// Weights of the VIC terms: `loss = CE + α·V + β·I + γ·C`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct VicWeights {
@@ -18,20 +20,12 @@ pub struct VicWeights {
 pub struct Dynamic {
     /// Share of the old weight kept at each step.
     pub ema_decay: f64,
-    /// What sets the targets.
-    pub driver: Driver,
+    /// What sets the targets: the values of the loss terms, or their gradient norms at the support
+    /// features. With gradient norms, a weight of `w` gives its term `w` times the gradient of the
+    /// cross-entropy.
+    pub driver: DynamicDriver,
     /// Weights that the targets are built from.
     pub base: VicWeights,
-}
-
-/// What sets the targets of the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Driver {
-    /// The values of the loss terms, as in the reference.
-    Loss,
-    /// Gradient norms at the support features: a weight of `w` gives its term `w` times the
-    /// gradient of the cross-entropy.
-    Gradient,
 }
 
 /// Gradient norms at the support features.
@@ -57,7 +51,7 @@ const MAX_BALANCED: f64 = 100.0;
 impl Dynamic {
     /// Moves the weights by the values of the terms, before the loss is formed.
     pub fn follow_loss(&self, weights: &mut VicWeights, ce: f64, variance: f64, covariance: f64) {
-        if self.driver != Driver::Loss || !(ce + variance + covariance).is_finite() {
+        if self.driver != DynamicDriver::Loss || !(ce + variance + covariance).is_finite() {
             return;
         }
         let sum = variance + covariance + ce + 1e-8;
@@ -124,7 +118,7 @@ mod tests {
 
     const REFERENCE: VicWeights = VicWeights { alpha: 0.5, beta: 9.0, gamma: 0.5 };
 
-    fn dynamic(driver: Driver) -> Dynamic {
+    fn dynamic(driver: DynamicDriver) -> Dynamic {
         Dynamic { ema_decay: 0.9, driver, base: REFERENCE }
     }
 
@@ -132,10 +126,10 @@ mod tests {
     #[test]
     fn loss_driven_weights_follow_the_reference() {
         let mut weights = REFERENCE;
-        dynamic(Driver::Loss).follow_loss(&mut weights, 1.078_796_7, 0.0, 43.804_123);
+        dynamic(DynamicDriver::Loss).follow_loss(&mut weights, 1.078_796_7, 0.0, 43.804_123);
         assert!((weights.gamma - 0.695_193_05).abs() < 1e-6);
         assert!((weights.beta - 8.989_184_38).abs() < 1e-6);
-        dynamic(Driver::Loss).follow_loss(&mut weights, 1.139_421_8, 0.0, 39.162_354);
+        dynamic(DynamicDriver::Loss).follow_loss(&mut weights, 1.139_421_8, 0.0, 39.162_354);
         assert!((weights.gamma - 0.870_019_26).abs() < 1e-6);
     }
 
@@ -149,7 +143,7 @@ mod tests {
             covariance: 1000.0,
         };
         for _ in 0..400 {
-            dynamic(Driver::Gradient).follow_gradients(&mut weights, norms);
+            dynamic(DynamicDriver::Gradient).follow_gradients(&mut weights, norms);
         }
         assert!((weights.alpha * norms.variance - 0.5 * norms.cross_entropy).abs() < 1e-6);
         assert!((weights.gamma * norms.covariance - 0.5 * norms.cross_entropy).abs() < 1e-6);
@@ -159,7 +153,7 @@ mod tests {
     #[test]
     fn gradient_driven_weights_follow_the_typical_episode_not_the_largest() {
         let base = VicWeights { alpha: 0.1, beta: 0.0, gamma: 0.0 };
-        let dynamic = Dynamic { ema_decay: 0.9, driver: Driver::Gradient, base };
+        let dynamic = Dynamic { ema_decay: 0.9, driver: DynamicDriver::Gradient, base };
         let mut weights = base;
         let norms = |cross_entropy| GradientNorms {
             cross_entropy,
@@ -179,7 +173,7 @@ mod tests {
     #[test]
     fn overflow_does_not_poison_the_weights() {
         let mut weights = REFERENCE;
-        dynamic(Driver::Loss).follow_loss(&mut weights, f64::NAN, 0.0, f64::INFINITY);
+        dynamic(DynamicDriver::Loss).follow_loss(&mut weights, f64::NAN, 0.0, f64::INFINITY);
         assert_eq!(weights, REFERENCE);
     }
 }

@@ -1,4 +1,4 @@
-//! Attention of FSCT: prototypes ask, queries answer.
+//! Attention of FSCT: prototypes are its queries, query images its keys and values.
 
 use burn::nn::{LayerNorm, Linear};
 use burn::prelude::*;
@@ -6,15 +6,7 @@ use burn::tensor::activation::softmax;
 
 use super::init::Init;
 use super::layers::{layer_norm, linear};
-
-/// How attention weighs keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Similarity {
-    /// Cosine of query and key, without softmax.
-    Cosine,
-    /// Softmax over the keys of the scaled dot product.
-    Softmax,
-}
+use crate::network::{Attention, FsctLayers};
 
 /// Multi-head attention with one shared projection for queries, keys and values.
 #[derive(Module, Debug)]
@@ -35,24 +27,21 @@ pub struct SharedAttention {
 const EPSILON: f64 = 1e-8;
 
 impl SharedAttention {
-    /// Attention over `dim` features with `heads` heads of `dim_head`.
-    pub fn new(
-        dim: usize,
-        heads: usize,
-        dim_head: usize,
-        similarity: Similarity,
-        init: &mut Init,
-    ) -> Self {
+    /// The attention of a few-shot cosine transformer.
+    pub fn new(layers: &FsctLayers, heads: usize, attention: Attention, init: &mut Init) -> Self {
         Self {
-            norm: init.layer_norm(dim),
-            project: init.linear(dim, heads * dim_head, false),
-            output: init.linear(heads * dim_head, dim, true),
+            norm: init.layer_norm(layers.norm),
+            project: init.linear(layers.project),
+            output: init.linear(layers.output),
             heads,
-            cosine: similarity == Similarity::Cosine,
+            cosine: match attention {
+                Attention::Cosine => true,
+                Attention::Softmax => false,
+            },
         }
     }
 
-    /// Each query image is the one key and value that every class asks.
+    /// Attention of every class over each query image, the only key and value.
     ///
     /// # Shapes
     /// - `classes`: `[1 or Q, n_way, dim]`
@@ -68,7 +57,7 @@ impl SharedAttention {
         let weights = if self.cosine {
             dots / (norm(ask) * norm(key.clone()) + EPSILON)
         } else {
-            // One key: the softmax is 1 whatever the prototypes say. Published so.
+            // With one key the softmax is always 1. The published code has it this way.
             softmax(dots / (width as f64).sqrt(), 3)
         };
         let mixed = (weights * key).swap_dims(1, 2).reshape([count, n_way, heads * width]);

@@ -4,11 +4,12 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use super::init::Init;
+use crate::network::Classifier;
 
 /// Linear layer over normalised input, with weight normalisation and no bias.
 ///
-/// The published layer divides by the norm along the *classes*; [`Self::over_features`] makes it
-/// the cosine similarity that its name promises.
+/// The published layer divides by the norm along the *classes*; with [`Self::over_features`] it is a
+/// true cosine similarity.
 #[derive(Module, Debug)]
 pub struct CosineLinear {
     /// Direction `v` of the weight, `[1, dim]`.
@@ -26,9 +27,13 @@ const SCALE: f64 = 2.0;
 
 impl CosineLinear {
     /// A layer that reads `dim` features.
-    pub fn new(dim: usize, over_features: bool, init: &mut Init) -> Self {
+    pub fn new(dim: usize, classifier: Classifier, init: &mut Init) -> Self {
         let direction = init.uniform([1, dim], 1.0 / (dim as f64).sqrt());
         let norm = direction.val().square().sum().sqrt().inner().into_scalar::<f32>();
+        let over_features = match classifier {
+            Classifier::Reference => false,
+            Classifier::Cosine => true,
+        };
         Self { direction, magnitude: init.constant([1, 1], norm), over_features }
     }
 

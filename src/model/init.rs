@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::layers::LAYER_NORM_EPSILON;
 use super::norm::BatchNorm;
+use crate::network;
 
 /// Draws initial values for the layers of a network, in order.
 pub struct Init<'a> {
@@ -54,7 +55,8 @@ impl<'a> Init<'a> {
     }
 
     /// A linear layer with PyTorch's default values: `U(−1/√in, 1/√in)`.
-    pub fn linear(&mut self, input: usize, output: usize, bias: bool) -> Linear {
+    pub fn linear(&mut self, layer: network::Linear) -> Linear {
+        let network::Linear { input, output, bias } = layer;
         let bound = 1.0 / (input as f64).sqrt();
         let mut linear = LinearConfig::new(input, output).with_bias(bias).init(self.device);
         linear.weight = self.uniform([input, output], bound);
@@ -68,7 +70,8 @@ impl<'a> Init<'a> {
     }
 
     /// A batch norm: scale 1, shift 0, running mean 0 and variance 1.
-    pub fn batch_norm(&self, channels: usize) -> BatchNorm {
+    pub fn batch_norm(&self, norm: &network::Norm) -> BatchNorm {
+        let channels = norm.input[0];
         BatchNorm {
             gamma: self.constant([channels], 1.0),
             beta: self.constant([channels], 0.0),
@@ -77,40 +80,25 @@ impl<'a> Init<'a> {
         }
     }
 
-    /// A square convolution whose weights are `N(0, std²)`; its bias, if any, is PyTorch's
-    /// default `U(−1/√fan_in, 1/√fan_in)`.
-    pub fn conv(&mut self, shape: ConvShape, std: f64) -> Conv2d {
-        let ConvShape { input, output, kernel, stride, padding, bias } = shape;
+    /// A convolution with kaiming-normal weights, fan-out: `N(0, 2 / (k² · out))`. Its bias, if any, is
+    /// PyTorch's default `U(−1/√fan_in, 1/√fan_in)`.
+    pub fn conv(&mut self, layer: &network::Conv) -> Conv2d {
+        let network::Conv { kernel, stride, padding, bias, .. } = *layer;
+        let [input, output] = [layer.input[0], layer.output[0]];
         let mut conv = Conv2dConfig::new([input, output], [kernel, kernel])
             .with_stride([stride, stride])
             .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
             .with_bias(bias)
             .init(self.device);
+        let std = (2.0 / (kernel * kernel * output) as f64).sqrt();
         conv.weight = self.normal([output, input, kernel, kernel], std);
-        let bound = 1.0 / ((input * kernel * kernel) as f64).sqrt();
+        let bound = 1.0 / (layer.field() as f64).sqrt();
         conv.bias = bias.then(|| self.uniform([output], bound));
         conv
     }
 }
 
-/// Shape of a square convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvShape {
-    /// Input channels.
-    pub input: usize,
-    /// Output channels.
-    pub output: usize,
-    /// Height and width of the kernel.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
-    /// Zeros around the input.
-    pub padding: usize,
-    /// Whether each output channel has a bias.
-    pub bias: bool,
-}
-
-/// Box–Muller: no table, no rejection, so the count of draws never depends on the values.
+/// Box–Muller: without rejection, so that the number of draws does not depend on the values.
 fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()

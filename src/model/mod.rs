@@ -1,12 +1,14 @@
-//! Networks: images → features → logits. Knows `burn`, never [`crate::config`].
+//! Networks: images → features → logits. Built from [`crate::network`] with `burn`; never imports
+//! [`crate::config`].
 //!
-//! A [`FewShotNet`] is a [`Backbone`] and a [`Head`]. The seam between them is where the training
-//! step is cut in two (see [`crate::stage`]): whatever the head couples over an episode is
-//! differentiated at the features, so that the backbone's part may be done in pieces.
+//! A [`FewShotNet`] is a [`Backbone`] and a [`Head`]. The training step is cut in two between them (see
+//! [`crate::stage`]): everything that couples the images of an episode is differentiated at the
+//! features, so that the backbone's part can be done in pieces.
 
 pub mod attention;
 pub mod backbone;
 pub mod cosine;
+mod episode;
 pub mod init;
 pub mod kernel;
 pub mod layers;
@@ -19,72 +21,14 @@ pub mod weights;
 
 use burn::prelude::*;
 
-pub use backbone::{Backbone, BackboneSpec, Segment};
-pub use method::{Head, HeadOutput, HeadSpec};
+pub use backbone::Backbone;
+pub use method::{Head, HeadOutput};
 pub use norm::{Moments, Norm};
 
+pub use crate::network::EpisodeShape;
+
+use crate::network::Network;
 use init::Init;
-
-/// Shape of an episode's batch: `n_way` classes, each with `k_shot` support images followed by
-/// `n_query` query images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EpisodeShape {
-    /// Classes.
-    pub n_way: usize,
-    /// Support images a class.
-    pub k_shot: usize,
-    /// Query images a class.
-    pub n_query: usize,
-}
-
-impl EpisodeShape {
-    /// Images in the episode.
-    pub fn images(&self) -> usize {
-        self.n_way * (self.k_shot + self.n_query)
-    }
-
-    /// Query images in the episode, the `Q` of the papers.
-    pub fn queries(&self) -> usize {
-        self.n_way * self.n_query
-    }
-
-    /// Splits an episode's rows into support and query.
-    ///
-    /// # Shapes
-    /// - `rows`: `[n_way · (k_shot + n_query), ..]`, support first within a class
-    /// - output: `[n_way · k_shot, ..]` and `[n_way · n_query, ..]`, both by class
-    pub fn split(&self, rows: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let [_, channels, height, width] = rows.dims();
-        let per_class = self.k_shot + self.n_query;
-        let rows = rows.reshape([self.n_way, per_class, channels * height * width]);
-        let part = |range: std::ops::Range<usize>| {
-            let count = self.n_way * range.len();
-            rows.clone().slice([0..self.n_way, range]).reshape([count, channels, height, width])
-        };
-        (part(0..self.k_shot), part(self.k_shot..per_class))
-    }
-
-    /// The true class of each query, by class: `[0, 0, …, n_way − 1]` of length `Q`.
-    pub fn targets(&self, device: &Device) -> Tensor<1, Int> {
-        let classes: Vec<i64> = (0..self.n_way)
-            .flat_map(|class| std::iter::repeat_n(class as i64, self.n_query))
-            .collect();
-        Tensor::from_data(TensorData::new(classes, [self.queries()]), device)
-    }
-}
-
-/// What a [`FewShotNet`] is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NetSpec {
-    /// Images → features.
-    pub backbone: BackboneSpec,
-    /// Features → logits.
-    pub head: HeadSpec,
-    /// Height and width of an image, pixels.
-    pub image_size: usize,
-    /// Ways and shots that the head is made for.
-    pub episode: EpisodeShape,
-}
 
 /// A backbone with a few-shot method on top.
 #[derive(Module, Debug)]
@@ -97,12 +41,12 @@ pub struct FewShotNet {
 
 impl FewShotNet {
     /// A new network. The same seed gives the same weights on every device.
-    pub fn new(spec: &NetSpec, seed: u64, device: &Device) -> Self {
+    pub fn new(network: &Network, seed: u64, device: &Device) -> Self {
+        let Network { backbone, head, episode } = network;
         let mut init = Init::new(seed, device);
-        let backbone = spec.backbone.init(&mut init);
-        let features = spec.backbone.feature_shape(spec.image_size);
-        let head = spec.head.init(features, spec.episode, &mut init);
-        Self { backbone, head }
+        let features = backbone.features();
+        let backbone = Backbone::new(backbone, &mut init);
+        Self { backbone, head: Head::new(head, features, *episode, &mut init) }
     }
 
     /// Logits of an episode.
@@ -116,7 +60,7 @@ impl FewShotNet {
         self.head.forward(support, query, shape)
     }
 
-    /// Values that training moves; running statistics are not among them.
+    /// Number of values that training changes; running statistics are not among them.
     pub fn trained_parameters(&self) -> usize {
         struct Count(usize);
         impl burn::module::ModuleVisitor for Count {
@@ -137,6 +81,74 @@ impl FewShotNet {
         assert_eq!(norms.len(), moments.len(), "one pair of moments for each batch norm");
         for (norm, moments) in norms.into_iter().zip(moments) {
             norm.update_running(moments);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+
+    use super::*;
+    use crate::network::{
+        Alignment, Attention, BackboneSpec, Block, Classifier, CtxSpec, Distance, FsctSpec,
+        HeadSpec, Prototypes, Trunk,
+    };
+
+    fn fsct(attention: Attention, prototypes: Prototypes) -> HeadSpec {
+        HeadSpec::Fsct(FsctSpec {
+            attention,
+            depth: 1,
+            heads: 2,
+            dim_head: 4,
+            mlp_dim: 8,
+            classifier: Classifier::Reference,
+            prototypes,
+        })
+    }
+
+    #[test]
+    fn a_network_has_the_shapes_and_parameters_of_its_description() {
+        let image = [3, 40, 40];
+        let backbones = [
+            BackboneSpec::conv(4, [1, 40, 40]),
+            BackboneSpec::conv(6, image),
+            BackboneSpec::conv_np(4, image),
+            BackboneSpec::conv_np(6, [1, 40, 40]),
+            BackboneSpec::resnet([2, 1, 1, 1], Trunk::Feti, image),
+            BackboneSpec::resnet([2, 2, 2, 2], Trunk::Torchvision, image),
+            BackboneSpec::resnet([3, 4, 6, 3], Trunk::Torchvision, image),
+            BackboneSpec::resnet([2, 2, 2, 2], Trunk::Feti, image),
+        ];
+        let ctx =
+            CtxSpec { attention: Attention::Cosine, dim_attn: 128, alignment: Alignment::Sum };
+        let heads = [
+            fsct(Attention::Cosine, Prototypes::PerWay),
+            fsct(Attention::Cosine, Prototypes::Shared),
+            fsct(Attention::Softmax, Prototypes::PerWay),
+            HeadSpec::Ctx(ctx),
+            HeadSpec::Protonet(Distance::Euclidean),
+        ];
+        let episode = EpisodeShape { n_way: 5, k_shot: 2, n_query: 3 };
+        let device = Device::flex();
+        for backbone in &backbones {
+            let [channels, height, width] = backbone.image();
+            for head in &heads {
+                let (backbone, head) = (backbone.clone(), head.clone());
+                let network = Network { backbone, head, episode };
+                let net = FewShotNet::new(&network, 0, &device.clone().autodiff());
+                let counted =
+                    network.backbone.blocks().iter().map(Block::parameters).sum::<usize>()
+                        + network.head_layers().iter().map(|it| it.parameters).sum::<usize>();
+                assert_eq!(counted, net.trained_parameters(), "{network:?}");
+                if network.head != HeadSpec::Protonet(Distance::Euclidean) {
+                    continue;
+                }
+                let images = Tensor::zeros([1, channels, height, width], &device);
+                let features = net.backbone.off_tape().forward(images, &mut Norm::Running);
+                let [_, channels, height, width] = features.dims();
+                assert_eq!([channels, height, width], network.backbone.features(), "{network:?}");
+            }
         }
     }
 }

@@ -1,22 +1,24 @@
 //! Batch normalisation whose statistics are an argument and a result, never a side effect.
 //!
-//! A forward pass may run twice (recompute), in pieces (micro-batches) or be thrown away
-//! (overflow); the running statistics must move once for each step that counts. So a layer reports
-//! the moments it used, and whoever owns the step applies them.
+//! A forward pass may run twice (recompute), in pieces (micro-batches) or be discarded (overflow); the
+//! running statistics must be updated once for each step that is taken. So a layer returns the moments
+//! it used, and the owner of the step applies them.
 
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
+use burn::tensor::ops::MaxPoolOptions;
 
 use super::kernel::norm::{Statistics, norm_act};
 use super::kernel::{self, After};
 use super::layers::{to_dtype, to_f32};
+use crate::network::{BatchNormMode, Pool};
 
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// Which statistics normalise a forward pass.
+/// The statistics that normalise a forward pass.
 pub enum Norm<'a> {
     /// The batch's own; each layer appends its moments, in forward order.
     Batch(&'a mut Vec<Moments>),
@@ -24,18 +26,7 @@ pub enum Norm<'a> {
     Running,
 }
 
-/// Which statistics batch norms use over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormPolicy {
-    /// The batch's own, in training and in testing.
-    Episode,
-    /// The batch's own in training, the running ones in testing.
-    Running,
-    /// The running ones, in training and in testing; they do not move.
-    Frozen,
-}
-
-impl NormPolicy {
+impl BatchNormMode {
     /// The statistics of a training pass; a batch's moments go to `moments`.
     pub fn training<'a>(self, moments: &'a mut Vec<Moments>) -> Norm<'a> {
         match self {
@@ -52,7 +43,7 @@ impl NormPolicy {
         }
     }
 
-    /// Whether training moves the running statistics.
+    /// Whether training updates the running statistics.
     pub fn moves_running(self) -> bool {
         self == Self::Running
     }
@@ -65,7 +56,7 @@ pub struct Moments {
     pub mean: Tensor<1>,
     /// Biased variance of each channel, `[channels]`.
     pub variance: Tensor<1>,
-    /// Values that each channel was averaged over.
+    /// Number of values that each channel was averaged over.
     pub count: usize,
 }
 
@@ -104,7 +95,7 @@ impl BatchNorm {
             let output = self.normalise(input, norm);
             let output = if after.relu { relu(output) } else { output };
             return match after.pool {
-                Some(pool) => max_pool2d(output, pool.options()),
+                Some(pool) => max_pool2d(output, pool_options(pool)),
                 None => output,
             };
         }
@@ -152,7 +143,7 @@ impl BatchNorm {
         to_dtype(output, dtype)
     }
 
-    /// Moves the running statistics a tenth of the way to a batch's.
+    /// Updates the running statistics: a tenth of the way to the batch's.
     pub fn update_running(&mut self, moments: &Moments) {
         let count = moments.count as f64;
         let unbiased = moments.variance.clone() * (count / (count - 1.0).max(1.0));
@@ -164,5 +155,13 @@ impl BatchNorm {
         };
         self.running_mean = toward(self.running_mean.clone(), moments.mean.clone());
         self.running_var = toward(self.running_var.clone(), unbiased);
+    }
+}
+
+/// A max-pool in terms of Burn's operation.
+pub fn pool_options(pool: Pool) -> MaxPoolOptions<2> {
+    match pool {
+        Pool::Two => MaxPoolOptions::new([2, 2]),
+        Pool::Three => MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
     }
 }

@@ -1,7 +1,7 @@
 //! What each stage saves, costs and changes, in words.
 
 use super::{Precision, Scale, StageSpec};
-use crate::config::Recompute;
+use crate::network::Segment;
 
 /// A stage in words.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -72,12 +72,19 @@ impl StageSpec {
                 costs: "one more forward pass",
                 changes: "batch norm sees a part at a time; the loss is exact",
             },
-            Self::Recompute(unit) => Description {
+            Self::Recompute(segment) => Description {
                 stage: "recompute",
-                setting: if *unit == Recompute::Stage { "stage" } else { "block" }.into(),
-                saves: match unit {
-                    Recompute::Stage => "everything inside the stages but the one at work",
-                    _ => "everything inside the blocks but the one at work",
+                setting: match segment {
+                    Segment::Block => "block".into(),
+                    Segment::LayerGroup => "stage".into(),
+                },
+                saves: match segment {
+                    Segment::Block => {
+                        "activations inside all blocks except the one being recomputed"
+                    }
+                    Segment::LayerGroup => {
+                        "activations inside all layer groups except the one being recomputed"
+                    }
                 },
                 costs: "one more forward pass",
                 changes: "never",

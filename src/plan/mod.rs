@@ -4,9 +4,10 @@
 mod describe;
 pub mod fit;
 pub mod footprint;
-pub mod network;
 mod order;
+mod resolve;
 
 pub use describe::Description;
 pub use footprint::Footprint;
 pub use order::{Note, Plan, Precision, Scale, StageSpec, compile};
+pub use resolve::network;

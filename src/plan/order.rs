@@ -1,10 +1,14 @@
+use super::resolve::network;
 use crate::config::{AccumulationUnit, Amp, LossScale, Memory, Pipeline, Recompute};
+use crate::network::{Network, Segment};
 
 /// A resolved pipeline with its stages in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The pipeline.
     pub pipeline: Pipeline,
+    /// Its network.
+    pub network: Network,
     /// Stages around a step, outermost first; the embedding's stages last.
     pub stages: Vec<StageSpec>,
     /// What the user should know about this combination.
@@ -28,8 +32,8 @@ pub enum StageSpec {
     },
     /// 16-bit matrix products.
     Autocast(Precision),
-    /// Keep the inputs of blocks or stages, run those again.
-    Recompute(Recompute),
+    /// Keep the inputs of segments of the backbone, and run the segments again.
+    Recompute(Segment),
     /// One episode in parts.
     MicroBatch {
         /// Parts an episode.
@@ -87,10 +91,12 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
     if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
         stages.push(StageSpec::MicroBatch { steps: memory.accumulation_steps });
     }
-    if memory.recompute != Recompute::None {
-        stages.push(StageSpec::Recompute(memory.recompute));
+    match memory.recompute {
+        Recompute::None => {}
+        Recompute::Block => stages.push(StageSpec::Recompute(Segment::Block)),
+        Recompute::Stage => stages.push(StageSpec::Recompute(Segment::LayerGroup)),
     }
-    Plan { pipeline: pipeline.clone(), notes: notes(memory), stages }
+    Plan { pipeline: pipeline.clone(), network: network(pipeline), notes: notes(memory), stages }
 }
 
 fn episodes_a_step(memory: &Memory) -> usize {
@@ -149,7 +155,7 @@ mod tests {
             StageSpec::Accumulate { steps: 1 },
             StageSpec::Autocast(Precision::F16),
             StageSpec::MicroBatch { steps: 4 },
-            StageSpec::Recompute(Recompute::Block),
+            StageSpec::Recompute(Segment::Block),
         ];
         assert_eq!(stages(all), expected);
     }

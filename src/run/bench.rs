@@ -102,7 +102,7 @@ pub fn measure(
     warm_up(device);
     let mut base = MemoryMeter::new(device, 0).read().current_bytes;
     let training = device.clone().autodiff();
-    let mut net = FewShotNet::new(&graph::net_spec(&pipeline), pipeline.seed, &training);
+    let mut net = FewShotNet::new(&plan.network, pipeline.seed, &training);
     if !pipeline.backbone.train {
         net.backbone = net.backbone.no_grad();
     }

@@ -12,10 +12,9 @@ use super::score::{Scores, Tally};
 use super::statistics::Accuracy;
 use crate::config::Pipeline;
 use crate::data::{DataError, Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
-use crate::graph::norm_policy;
 use crate::model::layers::to_host;
-use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
+use crate::network::BatchNormMode;
 use crate::tiling::MAX_BANK_BYTES;
 
 /// Which episodes to answer.
@@ -89,7 +88,7 @@ pub fn evaluate_episodes(
 /// Features of the images of a split.
 struct Features<'a> {
     net: &'a FewShotNet,
-    norm: NormPolicy,
+    norm: BatchNormMode,
     /// Images embedded at once.
     at_once: usize,
     set: &'a ImageSet,
@@ -107,11 +106,11 @@ impl<'a> Features<'a> {
         device: &'a Device,
         images: usize,
     ) -> Result<Self, DataError> {
-        let norm = norm_policy(pipeline);
+        let norm = pipeline.backbone.resolved_batch_norm();
         let at_once = pipeline.images_at_once();
         let mut features = Self { net, norm, at_once, set, device, bank: None };
         // On an episode's own statistics an image has other features in each episode.
-        if norm == NormPolicy::Episode || set.len() > images || set.is_empty() {
+        if norm == BatchNormMode::Episode || set.len() > images || set.is_empty() {
             return Ok(features);
         }
         let ids: Vec<usize> = (0..set.len()).collect();
@@ -130,7 +129,7 @@ impl<'a> Features<'a> {
                  running statistics, so this is exact",
                 self.set.len()
             ),
-            None if self.norm == NormPolicy::Episode => {
+            None if self.norm == BatchNormMode::Episode => {
                 "every episode was embedded, on batch statistics of its own".into()
             }
             None => "every episode was embedded: cheaper here than the whole split".into(),
@@ -148,7 +147,7 @@ impl<'a> Features<'a> {
                 bank.clone().select(0, Tensor::from_data(rows, self.device))
             }
             // Its own statistics are those of the whole episode.
-            None if self.norm == NormPolicy::Episode => self.embed(&images)?,
+            None if self.norm == BatchNormMode::Episode => self.embed(&images)?,
             None => self.embed_all(&images)?,
         };
         let support = features.clone().narrow(0, 0, shots);

@@ -20,8 +20,8 @@ use crate::device::{MemoryMeter, Selected};
 use crate::graph::{self, Built};
 use crate::loss::Terms;
 use crate::model::kernel::is_supported;
-use crate::model::norm::NormPolicy;
 use crate::model::{EpisodeShape, FewShotNet};
+use crate::network::BatchNormMode;
 use crate::plan::Plan;
 use crate::stage::{BoxStep, Episode, Grads, StepContext, StepError, Window, clear_cache};
 
@@ -45,7 +45,7 @@ pub struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     step: BoxStep<Window>,
     episodes_a_step: usize,
-    norm: NormPolicy,
+    norm: BatchNormMode,
     progress: Progress,
     meter: MemoryMeter,
     cap: MemoryCap,
@@ -71,7 +71,7 @@ impl<'a> Trainer<'a> {
         for message in warnings {
             reporter.report(&Event::Warning { message });
         }
-        let mut net = FewShotNet::new(&graph::net_spec(pipeline), pipeline.seed, &training);
+        let mut net = FewShotNet::new(&plan.network, pipeline.seed, &training);
         if !pipeline.backbone.train {
             net.backbone = net.backbone.no_grad();
         }
@@ -100,7 +100,7 @@ impl<'a> Trainer<'a> {
             optimizer,
             step,
             episodes_a_step,
-            norm: graph::norm_policy(pipeline),
+            norm: pipeline.backbone.resolved_batch_norm(),
             seconds_before: progress.seconds,
             progress,
             started: Instant::now(),

@@ -13,10 +13,11 @@ use super::autocast::cast_weights;
 use super::embed::Embed;
 use super::grads::Gradients;
 use super::{Episode, Grads, Step, StepContext, StepError};
-use crate::loss::weights::{Driver, GradientNorms};
+use crate::loss::weights::GradientNorms;
 use crate::loss::{Loss, Objective};
+use crate::model::FewShotNet;
 use crate::model::layers::to_host;
-use crate::model::{EpisodeShape, FewShotNet};
+use crate::network::{DynamicDriver, EpisodeShape};
 
 /// Gradients of one episode.
 pub struct Backward {
@@ -74,7 +75,8 @@ impl Backward {
         let (Some(vic), Some(weights)) = (&self.objective.vic, &mut cx.state.vic) else {
             return;
         };
-        let Some(dynamic) = vic.dynamic.as_ref().filter(|it| it.driver == Driver::Gradient) else {
+        let Some(dynamic) = vic.dynamic.as_ref().filter(|it| it.driver == DynamicDriver::Gradient)
+        else {
             return;
         };
         let d_support = shape.split(d_features).0.flatten::<2>(1, 3) / cx.scale;

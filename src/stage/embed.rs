@@ -6,8 +6,8 @@ use burn::prelude::*;
 use super::grads::Gradients;
 use crate::model::kernel::anchor::anchor;
 use crate::model::kernel::is_supported;
-use crate::model::norm::NormPolicy;
 use crate::model::{Backbone, Moments};
+use crate::network::BatchNormMode;
 
 /// Embeds the images of an episode, and remembers what the way back needs.
 pub trait Embed {
@@ -41,7 +41,7 @@ pub trait Tape {
 #[derive(Debug, Clone, Copy)]
 pub struct Plain {
     /// Statistics that batch norms use.
-    pub norm: NormPolicy,
+    pub norm: BatchNormMode,
 }
 
 impl Embed for Plain {
@@ -67,7 +67,7 @@ impl Tape for PlainTape {
 #[derive(Debug, Clone, Copy)]
 pub struct Untrained {
     /// Statistics that batch norms use.
-    pub norm: NormPolicy,
+    pub norm: BatchNormMode,
 }
 
 impl Embed for Untrained {

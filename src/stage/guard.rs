@@ -81,7 +81,7 @@ mod tests {
                     method: {kind: protonet}\n";
         let pipeline = load_str("test", text, &Overrides::default()).unwrap().pipeline;
         let device = burn::prelude::Device::flex().autodiff();
-        FewShotNet::new(&crate::graph::net_spec(&pipeline), 0, &device)
+        FewShotNet::new(&crate::plan::network(&pipeline), 0, &device)
     }
 
     fn grads(message: &'static str) -> Result<Grads, StepError> {

@@ -15,8 +15,8 @@ use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape};
 use super::grads::Gradients;
-use crate::model::norm::NormPolicy;
 use crate::model::{Backbone, Moments};
+use crate::network::BatchNormMode;
 
 /// Embeds an episode in `steps` micro-batches.
 pub struct MicroBatch {
@@ -25,7 +25,7 @@ pub struct MicroBatch {
     /// How each is embedded when it is run again with a tape.
     pub inner: Rc<dyn Embed>,
     /// Statistics that batch norms use.
-    pub norm: NormPolicy,
+    pub norm: BatchNormMode,
 }
 
 impl Embed for MicroBatch {

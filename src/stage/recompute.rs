@@ -14,25 +14,24 @@ use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape, on_tape, pull_back};
 use super::grads::Gradients;
-use crate::model::norm::NormPolicy;
-use crate::model::{Backbone, Segment};
+use crate::model::Backbone;
+use crate::network::BatchNormMode;
 
 /// Embeds an episode segment by segment, keeping their inputs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Recompute {
-    /// What is run again at once.
-    pub segment: Segment,
+    /// Blocks that are run again at once, in forward order; together the whole backbone.
+    pub segments: Vec<Range<usize>>,
     /// Statistics that batch norms use.
-    pub norm: NormPolicy,
+    pub norm: BatchNormMode,
 }
 
 impl Embed for Recompute {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
         let plain = backbone.off_tape();
         let mut moments = Vec::new();
-        let segments = plain.segments(self.segment);
-        let mut inputs = Vec::with_capacity(segments.len());
-        let features = segments.iter().fold(images, |input, blocks| {
+        let mut inputs = Vec::with_capacity(self.segments.len());
+        let features = self.segments.iter().fold(images, |input, blocks| {
             inputs.push((blocks.clone(), input.clone()));
             plain.forward_blocks(blocks.clone(), input, &mut self.norm.training(&mut moments))
         });
@@ -42,7 +41,7 @@ impl Embed for Recompute {
 
 struct RecomputeTape {
     inputs: Vec<(Range<usize>, Tensor<4>)>,
-    norm: NormPolicy,
+    norm: BatchNormMode,
 }
 
 impl Tape for RecomputeTape {

@@ -2,19 +2,19 @@ use serde_json::{Value, json};
 
 use super::Planned;
 use crate::plan::footprint::Use;
-use crate::plan::network;
 
 /// The plan as one object.
 pub fn write(planned: &Planned) -> Value {
     let Planned { plan, footprint, budget } = planned;
-    let blocks = network::backbone(&plan.pipeline);
-    let features = blocks.last().map_or([0; 3], network::Block::output);
     let part = |part| footprint.peak.of(part);
     json!({
         "name": plan.pipeline.name,
         "stages": plan.stages.iter().map(|stage| json!(stage.describe())).collect::<Vec<_>>(),
         "notes": plan.notes.iter().map(|note| json!({"key": note.key, "text": note.text})).collect::<Vec<_>>(),
-        "layers": blocks
+        "layers": plan
+            .network
+            .backbone
+            .blocks()
             .iter()
             .enumerate()
             .map(|(index, block)| json!({
@@ -25,7 +25,7 @@ pub fn write(planned: &Planned) -> Value {
                 "flops_per_image": block.flops(),
                 "activation_bytes_per_image": super::text::kept(block),
             }))
-            .chain(network::head(&plan.pipeline, features).iter().map(|layer| json!({
+            .chain(plan.network.head_layers().iter().map(|layer| json!({
                 "name": format!("head.{}", layer.name),
                 "shape": layer.shape,
                 "rows": layer.rows,

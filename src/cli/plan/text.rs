@@ -1,8 +1,8 @@
 use std::fmt::Write;
 
 use super::Planned;
+use crate::network::{Block, Map};
 use crate::plan::footprint::Use;
-use crate::plan::network::{self, Block, Map};
 
 /// The plan as tables.
 pub fn write(planned: &Planned) -> String {
@@ -19,17 +19,13 @@ pub fn write(planned: &Planned) -> String {
         let _ = writeln!(text, "  note: `{}`: {}", note.key, note.text);
     }
 
-    let blocks = network::backbone(&plan.pipeline);
-    let features = blocks.last().map_or([0; 3], Block::output);
-    let head = network::head(&plan.pipeline, features);
     let _ = writeln!(
         text,
         "\n{:<26} {:>14} {:>14} {:>12} {:>12} {:>12}",
         "layers", "in", "out", "parameters", "GFLOP", "kept"
     );
-    let episode = plan.pipeline.episode;
-    let images = (episode.n_way * (episode.k_shot + episode.n_query)) as u64;
-    for (index, block) in blocks.iter().enumerate() {
+    let images = plan.network.episode.images() as u64;
+    for (index, block) in plan.network.backbone.blocks().iter().enumerate() {
         let _ = writeln!(
             text,
             "  {:<24} {:>14} {:>14} {:>12} {:>12.3} {:>12}",
@@ -41,7 +37,7 @@ pub fn write(planned: &Planned) -> String {
             size(kept(block) * images),
         );
     }
-    for layer in &head {
+    for layer in plan.network.head_layers() {
         let [input, output] = layer
             .shape
             .map_or([String::new(), String::new()], |shape| shape.map(|width| width.to_string()));
@@ -80,17 +76,9 @@ pub fn write(planned: &Planned) -> String {
     text
 }
 
-/// Bytes that the way back needs of a block, of one image, f32.
+/// Bytes that the backward pass needs of a block, of one image, f32.
 pub fn kept(block: &Block) -> u64 {
-    let inside = match block {
-        Block::Average { .. } => 0,
-        Block::Plain(conv, _) => network::size(conv.output),
-        Block::Residual { chain, shortcut } => {
-            let all = chain.iter().chain(shortcut).map(|(conv, _)| network::size(conv.output));
-            all.sum::<usize>() + network::size(chain[0].1.output)
-        }
-    };
-    4 * (inside + network::size(block.output())) as u64
+    4 * block.kept() as u64
 }
 
 fn name(block: &Block) -> &'static str {

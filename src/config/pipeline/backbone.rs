@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Weights;
+pub use crate::network::{BatchNormMode, Trunk};
 
 /// Network that turns images into features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,29 +45,6 @@ impl Backbone {
         let default = if self.train { BatchNormMode::Running } else { BatchNormMode::Episode };
         self.batch_norm.unwrap_or(default)
     }
-}
-
-/// Beginning and end of a ResNet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Trunk {
-    /// torchvision's: 7×7 stem with max-pool; 512×7×7 features at 224 px.
-    Torchvision,
-    /// FETI's: 5×5 stem without pool, features averaged to 512×7×7 at every image size.
-    Feti,
-}
-
-/// Statistics that batch norms use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BatchNormMode {
-    /// The episode's own, in training and in testing: an answer then depends on the other images
-    /// of its episode.
-    Episode,
-    /// The episode's own in training, which move running ones that testing uses.
-    Running,
-    /// The running ones as they were loaded, in training and in testing.
-    Frozen,
 }
 
 /// Architecture of a backbone. A trailing `s` reads one channel, the others read RGB.

@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::network::EpisodeShape;
+
 /// Shape of an episode: `n_way` classes, of each `k_shot` support and `n_query` query images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -16,6 +18,13 @@ pub struct Episode {
     /// Fewer queries save activation memory and make the gradient noisier.
     #[schemars(range(min = 1, max = 1000))]
     pub n_query: usize,
+}
+
+impl From<Episode> for EpisodeShape {
+    fn from(episode: Episode) -> Self {
+        let Episode { n_way, k_shot, n_query } = episode;
+        Self { n_way, k_shot, n_query }
+    }
 }
 
 impl Default for Episode {

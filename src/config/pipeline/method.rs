@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Vic;
+pub use crate::network::{Alignment, Attention, Classifier, Distance, Prototypes};
 
 /// Few-shot method on top of the features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,64 +79,4 @@ pub enum MethodKind {
     /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
     /// own.
     Protonet,
-}
-
-/// Weights of the shots in a prototype.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Prototypes {
-    /// A row of weights for each way, as published: the model is tied to its ways and shots.
-    #[default]
-    PerWay,
-    /// One row for all ways: the model can be tested at other ways, and with plain means at other
-    /// shots.
-    Shared,
-}
-
-/// What CTX's cosine attention makes of several shots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Alignment {
-    /// Their sum, weighted by cosines, as published: it grows with the shots, and at five hardly
-    /// anything is learnt.
-    #[default]
-    Sum,
-    /// Their mean. With `attention: softmax` the weights sum to one anyway, and nothing changes.
-    Mean,
-}
-
-/// Distance between queries and prototypes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Distance {
-    /// Squared Euclidean distance.
-    #[default]
-    Euclidean,
-    /// Cosine similarity times 10.
-    Cosine,
-    /// Squared Mahalanobis distance under the support features' covariance, shrunk half-way to a
-    /// multiple of the identity; by Woodbury's identity, without any d×d matrix.
-    Mahalanobis,
-}
-
-/// Attention between prototypes and queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Attention {
-    /// Cosine similarity, without softmax.
-    #[default]
-    Cosine,
-    /// Scaled dot product with softmax.
-    Softmax,
-}
-
-/// Last layer of FSCT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Classifier {
-    /// The published one: the input is normalised across the classes.
-    #[default]
-    Reference,
-    /// A true cosine head: the input is normalised over its features.
-    Cosine,
 }

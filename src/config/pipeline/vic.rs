@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::network::{CovarianceForm, DynamicDriver};
+
 /// Variance, invariance and covariance regularisation of the support features.
 ///
 /// A preset fills whatever is not written.
@@ -67,17 +69,6 @@ pub struct Covariance {
     pub form: CovarianceForm,
 }
 
-/// How the covariance term is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CovarianceForm {
-    /// From the n×n Gram matrix of the samples: exact, and small.
-    #[default]
-    Gram,
-    /// From the d×d covariance matrix: 2.35 GiB at d = 25088.
-    Dense,
-}
-
 /// Weights that follow training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -89,16 +80,6 @@ pub struct Dynamic {
     pub ema_decay: Option<f64>,
     /// What moves them.
     pub driven_by: Option<DynamicDriver>,
-}
-
-/// What moves the dynamic weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DynamicDriver {
-    /// The values of the loss terms, as in the reference.
-    Loss,
-    /// The norms of their gradients at the features.
-    Gradient,
 }
 
 /// VIC on the transformer's output.

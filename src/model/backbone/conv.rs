@@ -4,84 +4,33 @@
 use burn::nn::conv::Conv2d;
 use burn::prelude::*;
 
-use crate::model::init::{ConvShape, Init};
+use crate::model::init::Init;
 use crate::model::kernel::{After, Pool};
 use crate::model::layers::conv2d;
 use crate::model::norm::{BatchNorm, Norm};
-
-/// Width of every block.
-const CHANNELS: usize = 64;
-
-/// What a convolutional network is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConvNetSpec {
-    /// Channels of an image.
-    pub channels: usize,
-    /// Blocks in order.
-    pub blocks: Vec<ConvBlockSpec>,
-}
-
-/// One block: conv 3×3 → batch norm → ReLU, and perhaps max-pool 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvBlockSpec {
-    /// Zeros around the input.
-    pub padding: usize,
-    /// Whether the output is pooled.
-    pub pool: bool,
-}
-
-impl ConvNetSpec {
-    /// `depth` blocks with padding 1, of which the first four pool.
-    pub fn conv(depth: usize, channels: usize) -> Self {
-        let blocks = (0..depth).map(|block| ConvBlockSpec { padding: 1, pool: block < 4 });
-        Self { channels, blocks: blocks.collect() }
-    }
-
-    /// The variant for small drawings: the first two blocks without padding but pooled, the others
-    /// with padding and unpooled.
-    pub fn conv_np(depth: usize, channels: usize) -> Self {
-        let first = ConvBlockSpec { padding: 0, pool: true };
-        let other = ConvBlockSpec { padding: 1, pool: false };
-        let blocks = (0..depth).map(|block| if block < 2 { first } else { other });
-        Self { channels, blocks: blocks.collect() }
-    }
-
-    /// A new network.
-    pub fn init(&self, init: &mut Init) -> ConvNet {
-        let std = (2.0 / (9 * CHANNELS) as f64).sqrt();
-        let blocks = self.blocks.iter().enumerate().map(|(index, block)| ConvBlock {
-            conv: init.conv(
-                ConvShape {
-                    input: if index == 0 { self.channels } else { CHANNELS },
-                    output: CHANNELS,
-                    kernel: 3,
-                    stride: 1,
-                    padding: block.padding,
-                    bias: true,
-                },
-                std,
-            ),
-            norm: init.batch_norm(CHANNELS),
-            pool: block.pool,
-        });
-        ConvNet { blocks: blocks.collect() }
-    }
-
-    /// `[channels, height, width]` of the features of a square image.
-    pub fn feature_shape(&self, image_size: usize) -> [usize; 3] {
-        let side = self.blocks.iter().fold(image_size, |side, block| {
-            let side = (side + 2 * block.padding).saturating_sub(2);
-            if block.pool { side / 2 } else { side }
-        });
-        [CHANNELS, side, side]
-    }
-}
+use crate::network::{self, Block};
 
 /// A chain of [`ConvBlock`]s.
 #[derive(Module, Debug)]
 pub struct ConvNet {
     /// Blocks in order.
     pub blocks: Vec<ConvBlock>,
+}
+
+impl ConvNet {
+    /// A new network of plain blocks.
+    ///
+    /// # Panics
+    /// When a block is not plain.
+    pub fn new(blocks: &[Block], init: &mut Init) -> Self {
+        let blocks = blocks.iter().map(|block| match block {
+            Block::Plain(conv, norm) => ConvBlock::new(conv, norm, init),
+            Block::Residual { .. } | Block::Average { .. } => {
+                panic!("a convolutional network has plain blocks only, not {block:?}")
+            }
+        });
+        Self { blocks: blocks.collect() }
+    }
 }
 
 /// conv 3×3 → batch norm → ReLU, and perhaps max-pool 2.
@@ -96,6 +45,15 @@ pub struct ConvBlock {
 }
 
 impl ConvBlock {
+    fn new(conv: &network::Conv, norm: &network::Norm, init: &mut Init) -> Self {
+        let pool = match norm.pool {
+            None => false,
+            Some(Pool::Two) => true,
+            Some(Pool::Three) => panic!("a block of a convolutional network pools 2×2"),
+        };
+        Self { conv: init.conv(conv), norm: init.batch_norm(norm), pool }
+    }
+
     /// # Shapes
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, 64, H', W']`

@@ -11,57 +11,29 @@ use burn::prelude::*;
 
 use super::init::Init;
 use super::norm::{BatchNorm, Norm};
-use conv::{ConvNet, ConvNetSpec};
-use resnet::{ResNet, ResNetSpec};
-
-/// What a backbone is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub enum BackboneSpec {
-    /// Conv4 and its kin.
-    Conv(ConvNetSpec),
-    /// ResNet18 and its kin.
-    ResNet(ResNetSpec),
-}
-
-impl BackboneSpec {
-    /// A new backbone.
-    pub fn init(&self, init: &mut Init) -> Backbone {
-        match self {
-            Self::Conv(spec) => Backbone::Conv(spec.init(init)),
-            Self::ResNet(spec) => Backbone::ResNet(spec.init(init)),
-        }
-    }
-
-    /// `[channels, height, width]` of the features of a square image.
-    pub fn feature_shape(&self, image_size: usize) -> [usize; 3] {
-        match self {
-            Self::Conv(spec) => spec.feature_shape(image_size),
-            Self::ResNet(spec) => spec.feature_shape(image_size),
-        }
-    }
-}
-
-/// What is run again at once where activations are not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Segment {
-    /// A block.
-    Block,
-    /// The blocks at one resolution: of a ResNet its stem and each of its four stages, of a Conv4
-    /// each block that pools, of the others those at its end that do not.
-    Stage,
-}
+use crate::network::{BackboneSpec, Family};
+use conv::ConvNet;
+use resnet::ResNet;
 
 /// Images → feature maps.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
 pub enum Backbone {
-    /// Conv4 and its kin.
+    /// Conv4 and its variants.
     Conv(ConvNet),
-    /// ResNet18 and its kin.
+    /// A ResNet.
     ResNet(ResNet),
 }
 
 impl Backbone {
+    /// A new backbone.
+    pub fn new(spec: &BackboneSpec, init: &mut Init) -> Self {
+        match spec.family() {
+            Family::Conv => Self::Conv(ConvNet::new(spec.blocks(), init)),
+            Family::ResNet => Self::ResNet(ResNet::new(spec, init)),
+        }
+    }
+
     /// # Shapes
     /// - `images`: `[N, channels, height, width]`
     /// - output: `[N, feature channels, feature height, feature width]`
@@ -79,21 +51,7 @@ impl Backbone {
         blocks.fold(input, |input, block| self.forward_block(block, input, norm))
     }
 
-    /// The chain in segments.
-    pub fn segments(&self, segment: Segment) -> Vec<Range<usize>> {
-        let mut ends: Vec<usize> = match (segment, self) {
-            (Segment::Block, _) => (1..self.blocks()).collect(),
-            (Segment::Stage, Self::Conv(net)) => {
-                (1..net.blocks.len()).filter(|end| net.blocks[end - 1].pool).collect()
-            }
-            (Segment::Stage, Self::ResNet(net)) => net.stage_starts(),
-        };
-        ends.push(self.blocks());
-        let starts = std::iter::once(0).chain(ends.clone());
-        starts.zip(ends).map(|(start, end)| start..end).collect()
-    }
-
-    /// Blocks in the chain.
+    /// Number of blocks in the chain.
     pub fn blocks(&self) -> usize {
         match self {
             Self::Conv(net) => net.blocks.len(),
@@ -109,13 +67,13 @@ impl Backbone {
         }
     }
 
-    /// The backbone off the tape, for a forward pass that keeps nothing. Batch norms still
-    /// normalise by whichever statistics the pass names: that is the pass's to say.
+    /// The backbone off the tape, for a forward pass that keeps no activations. Batch norms still use
+    /// the statistics that the pass asks for.
     pub fn off_tape(&self) -> Self {
         self.valid()
     }
 
-    /// Batch norms in the order in which a forward pass meets them.
+    /// Batch norms in forward order.
     pub fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {
         match self {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),

@@ -6,118 +6,65 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::adaptive_avg_pool2d;
 
-use crate::model::init::{ConvShape, Init};
+use crate::model::init::Init;
 use crate::model::kernel::residual::add_relu;
 use crate::model::kernel::{After, Pool, is_supported};
 use crate::model::layers::{conv2d, to_dtype, to_f32};
 use crate::model::norm::{BatchNorm, Norm};
+use crate::network::{self, BackboneSpec, Block, FETI_SIDE, Segment};
 
-/// Channels of the four stages.
-const CHANNELS: [usize; 4] = [64, 128, 256, 512];
-
-/// Height and width that the FETI trunk pools its features to.
-const FETI_SIDE: usize = 7;
-
-/// What a ResNet is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResNetSpec {
-    /// Channels of an image.
-    pub channels: usize,
-    /// Basic blocks in each stage.
-    pub depths: [usize; 4],
-    /// Beginning and end of the trunk.
-    pub trunk: Trunk,
-}
-
-/// Beginning and end of a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trunk {
-    /// torchvision's: 7×7 stem with max-pool, features as they come.
-    Torchvision,
-    /// FETI's: 5×5 stem without pool, features averaged to 7×7.
-    Feti,
-}
-
-impl ResNetSpec {
-    /// A new network with kaiming-normal (fan-out) convolutions.
-    pub fn init(&self, init: &mut Init) -> ResNet {
-        let (kernel, padding) = match self.trunk {
-            Trunk::Torchvision => (7, 3),
-            Trunk::Feti => (5, 1),
-        };
-        let stem = Stem {
-            conv: conv(init, self.channels, CHANNELS[0], kernel, 2, padding),
-            norm: init.batch_norm(CHANNELS[0]),
-            pool: self.trunk == Trunk::Torchvision,
-        };
-        let mut input = CHANNELS[0];
-        let mut stages = Vec::with_capacity(CHANNELS.len());
-        for (stage, depth) in self.depths.into_iter().enumerate() {
-            let output = CHANNELS[stage];
-            let mut blocks = Vec::with_capacity(depth);
-            for block in 0..depth {
-                let stride = if block == 0 && stage > 0 { 2 } else { 1 };
-                blocks.push(BasicBlock::new(input, output, stride, init));
-                input = output;
-            }
-            stages.push(Stage { blocks });
-        }
-        ResNet { stem, stages, average: self.trunk == Trunk::Feti }
-    }
-
-    /// `[channels, height, width]` of the features of a square image.
-    pub fn feature_shape(&self, image_size: usize) -> [usize; 3] {
-        let halved = |side: usize| side.div_ceil(2);
-        let side = match self.trunk {
-            Trunk::Torchvision => (0..5).fold(image_size, |side, _| halved(side)),
-            Trunk::Feti => FETI_SIDE,
-        };
-        [CHANNELS[3], side, side]
-    }
-}
-
-/// Kaiming normal, fan-out: `std = √(2 / (k² · out))`. No bias, as a batch norm follows.
-fn conv(
-    init: &mut Init,
-    input: usize,
-    output: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Conv2d {
-    let std = (2.0 / (kernel * kernel * output) as f64).sqrt();
-    init.conv(ConvShape { input, output, kernel, stride, padding, bias: false }, std)
-}
-
-/// Stem, four stages of basic blocks, and for FETI an average.
+/// Stem, four layer groups of basic blocks, and for FETI an average.
 #[derive(Module, Debug)]
 pub struct ResNet {
     /// The first convolution.
     pub stem: Stem,
-    /// Four stages.
-    pub stages: Vec<Stage>,
+    /// The four layer groups.
+    pub stages: Vec<LayerGroup>,
     /// Whether the features are averaged to 7×7.
     pub average: bool,
 }
 
 /// Blocks of one width.
 #[derive(Module, Debug)]
-pub struct Stage {
+pub struct LayerGroup {
     /// Blocks in order.
     pub blocks: Vec<BasicBlock>,
 }
 
 impl ResNet {
-    /// Blocks in the chain: the stem, the basic blocks, and an average if there is one.
+    /// A new network with kaiming-normal (fan-out) convolutions.
+    ///
+    /// # Panics
+    /// When the blocks are not those of a ResNet.
+    pub fn new(spec: &BackboneSpec, init: &mut Init) -> Self {
+        let mut groups = spec.segments(Segment::LayerGroup).into_iter();
+        let blocks = spec.blocks();
+        let stem = match groups.next().map(|group| &blocks[group]) {
+            Some([Block::Plain(conv, norm)]) => Stem::new(conv, norm, init),
+            other => panic!("a ResNet starts with a stem, not {other:?}"),
+        };
+        let mut average = false;
+        let mut stages = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut basic = Vec::with_capacity(group.len());
+            for block in &blocks[group] {
+                match block {
+                    Block::Residual { chain, shortcut } => {
+                        basic.push(BasicBlock::new(chain, shortcut.as_ref(), init));
+                    }
+                    Block::Average { .. } => average = true,
+                    Block::Plain(..) => panic!("a ResNet has one stem"),
+                }
+            }
+            stages.push(LayerGroup { blocks: basic });
+        }
+        Self { stem, stages, average }
+    }
+
+    /// Number of blocks in the chain: the stem, the basic blocks, and the average if there is one.
     pub fn blocks(&self) -> usize {
         1 + self.stages.iter().map(|stage| stage.blocks.len()).sum::<usize>()
             + usize::from(self.average)
-    }
-
-    /// The first block of each stage; the average at the end belongs to the last.
-    pub(super) fn stage_starts(&self) -> Vec<usize> {
-        let depths = self.stages.iter().map(|stage| stage.blocks.len());
-        depths.scan(1, |start, depth| Some(std::mem::replace(start, *start + depth))).collect()
     }
 
     /// One block of the chain.
@@ -132,14 +79,14 @@ impl ResNet {
         }
     }
 
-    /// Batch norms in the order in which a forward pass meets them.
+    /// Batch norms in forward order.
     pub fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {
         let blocks = self.stages.iter_mut().flat_map(|stage| &mut stage.blocks);
         std::iter::once(&mut self.stem.norm).chain(blocks.flat_map(BasicBlock::norms_mut)).collect()
     }
 }
 
-/// Convolution with step 2 → batch norm → ReLU, and for torchvision max-pool 3×3 with step 2.
+/// Convolution with stride 2 → batch norm → ReLU, and for torchvision max-pool 3×3 with stride 2.
 #[derive(Module, Debug)]
 pub struct Stem {
     /// Convolution.
@@ -151,6 +98,15 @@ pub struct Stem {
 }
 
 impl Stem {
+    fn new(conv: &network::Conv, norm: &network::Norm, init: &mut Init) -> Self {
+        let pool = match norm.pool {
+            None => false,
+            Some(Pool::Three) => true,
+            Some(Pool::Two) => panic!("the stem of a ResNet pools 3×3"),
+        };
+        Self { conv: init.conv(conv), norm: init.batch_norm(norm), pool }
+    }
+
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         let after = After { relu: true, pool: self.pool.then_some(Pool::Three) };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
@@ -160,7 +116,7 @@ impl Stem {
 /// Two 3×3 convolutions beside a shortcut.
 #[derive(Module, Debug)]
 pub struct BasicBlock {
-    /// First convolution, with the block's step.
+    /// First convolution, with the block's stride.
     pub conv1: Conv2d,
     /// Its batch norm.
     pub norm1: BatchNorm,
@@ -182,15 +138,19 @@ pub struct Downsample {
 }
 
 impl BasicBlock {
-    fn new(input: usize, output: usize, stride: usize, init: &mut Init) -> Self {
+    fn new(
+        [(conv1, norm1), (conv2, norm2)]: &[(network::Conv, network::Norm); 2],
+        shortcut: Option<&(network::Conv, network::Norm)>,
+        init: &mut Init,
+    ) -> Self {
         Self {
-            conv1: conv(init, input, output, 3, stride, 1),
-            norm1: init.batch_norm(output),
-            conv2: conv(init, output, output, 3, 1, 1),
-            norm2: init.batch_norm(output),
-            downsample: (stride != 1 || input != output).then(|| Downsample {
-                conv: conv(init, input, output, 1, stride, 0),
-                norm: init.batch_norm(output),
+            conv1: init.conv(conv1),
+            norm1: init.batch_norm(norm1),
+            conv2: init.conv(conv2),
+            norm2: init.batch_norm(norm2),
+            downsample: shortcut.map(|(conv, norm)| Downsample {
+                conv: init.conv(conv),
+                norm: init.batch_norm(norm),
             }),
         }
     }
@@ -202,7 +162,7 @@ impl BasicBlock {
         let output = self.norm2.forward(conv2d(&self.conv2, hidden), norm, plain);
         let shortcut = match &self.downsample {
             Some(down) => down.norm.forward(conv2d(&down.conv, input), norm, plain),
-            // The images may come in another precision than the layers compute in.
+            // The images may have another precision than the layers compute in.
             None => to_dtype(input, output.dtype()),
         };
         if is_supported(&output.device()) {

@@ -7,40 +7,9 @@ use burn::prelude::*;
 use burn::tensor::activation::softmax;
 
 use super::HeadOutput;
-use crate::model::EpisodeShape;
-use crate::model::attention::Similarity;
-use crate::model::init::{ConvShape, Init};
+use crate::model::init::Init;
 use crate::model::layers::{conv2d, to_f32};
-
-/// What a CTX head is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CtxSpec {
-    /// How support and queries are compared.
-    pub similarity: Similarity,
-    /// Channels of the projection.
-    pub dim_attn: usize,
-    /// With cosines, the mean over the shots in place of the published sum.
-    pub mean: bool,
-}
-
-impl CtxSpec {
-    /// A new head for feature maps of `channels`.
-    pub fn init(&self, channels: usize, init: &mut Init) -> Ctx {
-        let shape = ConvShape {
-            input: channels,
-            output: self.dim_attn,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            bias: false,
-        };
-        // PyTorch's default for a convolution, U(−1/√fan_in, 1/√fan_in).
-        let bound = 1.0 / (channels as f64).sqrt();
-        let mut project = init.conv(shape, 1.0);
-        project.weight = init.uniform([self.dim_attn, channels, 1, 1], bound);
-        Ctx { project, cosine: self.similarity == Similarity::Cosine, mean: self.mean }
-    }
-}
+use crate::network::{Alignment, Attention, CtxSpec, EpisodeShape, Map};
 
 /// CrossTransformer.
 #[derive(Module, Debug)]
@@ -54,6 +23,26 @@ pub struct Ctx {
 }
 
 impl Ctx {
+    /// A new head for features `[channels, height, width]`.
+    pub fn new(spec: &CtxSpec, features: Map, init: &mut Init) -> Self {
+        let layer = spec.project(features);
+        let [channels, outputs] = [layer.input[0], layer.output[0]];
+        let mut project = init.conv(&layer);
+        // PyTorch's default for a convolution, U(−1/√fan_in, 1/√fan_in).
+        project.weight = init.uniform([outputs, channels, 1, 1], 1.0 / (channels as f64).sqrt());
+        Self {
+            project,
+            cosine: match spec.attention {
+                Attention::Cosine => true,
+                Attention::Softmax => false,
+            },
+            mean: match spec.alignment {
+                Alignment::Mean => true,
+                Alignment::Sum => false,
+            },
+        }
+    }
+
     /// # Shapes
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`

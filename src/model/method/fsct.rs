@@ -7,65 +7,19 @@ use burn::prelude::*;
 use burn::tensor::activation::gelu;
 
 use super::HeadOutput;
-use crate::model::EpisodeShape;
-use crate::model::attention::{SharedAttention, Similarity};
+use crate::model::attention::SharedAttention;
 use crate::model::cosine::CosineLinear;
 use crate::model::init::Init;
 use crate::model::layers::{layer_norm, linear, to_f32};
 use crate::model::prototypes::prototypes;
-
-/// What an FSCT head is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FsctSpec {
-    /// How prototypes and queries are compared.
-    pub similarity: Similarity,
-    /// Passes through the one transformer block; they share its weights, as published.
-    pub depth: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Width of a head.
-    pub dim_head: usize,
-    /// Hidden width of the feed-forward block.
-    pub mlp_dim: usize,
-    /// A true cosine classifier in place of the published one.
-    pub true_cosine: bool,
-    /// One row of shot weights for all ways in place of one a way.
-    pub shared_prototypes: bool,
-}
-
-impl FsctSpec {
-    /// A new head for `dim` features.
-    pub fn init(&self, dim: usize, episode: EpisodeShape, init: &mut Init) -> Fsct {
-        let rows = if self.shared_prototypes { 1 } else { episode.n_way };
-        Fsct {
-            prototype_weight: init.constant([rows, episode.k_shot, 1], 1.0),
-            attention: SharedAttention::new(dim, self.heads, self.dim_head, self.similarity, init),
-            feed_forward: FeedForward {
-                norm: init.layer_norm(dim),
-                expand: init.linear(dim, self.mlp_dim, true),
-                contract: init.linear(self.mlp_dim, dim, true),
-            },
-            classifier: Classifier {
-                norm: init.layer_norm(dim),
-                project: init.linear(dim, self.dim_head, true),
-                output: match self.similarity {
-                    Similarity::Cosine => {
-                        Output::Cosine(CosineLinear::new(self.dim_head, self.true_cosine, init))
-                    }
-                    Similarity::Softmax => Output::Linear(init.linear(self.dim_head, 1, true)),
-                },
-            },
-            depth: self.depth,
-        }
-    }
-}
+use crate::network::{Attention, EpisodeShape, FsctSpec};
 
 /// Few-shot cosine transformer.
 #[derive(Module, Debug)]
 pub struct Fsct {
     /// Weights of the shots in a prototype, before softmax: `[n_way or 1, k_shot, 1]`.
     pub prototype_weight: Param<Tensor<3>>,
-    /// Prototypes ask, queries answer.
+    /// Attention of the prototypes over each query image.
     pub attention: SharedAttention,
     /// Feed-forward block.
     pub feed_forward: FeedForward,
@@ -76,6 +30,33 @@ pub struct Fsct {
 }
 
 impl Fsct {
+    /// A new head for `dim` features.
+    pub fn new(spec: &FsctSpec, dim: usize, episode: EpisodeShape, init: &mut Init) -> Self {
+        let layers = spec.layers(dim, episode);
+        let [rows, shots] = layers.prototypes;
+        Self {
+            prototype_weight: init.constant([rows, shots, 1], 1.0),
+            attention: SharedAttention::new(&layers, spec.heads, spec.attention, init),
+            feed_forward: FeedForward {
+                norm: init.layer_norm(layers.norm),
+                expand: init.linear(layers.expand),
+                contract: init.linear(layers.contract),
+            },
+            classifier: Classifier {
+                norm: init.layer_norm(layers.norm),
+                project: init.linear(layers.classifier_project),
+                output: match spec.attention {
+                    Attention::Cosine => {
+                        let dim = layers.classifier_output.input;
+                        Output::Cosine(CosineLinear::new(dim, spec.classifier, init))
+                    }
+                    Attention::Softmax => Output::Linear(init.linear(layers.classifier_output)),
+                },
+            },
+            depth: spec.depth,
+        }
+    }
+
     /// # Shapes
     /// - `support`: `[n_way · k_shot, dim]`, by class
     /// - `query`: `[Q, dim]`
@@ -123,9 +104,9 @@ pub struct Classifier {
 /// The last layer.
 #[derive(Module, Debug)]
 pub enum Output {
-    /// Of the cosine variant.
+    /// The cosine variant's.
     Cosine(CosineLinear),
-    /// Of the softmax variant.
+    /// The softmax variant's.
     Linear(Linear),
 }
 

@@ -6,34 +6,13 @@ pub mod protonet;
 
 use burn::prelude::*;
 
-use super::{EpisodeShape, init::Init};
-use ctx::{Ctx, CtxSpec};
-use fsct::{Fsct, FsctSpec};
-use protonet::{Distance, Protonet};
+use super::init::Init;
+use crate::network::{EpisodeShape, HeadSpec, Map, size};
+use ctx::Ctx;
+use fsct::Fsct;
+use protonet::Protonet;
 
-/// What a head is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HeadSpec {
-    /// Few-shot cosine transformer; ProFOCT's too.
-    Fsct(FsctSpec),
-    /// CrossTransformer.
-    Ctx(CtxSpec),
-    /// Prototypical network.
-    Protonet(Distance),
-}
-
-impl HeadSpec {
-    /// A new head for features `[channels, height, width]`.
-    pub fn init(&self, features: [usize; 3], episode: EpisodeShape, init: &mut Init) -> Head {
-        match self {
-            Self::Fsct(spec) => Head::Fsct(spec.init(features.iter().product(), episode, init)),
-            Self::Ctx(spec) => Head::Ctx(spec.init(features[0], init)),
-            Self::Protonet(distance) => Head::Protonet(Protonet::new(*distance)),
-        }
-    }
-}
-
-/// What a head says of an episode.
+/// The answer of a head to an episode.
 pub struct HeadOutput {
     /// `[Q, n_way]`, queries by class.
     pub logits: Tensor<2>,
@@ -45,7 +24,7 @@ pub struct HeadOutput {
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a network holds one head")]
 pub enum Head {
-    /// Few-shot cosine transformer; ProFOCT's too.
+    /// Few-shot cosine transformer; also ProFOCT's head.
     Fsct(Fsct),
     /// CrossTransformer.
     Ctx(Ctx),
@@ -54,6 +33,15 @@ pub enum Head {
 }
 
 impl Head {
+    /// A new head for features `[channels, height, width]`.
+    pub fn new(spec: &HeadSpec, features: Map, episode: EpisodeShape, init: &mut Init) -> Self {
+        match spec {
+            HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
+            HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
+            HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+        }
+    }
+
     /// # Shapes
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`

@@ -4,20 +4,9 @@
 use burn::prelude::*;
 
 use super::HeadOutput;
-use crate::model::EpisodeShape;
 use crate::model::layers::to_f32;
 use crate::model::mahalanobis::squared_distances;
-
-/// How far a query is from a prototype.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distance {
-    /// Squared Euclidean distance.
-    Euclidean,
-    /// Cosine similarity times [`COSINE_SCALE`].
-    Cosine,
-    /// Squared Mahalanobis distance under the support's covariance.
-    Mahalanobis,
-}
+use crate::network::{Distance, EpisodeShape};
 
 /// Factor on cosine similarities: within ±1, softmax could not be sure of anything (Gidaris and
 /// Komodakis, CVPR 2018, learn it and start at 10).

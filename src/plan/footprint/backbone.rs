@@ -1,7 +1,7 @@
 //! The memory of a pass through the backbone, operation by operation, as the CPU's kernels do it.
 
 use super::timeline::{Timeline, Use};
-use crate::plan::network::{Block, Conv, Map, size};
+use crate::network::{Block, Conv, Map, size};
 use crate::tiling::{pieces, tile};
 
 /// Bytes of an f32.
@@ -84,20 +84,20 @@ impl Pass {
         match block {
             Block::Plain(conv, norm) => {
                 self.convolve(time, conv);
-                time.hold(Use::Activations, self.map(norm.output));
+                time.hold(Use::Activations, self.map(norm.output()));
                 self.drop_unless(time, tape, conv.output);
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
                 self.convolve(time, conv1);
-                time.hold(Use::Activations, self.map(norm1.output));
+                time.hold(Use::Activations, self.map(norm1.output()));
                 self.drop_unless(time, tape, conv1.output);
                 self.convolve(time, conv2);
-                self.drop_unless(time, tape, norm1.output);
-                time.hold(Use::Activations, self.map(norm2.output));
+                self.drop_unless(time, tape, norm1.output());
+                time.hold(Use::Activations, self.map(norm2.output()));
                 self.drop_unless(time, tape, conv2.output);
                 if let Some((conv, norm)) = shortcut {
                     self.convolve(time, conv);
-                    time.touch(Use::Activations, self.map(norm.output));
+                    time.touch(Use::Activations, self.map(norm.output()));
                     self.drop_unless(time, tape, conv.output);
                 }
             }
@@ -117,7 +117,7 @@ impl Pass {
         };
         self.convolve(time, conv);
         time.free(Use::Activations, self.map(conv.input));
-        time.hold(Use::Activations, self.map(norm.output));
+        time.hold(Use::Activations, self.map(norm.output()));
         time.free(Use::Activations, self.map(conv.output));
     }
 
@@ -141,7 +141,7 @@ impl Pass {
         match block {
             Block::Plain(conv, norm) => {
                 // The gradient takes the place of the norm's input.
-                activations(time, norm.output);
+                activations(time, norm.output());
                 self.through_weights(time, conv);
                 if !at.input_is_needed {
                     activations(time, conv.input);
@@ -154,15 +154,15 @@ impl Pass {
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
                 // ReLU writes over the gradient, which both branches share then.
-                activations(time, norm2.output);
+                activations(time, norm2.output());
                 self.through_weights(time, conv2);
                 activations(time, conv2.input);
                 self.through_input(time, conv2);
-                activations(time, norm1.output);
+                activations(time, norm1.output());
                 self.through_weights(time, conv1);
                 self.through_input(time, conv1);
                 if let Some((conv, norm)) = shortcut {
-                    activations(time, norm.output);
+                    activations(time, norm.output());
                     self.through_weights(time, conv);
                     self.through_input(time, conv);
                 }

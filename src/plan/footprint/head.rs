@@ -6,8 +6,9 @@
 //! features.
 
 use super::timeline::{Timeline, Use};
-use crate::config::{MethodKind, Pipeline};
-use crate::plan::network::{HeadLayer, Map, size};
+use crate::config::MethodKind;
+use crate::network::{FsctSpec, HeadLayer, HeadSpec, Map, size};
+use crate::plan::Plan;
 
 const F32: u64 = 4;
 
@@ -38,15 +39,9 @@ pub struct Input {
 
 /// Forward and backward. Held before: the features. Held after: those, their gradient, and the
 /// gradients of the head's parameters.
-pub fn pass(
-    time: &mut Timeline,
-    pipeline: &Pipeline,
-    Input { map, element }: Input,
-    layers: &[HeadLayer],
-) {
-    let (method, episode) = (&pipeline.method, pipeline.episode);
-    let (queries, support) =
-        ((episode.n_way * episode.n_query) as u64, (episode.n_way * episode.k_shot) as u64);
+pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, layers: &[HeadLayer]) {
+    let episode = plan.network.episode;
+    let (queries, support) = (episode.queries() as u64, episode.supports() as u64);
     let pairs = queries * episode.n_way as u64 * F32;
     let dim = size(map) as u64;
     let matrices = layers.iter().filter(|layer| layer.shape.is_some());
@@ -54,15 +49,18 @@ pub fn pass(
         features: (queries + support) * dim * F32,
         support: support * dim * F32,
         pairs: pairs * dim,
-        hidden: pairs * (method.heads * method.dim_head + method.mlp_dim) as u64,
+        hidden: 0,
         matrix: matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element,
         parameters: layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element,
     };
-    match method.kind {
-        MethodKind::Fsct | MethodKind::Profoct => fsct(time, pipeline, &sizes),
-        MethodKind::Ctx => {
-            // Everything but the projection's input has the projection's width.
-            let wide = (method.dim_attn * map[1] * map[2]) as u64;
+    match &plan.network.head {
+        HeadSpec::Fsct(spec) => {
+            sizes.hidden = pairs * (spec.heads * spec.dim_head + spec.mlp_dim) as u64;
+            fsct(time, plan, spec, &sizes);
+        }
+        HeadSpec::Ctx(spec) => {
+            // Everything except the projection's input has the projection's width.
+            let wide = size(spec.project(map).output) as u64;
             sizes.pairs = pairs * wide;
             let projected = (queries + support) * wide * F32;
             let kept = 2 * sizes.pairs + projected * 3 / 2 + sizes.features * 4 / 5;
@@ -70,7 +68,7 @@ pub fn pass(
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        MethodKind::Protonet => {
+        HeadSpec::Protonet(_) => {
             let kept = sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, sizes.features * 3);
@@ -79,17 +77,18 @@ pub fn pass(
     }
     time.hold(Use::Gradients, sizes.parameters);
     time.hold(Use::Activations, sizes.features);
-    if method.kind == MethodKind::Profoct {
+    if plan.pipeline.method.kind == MethodKind::Profoct {
         // The VIC terms once more, each alone, for weights that follow gradients.
         time.touch(Use::Activations, 8 * sizes.support);
     }
 }
 
-fn fsct(time: &mut Timeline, pipeline: &Pipeline, sizes: &Sizes) {
-    let depth = pipeline.method.depth as u64;
-    let on_attention = pipeline.method.kind == MethodKind::Profoct
-        && pipeline.method.vic.as_ref().is_some_and(|vic| vic.on_attention.enabled);
-    let vic = match (pipeline.method.kind, on_attention) {
+fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
+    let depth = spec.depth as u64;
+    let method = &plan.pipeline.method;
+    let on_attention = method.kind == MethodKind::Profoct
+        && method.vic.as_ref().is_some_and(|vic| vic.on_attention.enabled);
+    let vic = match (method.kind, on_attention) {
         (MethodKind::Profoct, true) => 6 * sizes.support + 5 * sizes.pairs,
         (MethodKind::Profoct, false) => 6 * sizes.support,
         _ => 0,

@@ -12,10 +12,10 @@ use std::ops::Range;
 
 pub use timeline::{Bytes, Use};
 
-use super::network::{self, Block, HeadLayer};
 use super::{Plan, StageSpec};
-use crate::config::{BatchNormMode, OptimizerKind, Pipeline, Recompute};
+use crate::config::{BatchNormMode, OptimizerKind, Pipeline};
 use crate::data::{Dataset, EPISODES_IN_LOADER, Split};
+use crate::network::{Block, HeadLayer, size};
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
 use timeline::Timeline;
@@ -92,16 +92,15 @@ enum Images {
 struct Walk<'a> {
     plan: &'a Plan,
     environment: Environment,
-    blocks: Vec<Block>,
+    blocks: &'a [Block],
     head: Vec<HeadLayer>,
     time: Timeline,
 }
 
 impl<'a> Walk<'a> {
     fn new(plan: &'a Plan, environment: Environment) -> Self {
-        let blocks = network::backbone(&plan.pipeline);
-        let features = blocks.last().map_or([0; 3], Block::output);
-        let head = network::head(&plan.pipeline, features);
+        let blocks = plan.network.backbone.blocks();
+        let head = plan.network.head_layers();
         Self { plan, environment, blocks, head, time: Timeline::default() }
     }
 
@@ -111,7 +110,7 @@ impl<'a> Walk<'a> {
         let in_backbone: usize = self.blocks.iter().map(Block::parameters).sum();
         let in_head: usize = self.head.iter().map(|layer| layer.parameters).sum();
         let running: usize =
-            self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| 2 * conv.output[0]).sum();
+            self.blocks.iter().flat_map(Block::layers).map(|(_, norm)| norm.buffers()).sum();
         let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
         self.time.hold(Use::Optimizer, trained * self.moments());
@@ -168,7 +167,7 @@ impl<'a> Walk<'a> {
         let images = if whole { self.images() } else { pipeline.images_at_once() as u64 };
         let pass = Pass { images, element: F32, threads };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
-        let features = self.blocks.last().map_or([0; 3], Block::output);
+        let features = self.plan.network.backbone.features();
         let bank = split.map(features);
         let is_kept =
             !whole && bank <= MAX_BANK_BYTES as u64 && split.images <= episodes * self.images();
@@ -183,13 +182,12 @@ impl<'a> Walk<'a> {
 
     /// Bytes of the images of one episode, f32.
     fn episode(&self) -> u64 {
-        let image = self.blocks.first().map_or(0, |block| network::size(block.input()));
+        let image = size(self.plan.network.backbone.image());
         self.images() * image as u64 * F32
     }
 
     fn images(&self) -> u64 {
-        let episode = self.plan.pipeline.episode;
-        (episode.n_way * (episode.k_shot + episode.n_query)) as u64
+        self.plan.network.episode.images() as u64
     }
 
     fn moments(&self) -> u64 {
@@ -237,7 +235,7 @@ impl<'a> Walk<'a> {
         });
         let recompute = self.segments();
         let trains = self.plan.pipeline.backbone.train;
-        let features = self.blocks.last().map_or([0; 3], Block::output);
+        let features = self.plan.network.backbone.features();
 
         // Between these two, the images are as many as before, in the precision computed in.
         let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
@@ -263,10 +261,10 @@ impl<'a> Walk<'a> {
         }
         self.time.hold(Use::Parameters, head_copy);
         let input = head::Input { map: features, element: pass.element };
-        head::pass(&mut self.time, &self.plan.pipeline, input, &self.head);
+        head::pass(&mut self.time, self.plan, input, &self.head);
         self.time.free(Use::Parameters, head_copy);
         // The head's gradient of the features comes in the features' precision.
-        let wide = pass.images * network::size(features) as u64 * F32;
+        let wide = pass.images * size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
         self.time.hold(Use::Activations, pass.map(features));
         match parts {
@@ -370,8 +368,7 @@ impl<'a> Walk<'a> {
     /// What is run again at once, where anything is.
     fn segments(&self) -> Option<Vec<Range<usize>>> {
         self.plan.stages.iter().find_map(|stage| match stage {
-            StageSpec::Recompute(Recompute::Stage) => Some(network::stages(&self.blocks)),
-            StageSpec::Recompute(_) => Some((0..self.blocks.len()).map(|at| at..at + 1).collect()),
+            StageSpec::Recompute(segment) => Some(self.plan.network.backbone.segments(*segment)),
             _ => None,
         })
     }

@@ -13,7 +13,8 @@ mod pool;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use burn::prelude::*;
-use burn::tensor::ops::MaxPoolOptions;
+
+pub use crate::network::Pool;
 
 /// What follows the norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,33 +23,6 @@ pub struct After {
     pub relu: bool,
     /// Max-pool.
     pub pool: Option<Pool>,
-}
-
-/// A max-pool with stride 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pool {
-    /// 2×2; an odd last row or column is dropped.
-    Two,
-    /// 3×3 with padding 1, as in the stem of a ResNet.
-    Three,
-}
-
-impl Pool {
-    /// The side of the output for a side of the input.
-    pub fn side(self, side: usize) -> usize {
-        match self {
-            Self::Two => side / 2,
-            Self::Three => side.div_ceil(2),
-        }
-    }
-
-    /// The same in tensor operations.
-    pub fn options(self) -> MaxPoolOptions<2> {
-        match self {
-            Self::Two => MaxPoolOptions::new([2, 2]),
-            Self::Three => MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
-        }
-    }
 }
 
 /// Fused batch norm.

@@ -1,0 +1,76 @@
+use super::layer::{Conv, Norm};
+use super::{Map, size};
+
+/// A block of the backbone: the smallest unit that can be recomputed, a function of its input alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a backbone has at most a few dozen blocks")]
+pub enum Block {
+    /// Convolution → batch norm → ReLU, perhaps max-pool: a block of Conv4, or the stem of a ResNet.
+    Plain(Conv, Norm),
+    /// Two convolutions beside a shortcut.
+    Residual {
+        /// Convolutions and norms of the main branch.
+        chain: [(Conv, Norm); 2],
+        /// 1×1 convolution and norm of the shortcut, where the shape changes.
+        shortcut: Option<(Conv, Norm)>,
+    },
+    /// The average pool at the end of FETI's trunk.
+    Average {
+        /// Map that it reads.
+        input: Map,
+        /// Map that it writes.
+        output: Map,
+    },
+}
+
+impl Block {
+    /// Convolutions and norms in forward order; a shortcut's last.
+    pub fn layers(&self) -> Vec<(Conv, Norm)> {
+        match self {
+            Self::Plain(conv, norm) => vec![(*conv, *norm)],
+            Self::Residual { chain, shortcut } => chain.iter().copied().chain(*shortcut).collect(),
+            Self::Average { .. } => Vec::new(),
+        }
+    }
+
+    /// Map that the block reads.
+    pub fn input(&self) -> Map {
+        match self {
+            Self::Plain(conv, _) => conv.input,
+            Self::Residual { chain, .. } => chain[0].0.input,
+            Self::Average { input, .. } => *input,
+        }
+    }
+
+    /// Map that the block writes.
+    pub fn output(&self) -> Map {
+        match self {
+            Self::Plain(_, norm) => norm.output(),
+            Self::Residual { chain, .. } => chain[1].1.output(),
+            Self::Average { output, .. } => *output,
+        }
+    }
+
+    /// Trained values.
+    pub fn parameters(&self) -> usize {
+        self.layers().iter().map(|(conv, norm)| conv.parameters() + norm.parameters()).sum()
+    }
+
+    /// Floating-point operations of the convolutions for one image, forward.
+    pub fn flops(&self) -> u64 {
+        self.layers().iter().map(|(conv, _)| conv.flops()).sum()
+    }
+
+    /// Values that the backward pass needs of one image, the block's output included.
+    pub fn kept(&self) -> usize {
+        let inside = match self {
+            Self::Average { .. } => 0,
+            Self::Plain(conv, _) => size(conv.output),
+            Self::Residual { chain, shortcut } => {
+                let convs = chain.iter().chain(shortcut).map(|(conv, _)| size(conv.output));
+                convs.sum::<usize>() + size(chain[0].1.output())
+            }
+        };
+        inside + size(self.output())
+    }
+}

@@ -1,0 +1,168 @@
+//! The heads of the few-shot methods, as layers over the features of an episode.
+
+use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes};
+use super::layer::{Conv, Linear};
+use super::{EpisodeShape, Map, size};
+
+/// Features → logits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadSpec {
+    /// Few-shot cosine transformer; also ProFOCT's head.
+    Fsct(FsctSpec),
+    /// CrossTransformer.
+    Ctx(CtxSpec),
+    /// Prototypical network, which has no layers.
+    Protonet(Distance),
+}
+
+impl HeadSpec {
+    /// The layers over `features`, in forward order.
+    pub fn layers(&self, features: Map, episode: EpisodeShape) -> Vec<HeadLayer> {
+        match self {
+            Self::Fsct(spec) => spec.layers(size(features), episode).with_rows(episode),
+            Self::Ctx(spec) => {
+                let project = spec.project(features);
+                let pixels = project.output[1] * project.output[2];
+                let rows = (episode.queries() + episode.supports()) * pixels;
+                vec![HeadLayer::linear("project", Linear::from(&project), rows)]
+            }
+            Self::Protonet(_) => Vec::new(),
+        }
+    }
+}
+
+/// A few-shot cosine transformer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FsctSpec {
+    /// How prototypes and queries are compared.
+    pub attention: Attention,
+    /// Passes through the one transformer block; they share its weights, as published.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub dim_head: usize,
+    /// Hidden width of the feed-forward block.
+    pub mlp_dim: usize,
+    /// The last layer.
+    pub classifier: Classifier,
+    /// Which ways share the weights of their shots.
+    pub prototypes: Prototypes,
+}
+
+impl FsctSpec {
+    /// The layers over `dim` features.
+    pub fn layers(&self, dim: usize, episode: EpisodeShape) -> FsctLayers {
+        let rows = match self.prototypes {
+            Prototypes::Shared => 1,
+            Prototypes::PerWay => episode.n_way,
+        };
+        let inner = self.heads * self.dim_head;
+        let linear = |input, output, bias| Linear { input, output, bias };
+        FsctLayers {
+            prototypes: [rows, episode.k_shot],
+            norm: dim,
+            project: linear(dim, inner, false),
+            output: linear(inner, dim, true),
+            expand: linear(dim, self.mlp_dim, true),
+            contract: linear(self.mlp_dim, dim, true),
+            classifier_project: linear(dim, self.dim_head, true),
+            classifier_output: linear(self.dim_head, 1, true),
+        }
+    }
+}
+
+/// The layers of a few-shot cosine transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FsctLayers {
+    /// Weights of the shots in a prototype: rows, and shots in a row.
+    pub prototypes: [usize; 2],
+    /// Width of the layer norms of attention, feed-forward and classifier.
+    pub norm: usize,
+    /// The projection of attention for queries, keys and values.
+    pub project: Linear,
+    /// The output of attention.
+    pub output: Linear,
+    /// The first layer of the feed-forward block.
+    pub expand: Linear,
+    /// The second layer of the feed-forward block.
+    pub contract: Linear,
+    /// The first layer of the classifier.
+    pub classifier_project: Linear,
+    /// The last layer of the classifier. The cosine layer has the same number of values: a direction
+    /// and a magnitude.
+    pub classifier_output: Linear,
+}
+
+impl FsctLayers {
+    /// The layers in forward order, each with the rows that it reads of one episode.
+    fn with_rows(&self, episode: EpisodeShape) -> Vec<HeadLayer> {
+        let pairs = episode.queries() * episode.n_way;
+        let both = episode.queries() + episode.n_way;
+        let [rows, shots] = self.prototypes;
+        vec![
+            HeadLayer {
+                name: "prototypes",
+                shape: None,
+                parameters: rows * shots,
+                rows: episode.supports(),
+            },
+            HeadLayer::norm("attention.norm", self.norm, both),
+            HeadLayer::linear("attention.project", self.project, both),
+            HeadLayer::linear("attention.output", self.output, pairs),
+            HeadLayer::norm("feed_forward.norm", self.norm, pairs),
+            HeadLayer::linear("feed_forward.expand", self.expand, pairs),
+            HeadLayer::linear("feed_forward.contract", self.contract, pairs),
+            HeadLayer::norm("classifier.norm", self.norm, pairs),
+            HeadLayer::linear("classifier.project", self.classifier_project, pairs),
+            HeadLayer::linear("classifier.output", self.classifier_output, pairs),
+        ]
+    }
+}
+
+/// A CrossTransformer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CtxSpec {
+    /// How support and queries are compared.
+    pub attention: Attention,
+    /// Channels of the projection.
+    pub dim_attn: usize,
+    /// How cosine attention combines several shots.
+    pub alignment: Alignment,
+}
+
+impl CtxSpec {
+    /// The 1×1 convolution over `features` that makes queries, keys and values.
+    pub fn project(&self, features: Map) -> Conv {
+        Conv::new(features, self.dim_attn, 1, 1, 0)
+    }
+}
+
+/// A layer of the head: its parameters, and the rows that it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadLayer {
+    /// Name of the layer.
+    pub name: &'static str,
+    /// Features that it reads and writes, if it is a matrix.
+    pub shape: Option<[usize; 2]>,
+    /// Trained values.
+    pub parameters: usize,
+    /// Rows that it reads of one episode.
+    pub rows: usize,
+}
+
+impl HeadLayer {
+    fn linear(name: &'static str, linear: Linear, rows: usize) -> Self {
+        let shape = Some([linear.input, linear.output]);
+        Self { name, shape, parameters: linear.parameters(), rows }
+    }
+
+    fn norm(name: &'static str, width: usize, rows: usize) -> Self {
+        Self { name, shape: None, parameters: 2 * width, rows }
+    }
+
+    /// Floating-point operations for one episode, forward; a multiply-add counts as two.
+    pub fn flops(&self) -> u64 {
+        self.shape.map_or(0, |[input, output]| 2 * (input * output * self.rows) as u64)
+    }
+}

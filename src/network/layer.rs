@@ -1,0 +1,144 @@
+use super::Map;
+
+/// A square convolution, with the maps that it reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv {
+    /// Map that it reads.
+    pub input: Map,
+    /// Map that it writes.
+    pub output: Map,
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Stride.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: usize,
+    /// Whether each output channel has a bias.
+    pub bias: bool,
+}
+
+impl Conv {
+    /// A convolution without bias.
+    pub fn new(input: Map, filters: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        let side = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
+        let output = [filters, side(input[1]), side(input[2])];
+        Self { input, output, kernel, stride, padding, bias: false }
+    }
+
+    /// The same convolution with a bias.
+    pub fn with_bias(self) -> Self {
+        Self { bias: true, ..self }
+    }
+
+    /// Number of weights, without the bias.
+    pub fn weight(&self) -> usize {
+        self.output[0] * self.field()
+    }
+
+    /// Input values under the kernel at one position.
+    pub fn field(&self) -> usize {
+        self.input[0] * self.kernel * self.kernel
+    }
+
+    /// Trained values.
+    pub fn parameters(&self) -> usize {
+        self.weight() + if self.bias { self.output[0] } else { 0 }
+    }
+
+    /// Floating-point operations for one image, forward; a multiply-add counts as two.
+    pub fn flops(&self) -> u64 {
+        2 * (self.weight() * self.output[1] * self.output[2]) as u64
+    }
+}
+
+/// A batch norm, with the max-pool that follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Norm {
+    /// Map that it reads.
+    pub input: Map,
+    /// Max-pool after the norm and its ReLU.
+    pub pool: Option<Pool>,
+}
+
+impl Norm {
+    /// The norm of a convolution's output.
+    pub fn of(conv: &Conv, pool: Option<Pool>) -> Self {
+        Self { input: conv.output, pool }
+    }
+
+    /// Map that it writes, after the pool.
+    pub fn output(&self) -> Map {
+        let [channels, height, width] = self.input;
+        match self.pool {
+            Some(pool) => [channels, pool.side(height), pool.side(width)],
+            None => self.input,
+        }
+    }
+
+    /// Trained values: scale and shift of each channel.
+    pub fn parameters(&self) -> usize {
+        2 * self.input[0]
+    }
+
+    /// Values that are not trained: running mean and variance of each channel.
+    pub fn buffers(&self) -> usize {
+        2 * self.input[0]
+    }
+}
+
+/// A max-pool with stride 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// 2×2; an odd last row or column is dropped.
+    Two,
+    /// 3×3 with padding 1, as in the stem of a ResNet.
+    Three,
+}
+
+impl Pool {
+    /// The side of the output for a side of the input.
+    pub fn side(self, side: usize) -> usize {
+        match self {
+            Self::Two => side / 2,
+            Self::Three => side.div_ceil(2),
+        }
+    }
+}
+
+/// A linear layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linear {
+    /// Features that it reads.
+    pub input: usize,
+    /// Features that it writes.
+    pub output: usize,
+    /// Whether each output feature has a bias.
+    pub bias: bool,
+}
+
+impl Linear {
+    /// Trained values.
+    pub fn parameters(&self) -> usize {
+        self.input * self.output + if self.bias { self.output } else { 0 }
+    }
+}
+
+/// The 1×1 convolution as a linear layer over pixels.
+impl From<&Conv> for Linear {
+    fn from(conv: &Conv) -> Self {
+        Self { input: conv.field(), output: conv.output[0], bias: conv.bias }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strided_convolution_rounds_down_and_a_padded_pool_rounds_up() {
+        let stem = Conv::new([3, 85, 85], 64, 7, 2, 3);
+        assert_eq!(stem.output, [64, 43, 43]);
+        assert_eq!(Norm::of(&stem, Some(Pool::Three)).output(), [64, 22, 22]);
+        assert_eq!(Norm::of(&stem, Some(Pool::Two)).output(), [64, 21, 21]);
+    }
+}

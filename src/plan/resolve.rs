@@ -1,0 +1,76 @@
+//! A pipeline's network.
+
+use crate::config::{BackboneKind, MethodKind, Pipeline};
+use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Network};
+
+/// The network that a pipeline describes.
+pub fn network(pipeline: &Pipeline) -> Network {
+    Network { backbone: backbone(pipeline), head: head(pipeline), episode: pipeline.episode.into() }
+}
+
+fn backbone(pipeline: &Pipeline) -> BackboneSpec {
+    let kind = pipeline.backbone.kind;
+    let side = pipeline.data.image_size;
+    let image = [kind.channels(), side, side];
+    let resnet = |depths| BackboneSpec::resnet(depths, pipeline.backbone.resolved_trunk(), image);
+    match kind {
+        BackboneKind::Conv4 | BackboneKind::Conv4s => BackboneSpec::conv(4, image),
+        BackboneKind::Conv6 | BackboneKind::Conv6s => BackboneSpec::conv(6, image),
+        BackboneKind::Conv4np | BackboneKind::Conv4snp => BackboneSpec::conv_np(4, image),
+        BackboneKind::Conv6np | BackboneKind::Conv6snp => BackboneSpec::conv_np(6, image),
+        BackboneKind::Resnet12 => resnet([2, 1, 1, 1]),
+        BackboneKind::Resnet18 => resnet([2, 2, 2, 2]),
+        BackboneKind::Resnet34 => resnet([3, 4, 6, 3]),
+    }
+}
+
+fn head(pipeline: &Pipeline) -> HeadSpec {
+    let method = &pipeline.method;
+    match method.kind {
+        MethodKind::Fsct | MethodKind::Profoct => HeadSpec::Fsct(FsctSpec {
+            attention: method.attention,
+            depth: method.depth,
+            heads: method.heads,
+            dim_head: method.dim_head,
+            mlp_dim: method.mlp_dim,
+            classifier: method.classifier,
+            prototypes: method.prototypes,
+        }),
+        MethodKind::Ctx => HeadSpec::Ctx(CtxSpec {
+            attention: method.attention,
+            dim_attn: method.dim_attn,
+            alignment: method.alignment,
+        }),
+        MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, load_str};
+
+    fn features(backbone: &str) -> [usize; 3] {
+        let text = format!(
+            "data: {{format: synthetic, image_size: 84}}\nbackbone: {{kind: {backbone}}}\n\
+             method: {{kind: fsct}}\n"
+        );
+        let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
+        network(&pipeline).backbone.features()
+    }
+
+    #[test]
+    fn every_kind_has_its_own_backbone() {
+        for (kind, expected) in [
+            ("conv4", [64, 5, 5]),
+            ("conv6s", [64, 5, 5]),
+            ("conv4np", [64, 19, 19]),
+            ("conv6snp", [64, 19, 19]),
+            ("resnet12", [512, 7, 7]),
+            ("resnet18", [512, 3, 3]),
+            ("resnet34, trunk: feti", [512, 7, 7]),
+        ] {
+            assert_eq!(features(kind), expected, "{kind}");
+        }
+    }
+}
