@@ -8,8 +8,7 @@ use super::{Output, print_diagnostics};
 use crate::Error;
 use crate::config::{Loaded, OnOom, Overrides, Pipeline, load, load_str};
 use crate::data::{self, DataError};
-use crate::device::{self, Selected};
-use crate::model::kernel::is_supported;
+use crate::device::{self, Selected, is_cpu};
 use crate::plan::fit::stronger;
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
@@ -194,7 +193,7 @@ impl Job<'_> {
             });
             let pipeline = Pipeline { memory: next.memory, ..plan.pipeline };
             write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
-            if !is_supported(&device.device) {
+            if !is_cpu(&device.device) {
                 // A GPU that ran out may be good for nothing any more; a new process has a new one.
                 return Err(restarted(folder, &pipeline, error));
             }

@@ -13,9 +13,8 @@ use serde::Serialize;
 
 use super::RunError;
 use crate::config::{AccumulationUnit, Amp, Memory, Pipeline, Recompute};
-use crate::device::{MemoryMeter, Selected};
+use crate::device::{MemoryMeter, Selected, is_cpu};
 use crate::graph;
-use crate::model::kernel::is_supported;
 use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::footprint::Environment;
@@ -163,7 +162,7 @@ pub fn measure(
 
 /// Products on every thread, which from then on keeps its buffers.
 fn warm_up(device: &Device) {
-    if !is_supported(device) {
+    if !is_cpu(device) {
         return;
     }
     rayon::broadcast(|_| {

@@ -3,8 +3,7 @@
 use burn::prelude::*;
 
 use crate::config::ByteSize;
-use crate::device::allocator;
-use crate::model::kernel::is_supported;
+use crate::device::{allocator, is_cpu};
 
 /// A cap for a rehearsal: `BYTES` or `BYTES@STEP`, in force from that optimizer step on.
 const REHEARSAL: &str = "OOM_REHEARSAL";
@@ -24,7 +23,7 @@ impl MemoryCap {
             Some((bytes, step)) => (Some(bytes), step),
             None => (budget.map(|budget| budget.0), 0),
         };
-        Self { bytes: bytes.filter(|_| is_supported(device)), from_step }
+        Self { bytes: bytes.filter(|_| is_cpu(device)), from_step }
     }
 
     /// Puts it in force when its step has come.

@@ -16,10 +16,9 @@ use super::schedule::{Length, learning_rate};
 use super::{Interrupt, RunError};
 use crate::config::OnOom;
 use crate::data::{Dataset, EpisodeBatch, ImageSet, Loader, Sampler, Split, Stream};
-use crate::device::{MemoryMeter, Selected};
+use crate::device::{MemoryMeter, Selected, is_cpu};
 use crate::graph::{self, Built};
 use crate::loss::Terms;
-use crate::model::kernel::is_supported;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::network::BatchNormMode;
 use crate::plan::Plan;
@@ -326,7 +325,7 @@ impl<'a> Trainer<'a> {
         self.cap.lift();
         // After a failed allocation a GPU may not answer any more; there, the last checkpoint
         // written is what is left.
-        let on_cpu = is_supported(&self.device);
+        let on_cpu = is_cpu(&self.device);
         let kept = on_cpu && self.save(&self.folder.last(), reporter).is_ok();
         let (step, folder) = (self.progress.step + 1, self.folder.path().to_owned());
         RunError::OutOfMemory { reason, step, kept, folder }
