@@ -1,9 +1,11 @@
 //! What a person or a program sees of a run. Consumes [`crate::run::events`], and nothing else.
 
+#[cfg(feature = "cli")]
 mod console;
 mod jsonl;
 pub mod table;
 
+#[cfg(feature = "cli")]
 pub use console::{Console, Verbosity};
 pub use jsonl::Jsonl;
 pub use table::{bytes, duration, finished};

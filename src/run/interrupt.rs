@@ -1,8 +1,5 @@
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Whether somebody asked the run to stop.
 ///
@@ -13,7 +10,9 @@ pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Listens to Ctrl-C and SIGTERM.
-    pub fn on_signals() -> io::Result<Self> {
+    #[cfg(feature = "cli")]
+    pub fn on_signals() -> std::io::Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // Registered first, so that it sees the flag as the earlier signals left it.
@@ -21,6 +20,11 @@ impl Interrupt {
             signal_hook::flag::register(signal, asked.clone())?;
         }
         Ok(Self(asked))
+    }
+
+    /// Asks the run to stop, from any thread.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
     /// Whether the run should stop.

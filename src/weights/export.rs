@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
 
-use clap::ValueEnum;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
 
@@ -10,8 +9,9 @@ use crate::model::backbone::Backbone;
 use crate::model::names::Naming;
 use crate::model::weights::{NamedTensor, read};
 
-/// Whose names an export bears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Which naming scheme an export uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Names {
     /// The reference code's, of the whole model.
     Reference,
