@@ -153,10 +153,12 @@ fn bad_images_are_named_or_counted() -> Outcome {
             assert!(made.success());
             Ok(())
         })?;
-        // Nobody is refused anything as root.
+        // Root may read every file, so there the file is one that fails when it is read.
         let root = std::process::Command::new("id").arg("-u").output()?.stdout == b"0\n";
         if root {
-            eprintln!("skipped: an unreadable file, as this is root");
+            bad_image("a file that cannot be read", "x.png", "error", |path| {
+                Ok(std::os::unix::fs::symlink("/proc/self/mem", path)?)
+            })?;
         } else {
             bad_image("a file that may not be read", "x.png", "denied", |path| {
                 use std::os::unix::fs::PermissionsExt;
@@ -179,7 +181,7 @@ fn an_empty_class_is_named_or_counted() -> Outcome {
     let skipped = open(root.path(), ", on_bad_image: skip")?;
     let notes = skipped.notes().join("\n");
     assert!(notes.contains("1 classes of base have no image") && notes.contains("void"), "{notes}");
-    assert!(notes.contains("Thumbs.db"), "what is no image by its name is said: {notes}");
+    assert!(notes.contains("Thumbs.db"), "a file without an image suffix is noted: {notes}");
     Ok(())
 }
 

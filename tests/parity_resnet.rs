@@ -4,12 +4,15 @@
 //! shifts of the batch norms are part of it; weights and images follow the same formula here.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
+use common::formula::{check, shifts, uniform};
 use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::names::Naming;
@@ -23,26 +26,10 @@ use serde_json::Value;
 const VALUE_TOLERANCE: f64 = 1e-4;
 const GRADIENT_TOLERANCE: f64 = 2e-4;
 
-/// `count` numbers in [−1, 1): a hash of the position, seeded by the name.
-fn uniform(name: &str, count: usize) -> Vec<f32> {
-    let seed = crc32fast::hash(name.as_bytes());
-    let number = |index: usize| {
-        let mut x = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(seed);
-        x ^= x >> 16;
-        x = x.wrapping_mul(0x85EB_CA6B);
-        x ^= x >> 13;
-        x = x.wrapping_mul(0xC2B2_AE35);
-        x ^= x >> 16;
-        ((x >> 8) as f64 / 8_388_608.0 - 1.0) as f32
-    };
-    (0..count).map(number).collect()
-}
-
 /// The parameter or running statistic of that name.
-fn value(name: &str, shape: &[usize], shifts: &Value) -> Vec<f32> {
-    if let Some(hex) = shifts[name].as_str() {
-        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap().cast_signed();
-        return (0..hex.len()).step_by(2).map(|at| f32::from(byte(at)) / 256.0).collect();
+fn value(name: &str, shape: &[usize], chosen: &Value) -> Vec<f32> {
+    if let Some(hex) = chosen[name].as_str() {
+        return shifts(hex);
     }
     let u = uniform(name, shape.iter().product());
     if let [output, _, height, width] = shape {
@@ -57,29 +44,6 @@ fn value(name: &str, shape: &[usize], shifts: &Value) -> Vec<f32> {
             _ => u,
         })
         .collect()
-}
-
-/// Norm, a projection and a few values of a tensor are as PyTorch says.
-fn check(name: &str, key: &str, actual: &[f32], expected: &Value, tolerance: f64) {
-    let number = |key: &str| expected[key].as_f64().unwrap();
-    let norm = actual.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>().sqrt();
-    let error = (norm / number("norm") - 1.0).abs();
-    assert!(error <= tolerance, "{name}: norm {norm} for {}: {error:.1e}", number("norm"));
-    let dot: f64 = actual
-        .iter()
-        .zip(uniform(&format!("{key}*"), actual.len()))
-        .map(|(a, b)| f64::from(*a) * f64::from(b))
-        .sum();
-    let error = (dot - number("dot")).abs() / number("norm");
-    assert!(error <= tolerance, "{name}: projection {dot} for {}: {error:.1e}", number("dot"));
-    let expected_values = expected["at"].as_array().unwrap();
-    for (place, value) in
-        uniform(&format!("{key}#"), expected_values.len()).iter().zip(expected_values)
-    {
-        let at = ((f64::from(*place) + 1.0) / 2.0 * actual.len() as f64) as usize;
-        let error = (f64::from(actual[at]) - value.as_f64().unwrap()).abs() / number("max");
-        assert!(error <= tolerance, "{name}[{at}]: {} for {value}: {error:.1e}", actual[at]);
-    }
 }
 
 /// Gradients by PyTorch's name.
@@ -130,13 +94,13 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
     assert_eq!(serde_json::json!(dims), expected["feature_shape"]);
     assert_eq!(dims[1..], spec.features(), "the shape that heads are built for");
     let host = to_host(features.clone().inner());
-    check("features", "features", &host, &expected["features"], VALUE_TOLERANCE);
+    check("features", &host, &expected["features"], VALUE_TOLERANCE);
 
     let weights = TensorData::new(uniform("loss", host.len()), features.dims());
     let loss = (features * Tensor::from_data(weights, &device)).sum();
     let gradients = loss.backward();
     let input = to_host(images.grad(&gradients).unwrap());
-    check("images", "input", &input, &expected["input_gradient"], GRADIENT_TOLERANCE);
+    check("input", &input, &expected["input_gradient"], GRADIENT_TOLERANCE);
     let mut visitor =
         ByName { path: Path::default(), gradients: &gradients, found: BTreeMap::new() };
     net.visit(&mut visitor);
@@ -144,7 +108,7 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
     assert_eq!(visitor.found.len(), names.len(), "as many gradients");
     for (name, summary) in names {
         let actual = &visitor.found[name];
-        check(name, &format!("grad.{name}"), actual, summary, GRADIENT_TOLERANCE);
+        check(&format!("grad.{name}"), actual, summary, GRADIENT_TOLERANCE);
     }
 
     for (norm, moments) in net.norms_mut().into_iter().zip(&moments) {
@@ -155,10 +119,10 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
     assert_eq!(running.len(), expected["running"].as_object().unwrap().len());
     for tensor in running {
         let name = torch_name(&tensor.path);
-        check(&name, &name, &tensor.values, &expected["running"][&name], VALUE_TOLERANCE);
+        check(&name, &tensor.values, &expected["running"][&name], VALUE_TOLERANCE);
     }
     let eval = net.valid().forward(images.inner(), &mut Norm::Running);
-    check("eval", "eval", &to_host(eval), &expected["eval_features"], VALUE_TOLERANCE);
+    check("eval", &to_host(eval), &expected["eval_features"], VALUE_TOLERANCE);
 }
 
 #[test]

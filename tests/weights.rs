@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use burn::prelude::*;
+use common::reference::Reference;
 use fsct::config::Optimizer;
 use fsct::model::layers::to_host;
 use fsct::model::names::Naming;
@@ -523,26 +524,15 @@ fn a_model_whose_backbone_was_not_saved_takes_it_from_elsewhere() {
 /// A model of the reference, as a file of its tensors, answers as it did there.
 #[test]
 fn imported_models_give_the_references_logits() {
-    let Some(index) = common::shared("fixtures/reference/index.json") else { return };
-    let index = fs::read_to_string(index).unwrap();
-    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for name in ["fsct_cosine_conv4", "fsct_softmax_conv4", "ctx_cosine_conv4", "ctx_softmax_conv4"]
-    {
-        let Some(fixture) = common::shared(&format!("fixtures/reference/{name}.safetensors"))
-        else {
-            return;
-        };
-        let tensors = common::read_safetensors(&fs::read(fixture).unwrap());
-        // The evaluation came after the steps, which moved the running statistics.
-        let state = tensors.keys().filter_map(|key| key.strip_prefix("param.")).map(|key| {
-            let after = tensors.get(&format!("after.{key}"));
-            (format!("state.{key}"), after.unwrap_or(&tensors[&format!("param.{key}")]))
-        });
-        let bytes: Vec<_> = state
-            .map(|(key, (shape, values))| {
+    for name in ["fsct_cosine", "fsct_softmax", "ctx_cosine", "ctx_softmax"] {
+        let reference = Reference::open(name);
+        let bytes: Vec<_> = reference
+            .state()
+            .into_iter()
+            .map(|(key, shape, values)| {
                 let bytes: Vec<u8> = values.iter().flat_map(|it| it.to_le_bytes()).collect();
-                (key, shape.clone(), bytes)
+                (format!("state.{key}"), shape, bytes)
             })
             .collect();
         let views = bytes.iter().map(|(key, shape, bytes)| {
@@ -552,41 +542,12 @@ fn imported_models_give_the_references_logits() {
         let file = folder.path().join("model.safetensors");
         fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
 
-        let index = &index[name];
-        let size = |key: &str| index[key].as_u64().unwrap() as usize;
-        let attention = match name.contains("cosine") {
-            true => Attention::Cosine,
-            false => Attention::Softmax,
-        };
-        let head = match name.starts_with("ctx") {
-            true => HeadSpec::Ctx(CtxSpec {
-                attention,
-                dim_attn: size("dim_attn"),
-                alignment: Alignment::Sum,
-            }),
-            false => HeadSpec::Fsct(FsctSpec {
-                attention,
-                depth: size("depth"),
-                heads: size("heads"),
-                dim_head: size("dim_head"),
-                mlp_dim: size("mlp_dim"),
-                classifier: Classifier::Reference,
-                prototypes: Prototypes::PerWay,
-            }),
-        };
-        let episode =
-            EpisodeShape { n_way: size("n_way"), k_shot: size("k_shot"), n_query: size("n_query") };
-        let image = size("image_size");
-        let backbone = BackboneSpec::conv(4, [3, image, image]);
-        let network = Network { backbone, head, episode };
-        let net = FewShotNet::new(&network, 1, &Device::flex());
+        let net = FewShotNet::new(&reference.network(), 1, &Device::flex());
         let net = matching(&file, &net, &[]).unwrap().load(net).unwrap();
-        let (shape, values) = &tensors["step0.input"];
-        let shape = [shape[0] * shape[1], shape[2], shape[3], shape[4]];
-        let images = Tensor::from_data(TensorData::new(values.clone(), shape), &Device::flex());
-        let logits = to_host(net.forward(images, episode, &mut Norm::Running).logits);
-        let expected = &tensors["eval.logits"].1;
-        let error = common::max_difference(&logits, expected) / common::max_abs(expected);
+        let images = reference.images(0, &Device::flex());
+        let logits = to_host(net.forward(images, reference.shape, &mut Norm::Running).logits);
+        let expected = reference.list(&reference.index["eval_logits_before"]);
+        let error = common::max_difference(&logits, &expected) / common::max_abs(&expected);
         assert!(error < 1e-4, "{name}: {error:.1e}");
     }
 }

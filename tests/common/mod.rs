@@ -2,39 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod formula;
 pub mod gradients;
-
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use safetensors::{Dtype, SafeTensors};
-
-/// A file of the shared folder beside the checkout, or `None` (said aloud) where it is absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("FSCT_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let file = root.join(path);
-    if file.exists() {
-        Some(file)
-    } else {
-        eprintln!("skipped: {} is not here", file.display());
-        None
-    }
-}
-
-/// Tensors of a safetensors file, f32 only.
-pub fn read_safetensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
-    let file = SafeTensors::deserialize(bytes).unwrap();
-    file.tensors()
-        .into_iter()
-        .map(|(name, view)| {
-            assert_eq!(view.dtype(), Dtype::F32, "{name}");
-            let values = view.data().chunks_exact(4);
-            let values = values.map(|it| f32::from_le_bytes(it.try_into().unwrap())).collect();
-            (name, (view.shape().to_vec(), values))
-        })
-        .collect()
-}
+pub mod reference;
 
 /// Largest absolute value.
 pub fn max_abs(values: &[f32]) -> f64 {
@@ -45,4 +15,20 @@ pub fn max_abs(values: &[f32]) -> f64 {
 pub fn max_difference(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).fold(0.0, |max, (a, b)| f64::max(max, f64::from((a - b).abs())))
+}
+
+/// Notes that this machine cannot run a test, or a part of one.
+///
+/// The test fails, unless `FSCT_SKIPS` names a file: then a line is appended to it and the caller
+/// may return. `.ci/run` prints these lines and their number at its end.
+pub fn skip(test: &str, reason: &str) {
+    use std::io::Write;
+    let Some(list) = std::env::var_os("FSCT_SKIPS") else {
+        panic!(
+            "{test} cannot run here: {reason}. To skip such tests, set FSCT_SKIPS to a file that \
+             lists them"
+        );
+    };
+    let mut list = std::fs::OpenOptions::new().create(true).append(true).open(list).unwrap();
+    writeln!(list, "{test}: {reason}").unwrap();
 }

@@ -13,28 +13,18 @@ activations leave around 0. They are in the file, as signed bytes in units of 1/
 
 import json
 import pathlib
-import zlib
+import sys
 
 import numpy as np
 import torch
 import torchvision
 from torch.nn import functional as F
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from formula import SAMPLES, digits, summary, uniform
+
 OUT = pathlib.Path(__file__).parent.parent / "data" / "resnet"
-SAMPLES = 6
 IMAGES = 2
-
-
-def uniform(name, count):
-    """`count` numbers in [−1, 1): a hash of the position, seeded by the name."""
-    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(zlib.crc32(name.encode()))
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x85EBCA6B)
-    x ^= x >> np.uint32(13)
-    x *= np.uint32(0xC2B2AE35)
-    x ^= x >> np.uint32(16)
-    # 24 bits are exact in float32, which is what the test holds them in.
-    return torch.from_numpy((x >> np.uint32(8)).astype(np.float64) / 2**23 - 1.0)
 
 
 def value(name, shape):
@@ -117,22 +107,6 @@ def forward(net, x, shifts=None):
             shortcut = x if block.downsample is None else block.downsample(x)
             x = relu_of(f"{name}.bn2.bias", block.bn2, block.conv2(hidden), shortcut)
     return net.finish(x)
-
-
-def digits(number):
-    return float(f"{float(number.detach()):.7g}")
-
-
-def summary(name, tensor):
-    """Norm, largest value, a projection, and a few values of a tensor."""
-    flat = tensor.detach().flatten()
-    places = ((uniform(name + "#", SAMPLES) + 1.0) / 2.0 * flat.numel()).long()
-    return {
-        "norm": digits(flat.norm()),
-        "max": digits(flat.abs().max()),
-        "dot": digits(flat @ uniform(name + "*", flat.numel())),
-        "at": [digits(it) for it in flat[places]],
-    }
 
 
 def write(file, net, size):
