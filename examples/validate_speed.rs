@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for path in &paths {
             fs::write(path, &text)?;
         }
-        // The schema is made once a process, not once a file.
+        // The schema is built once per process, not once per file.
         let first = Instant::now();
         let _ = load(&paths[0], &Overrides::default());
         let first = first.elapsed();

@@ -1,10 +1,10 @@
-//! What can go wrong, and the exit code it gives.
+//! Errors of a command and their exit codes.
 
 use std::{error::Error as StdError, fmt};
 
 use crate::config::{Diagnostic, Diagnostics};
 
-/// Everything that ends a command early.
+/// The reasons for which a command fails.
 #[derive(Debug)]
 pub enum Error {
     /// The pipeline is invalid: exit code 1, or 2 where its file cannot be read.
@@ -13,15 +13,15 @@ pub enum Error {
     DoesNotFit(Failure),
     /// The user interrupted it: exit code 130.
     Interrupted(Failure),
-    /// A check that was asked for did not pass, and its result is printed already: exit code 1.
+    /// A requested check failed, and its result is already printed: exit code 1.
     Rejected,
-    /// Something that was to be checked could not be read, and that is printed already: exit code 2.
+    /// A file to check could not be read, and that is already printed: exit code 2.
     Unreadable,
     /// Anything else: exit code 2.
     Failed(Failure),
 }
 
-/// A failure without a place in a pipeline.
+/// An error without a location in a pipeline.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -30,19 +30,19 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with a message.
+    /// Creates a failure with a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None, source: None }
     }
 
-    /// Sets what to do next.
+    /// Sets the next action for the user.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Sets what it was caused by.
+    /// Sets the underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -51,12 +51,12 @@ impl Failure {
 }
 
 impl Error {
-    /// Anything that is not a fault of the pipeline.
+    /// An error outside the pipeline.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(Failure::new(message))
     }
 
-    /// Anything that is not a fault of the pipeline, with what to do next.
+    /// An error outside the pipeline, with the next action.
     pub fn failed_with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Failed(Failure::new(message).help(help))
     }

@@ -1,6 +1,6 @@
 //! The commands around pipeline files, as a shell sees them.
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, fs};
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -356,47 +356,5 @@ fn the_reference_of_the_documentation_is_current() -> Outcome {
         text == current,
         "{page} is stale: run `UPDATE_DOCS=1 cargo test --release --test cli`"
     );
-    Ok(())
-}
-
-#[test]
-fn every_example_of_the_documentation_is_valid() -> Outcome {
-    let mut count = 0;
-    for page in ["docs/configuration.md", "README.md"] {
-        let text = fs::read_to_string(page)?;
-        for block in text.split("```yaml\n").skip(1) {
-            let yaml = block.split("```").next().unwrap_or_default();
-            if yaml.contains("\nbackbone:") {
-                let loaded =
-                    fsct::config::load_str(page, yaml, &fsct::config::Overrides::default());
-                assert!(
-                    loaded.as_ref().is_ok_and(|loaded| loaded.warnings.is_empty()),
-                    "{loaded:?}"
-                );
-                count += 1;
-            }
-        }
-    }
-    assert!(count >= 2, "only {count} examples");
-    Ok(())
-}
-
-#[test]
-fn every_command_of_the_documentation_exists() -> Outcome {
-    let help = stdout(fsct().arg("--help"))?;
-    let known = |command: &str| {
-        help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")))
-    };
-    for page in ["docs/configuration.md", "docs/editors.md", "docs/ci.md", "docs/migrating.md"] {
-        let text = fs::read_to_string(Path::new(page))?;
-        for line in text.lines() {
-            let mut words =
-                line.split_whitespace().skip_while(|word| !word.trim_start_matches('`').eq("fsct"));
-            let Some(command) = words.nth(1) else { continue };
-            let command = command.trim_matches(|c: char| !c.is_ascii_lowercase());
-            let plain = line.trim_start().starts_with("fsct ") || line.contains("`fsct ");
-            assert!(!plain || command.is_empty() || known(command), "{page}: {line}");
-        }
-    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The programs that users meet pipelines in: yaml-language-server as an editor drives it,
-# check-jsonschema, pre-commit, and a SARIF reader's schema. Installs what it needs, from npm and
-# PyPI, into `clients` in the target folder.
+# Tests the programs that users see pipelines in: yaml-language-server as an editor drives it,
+# check-jsonschema, pre-commit, and the SARIF schema. Installs them from npm and PyPI into `clients` in
+# the target folder.
 #
 #   tests/clients.sh [FSCT]      FSCT: the binary; the release build by default
 set -euo pipefail
@@ -15,7 +15,7 @@ mkdir -p "$clients"
 for tool in node npm python3 git; do
   command -v "$tool" >/dev/null || { echo "tests/clients.sh needs $tool" >&2; exit 2; }
 done
-# Versions are pinned: what these tests say should change only when this project does.
+# Versions are pinned, so that results only change when this project does.
 if [ ! -e "$clients/npm.done" ]; then
   npm install --prefix "$clients" --no-audit --no-fund --silent \
     yaml-language-server@1.25.0 @microsoft/jest-sarif@1.0.0-beta.0
@@ -36,11 +36,11 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 node tests/editor/lsp.mjs "$clients/node_modules/yaml-language-server/out/server/src/server.js" pipelines/*.yaml
 pass "yaml-language-server: $(ls pipelines/*.yaml | wc -l) pipelines"
 
-# The schema by itself, in a validator of another language.
-"$check" --check-metaschema schemas/pipeline.schema.json >/dev/null || fail "the schema is no schema"
+# The schema in another validator.
+"$check" --check-metaschema schemas/pipeline.schema.json >/dev/null || fail "the schema is not a valid JSON schema"
 "$check" --schemafile schemas/pipeline.schema.json pipelines/*.yaml >/dev/null || fail "a shipped pipeline is rejected"
 pass "check-jsonschema accepts every shipped pipeline"
-# Without the files that are no YAML: some of them are made to bring a reader down.
+# Without the files that are not YAML: some of them are meant to crash a reader.
 mapfile -t readable < <(grep -La '^# schema unreadable' tests/errors/*.yaml | grep -v /duplicate_)
 "$check" --schemafile schemas/pipeline.schema.json --output-format json "${readable[@]}" >"$clients/errors.json" || true
 python3 - "$clients/errors.json" "${readable[@]}" <<'EOF' || fail "check-jsonschema and tests/errors disagree"

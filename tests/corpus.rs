@@ -1,4 +1,4 @@
-//! `tests/errors/*.yaml`: ways to be wrong, each with what is said about it.
+//! `tests/errors/*.yaml`: invalid pipelines, each with a snapshot of its diagnostics.
 //!
 //! The head of each file says what is expected: the place and code of every diagnostic, overrides that
 //! belong to it, and whether the schema alone rejects it (`rejects`, `accepts` with the reason, or

@@ -149,7 +149,7 @@ fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
     fs::write(place.path("p.yaml"), PIPELINE)?;
 
     let said = place.succeeds(&["run", "p.yaml"])?;
-    assert!(said.contains("taken to be `pack`"), "a guess is said: {said}");
+    assert!(said.contains("detected layout is `pack`"), "the detected layout is printed: {said}");
     assert!(said.contains("embedded once"), "so are the features: {said}");
     place.succeeds(&["run", "p.yaml", "--set", "seed=5", "--runs", "others"])?;
     let run = |folder: &str| -> Result<String, Box<dyn Error>> {

@@ -97,7 +97,7 @@ fn check(format: &str, root: &Path, more: &str) -> Outcome {
     assert!(note.contains(&format!("`{format}`")), "{format} is guessed: {note}");
     assert_eq!(content(&dataset)?, expected()?, "{format}");
     let named = open(&format!("format: {format}, {}{more}", at(root)), "")?;
-    // Of a few classes it is not the published split, which is said where the name is known.
+    // A known name with other counts than the published split is noted.
     let others = named.notes().iter().filter(|note| !note.contains("published")).count();
     assert_eq!(others, 0, "{:?}", named.notes());
     Ok(())

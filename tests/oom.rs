@@ -105,7 +105,7 @@ fn failing_keeps_the_state_before_the_step() {
 
     let run = the_run(folder.path());
     assert_eq!(steps(&events(&run)), (1..=6).collect::<Vec<_>>());
-    // Without the cap it goes on from there, to what the uninterrupted run gives.
+    // Without the cap the resumed run gives the result of an uninterrupted one.
     fsct(folder.path()).args(["run", "--resume"]).arg(&run).assert().success();
     assert_eq!(steps(&events(&run)), (1..=20).collect::<Vec<_>>());
 

@@ -190,7 +190,7 @@ fn all_memory_stages_train_together() {
         PIPELINE.replace("memory: {accumulation_steps: 2}", all).replace("epochs: 2", "epochs: 1");
     let place = Workplace::new(&pipeline);
     let said = succeeded(&place.fsct(&["run", "tiny.yaml"]));
-    assert!(said.contains("batch norm is not"), "what is approximate is said: {said}");
+    assert!(said.contains("batch norm is not"), "the approximation is noted: {said}");
     let steps = history(&place.run_folder());
     let last = steps.iter().rfind(|it| it["event"] == "step").unwrap();
     assert!(last["state"]["loss_scale"]["scale"].as_f64() > Some(1.0), "{last}");

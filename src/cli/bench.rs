@@ -11,10 +11,10 @@ use crate::{Error, device};
 pub struct Bench {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// Measured steps a setting
+    /// Number of measured steps per setting
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..10_000))]
     steps: u64,
-    /// How it is written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -25,12 +25,12 @@ enum Format {
     /// A table
     #[default]
     Text,
-    /// An array with one object a setting
+    /// An array with one object per setting
     Json,
 }
 
 impl Bench {
-    /// Measures and prints.
+    /// Measures each setting and prints the rows.
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();

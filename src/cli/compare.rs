@@ -27,10 +27,10 @@ pub struct Compare {
     /// Run folders or checkpoints; or files that `fsct eval --predictions` wrote
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// Classes to draw episodes from: base, val or novel
+    /// Classes to sample episodes from: base, val or novel
     #[arg(long, default_value = "novel")]
     pub split: Split,
-    /// How many episodes to draw with the first run's seed, or a .jsonl file of episodes [default:
+    /// Number of episodes to sample with the first run's seed, or a .jsonl file of episodes [default:
     /// the first pipeline's test.episodes]
     #[arg(long, value_name = "N | FILE")]
     pub episodes: Option<String>,
@@ -43,7 +43,7 @@ pub struct Compare {
 }
 
 impl Compare {
-    /// Compares them.
+    /// Compares the models and prints a table.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let listed = self.runs.iter().filter(|run| is_predictions(run)).count();
         let answers = if listed == self.runs.len() {
@@ -52,7 +52,7 @@ impl Compare {
             self.ask(output)?
         } else {
             return Err(Error::failed_with_help(
-                "runs and files of predictions are mixed",
+                "runs cannot be compared with files of predictions",
                 "give runs alone, or make predictions of each with `fsct eval RUN --episodes FILE \
                  --predictions OUT.jsonl`",
             ));
@@ -76,7 +76,7 @@ impl Compare {
         Ok(())
     }
 
-    /// Asks every model the same.
+    /// Tests every model on the same episodes.
     fn ask(&self, output: Output) -> Result<Vec<Answers>, Error> {
         let list = TemporaryList::new();
         let mut asked = self.episodes.clone();

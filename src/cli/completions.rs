@@ -8,12 +8,12 @@ use crate::Error;
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]
 pub struct Completions {
-    /// Which shell
+    /// Shell to write completions for
     shell: Shell,
 }
 
 impl Completions {
-    /// Prints the script that the shell reads at its start.
+    /// Prints the completion script of the shell.
     pub fn run(self) -> Result<(), Error> {
         clap_complete::generate(
             self.shell,

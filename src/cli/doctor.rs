@@ -20,7 +20,10 @@ pub struct Doctor {}
 const SIDE: usize = 256;
 
 impl Doctor {
-    /// Prints what was found; a test kernel that computes wrongly is an error.
+    /// Prints what was found.
+    ///
+    /// # Errors
+    /// A test kernel returned a wrong result.
     pub fn run(self, _output: Output) -> Result<(), Error> {
         println!("fsct {}", env!("CARGO_PKG_VERSION"));
         println!("compiled in    {}", if cfg!(feature = "cuda") { "CPU, CUDA" } else { "CPU" });

@@ -28,21 +28,21 @@ use crate::{Error, device, plan};
 /// Test a trained model again.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// A run's folder (its best checkpoint is tested, or the last where there is no best) or a
+    /// A run folder (its best checkpoint is tested, or the last one if there is no best) or a
     /// checkpoint file
     #[arg(value_name = "RUN_OR_CHECKPOINT")]
     pub run: PathBuf,
-    /// Classes to draw episodes from: base, val or novel
+    /// Classes to sample episodes from: base, val or novel
     #[arg(long, default_value = "novel")]
     pub split: Split,
-    /// How many episodes to draw, or a .jsonl file of episodes (docs/evaluating.md) [default: the
+    /// Number of episodes to sample, or a .jsonl file of episodes (docs/evaluating.md) [default: the
     /// pipeline's test.episodes]
     #[arg(long, value_name = "N | FILE")]
     pub episodes: Option<String>,
-    /// Write each query's true and predicted class and its logits, one line of JSON a query
+    /// Write each query's true and predicted class and its logits, one line of JSON per query
     #[arg(long, value_name = "OUT.jsonl")]
     pub predictions: Option<PathBuf>,
-    /// Write the episodes that are asked, for `--episodes` of another model
+    /// Write the tested episodes, for `--episodes` of another model
     #[arg(long, value_name = "OUT.jsonl")]
     pub write_episodes: Option<PathBuf>,
     /// Write the result as JSON: accuracy, each class, confusions, calibration
@@ -65,7 +65,7 @@ struct Prediction<'a> {
 }
 
 impl Eval {
-    /// Tests it.
+    /// Tests the model and prints its scores.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let model = Model::open(&self.run, &self.set)?;
         self.test(&model, output).map_err(|error| located(error, &model.loaded))

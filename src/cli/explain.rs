@@ -5,13 +5,13 @@ use crate::{Error, config};
 /// Explain a key of a pipeline, or the code of a diagnostic
 #[derive(Debug, clap::Args)]
 pub struct Explain {
-    /// Key (`memory.amp`) or code (`fsct::memory::amp`); all of them when left out
+    /// Key (`memory.amp`) or code (`fsct::memory::amp`); all of them by default
     #[arg(value_name = "KEY|CODE")]
     topic: Option<String>,
 }
 
 impl Explain {
-    /// Prints the explanation.
+    /// Prints the explanation of the topic.
     pub fn run(self) -> Result<(), Error> {
         let Some(topic) = self.topic else {
             print!("{}", config::overview());

@@ -19,20 +19,20 @@ use crate::{Error, plan};
 /// Write a trained model's weights for other programs
 #[derive(Debug, Args)]
 pub struct Export {
-    /// A run's folder (its best checkpoint is written, or the last where there is no best) or a
+    /// A run folder (its best checkpoint is written, or the last one if there is no best) or a
     /// checkpoint file
     #[arg(value_name = "RUN_OR_CHECKPOINT")]
     pub run: PathBuf,
     /// The safetensors file to write
     #[arg(long, value_name = "FILE.safetensors")]
     pub to: PathBuf,
-    /// Whose names the tensors get
+    /// Naming scheme of the tensors
     #[arg(long, value_enum, default_value = "reference")]
     pub names: Names,
 }
 
 impl Export {
-    /// Writes it, completely or not at all.
+    /// Writes the file atomically.
     pub fn run(self, output: Output) -> Result<(), Error> {
         if self.to.extension().is_none_or(|end| end != "safetensors") {
             return Err(Error::failed_with_help(

@@ -10,10 +10,10 @@ use crate::config::{self, Diagnostic, Diagnostics, keys};
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// With the text around each diagnostic
+    /// Each diagnostic with the surrounding text
     #[default]
     Text,
-    /// An array with one object a diagnostic
+    /// An array with one object per error
     Json,
     /// SARIF 2.1.0, for code scanning
     Sarif,
@@ -24,7 +24,7 @@ pub enum Format {
 /// A file and what is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// The file as it was named.
+    /// The file as the user named it.
     pub file: String,
     /// Its diagnostics, warnings included.
     pub diagnostics: Diagnostics,

@@ -13,13 +13,13 @@ use crate::{Error, Failure};
 pub struct Fit {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// Most memory, such as 8GiB; the pipeline's own `memory.budget` when left out
+    /// Memory limit, such as 8GiB; by default the pipeline's `memory.budget`
     #[arg(long)]
     budget: Option<ByteSize>,
     /// Write the whole pipeline with these settings into a file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Judge by the text alone: no look at the data
+    /// Check the text alone, without reading the data
     #[arg(long)]
     offline: bool,
 }
@@ -31,8 +31,8 @@ impl Fit {
         let mut pipeline = loaded.absolute();
         let budget = self.budget.or(pipeline.memory.budget).ok_or_else(|| {
             Error::failed_with_help(
-                "there is no budget to fit",
-                "give one: `--budget 8GiB`, or `memory.budget` in the pipeline",
+                "no budget is given",
+                "pass `--budget 8GiB` or set `memory.budget` in the pipeline",
             )
         })?;
         let size = crate::report::bytes;

@@ -28,16 +28,16 @@ pub struct Import {
     pub weights: PathBuf,
     /// Pipeline that describes the model
     pub pipeline: PathBuf,
-    /// A checkpoint file (`.ckpt`) to write, or a folder that becomes a run's
+    /// Checkpoint file (`.ckpt`) or new run folder to write
     #[arg(short, long, value_name = "RUN_OR_CHECKPOINT")]
     pub output: PathBuf,
-    /// Lay a value over the file: `--set episode.n_way=5`
+    /// Set a value of the pipeline: `--set episode.n_way=5`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
 impl Import {
-    /// Writes the checkpoint, which `fsct eval` takes.
+    /// Writes the checkpoint for `fsct eval`.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
         print_diagnostics(&loaded.warnings);
@@ -75,7 +75,7 @@ impl Import {
         Ok(backbone.into_iter().chain([matching]).collect())
     }
 
-    /// The file to write; a folder gets the files of a run around it.
+    /// The checkpoint file to write; in a folder, with the files of a run around it.
     fn checkpoint(&self, pipeline: &Pipeline) -> Result<PathBuf, RunError> {
         let output = absolute(&self.output);
         if output.extension().is_some_and(|end| end == "ckpt") {

@@ -14,22 +14,22 @@ use crate::{
 /// Write a commented starter pipeline for a data folder
 #[derive(Debug, clap::Args)]
 pub struct Init {
-    /// Folder of the data set; glyphs that `fsct` draws itself when left out
+    /// Folder of the data set; synthetic glyphs by default
     #[arg(value_name = "DATA")]
     root: Option<PathBuf>,
     /// File to write; an existing one is kept
     #[arg(long, short, value_name = "FILE", default_value = "pipeline.yaml")]
     output: PathBuf,
-    /// Most memory that a run may take, such as 8GiB; the memory settings are chosen to fit
+    /// Memory limit of a run, such as 8GiB; memory settings are chosen to fit
     #[arg(long)]
     budget: Option<ByteSize>,
-    /// Name of the pipeline; the file's by default
+    /// Name of the pipeline; by default the file name
     #[arg(long)]
     name: Option<String>,
 }
 
 impl Init {
-    /// Writes the file and says what to do with it.
+    /// Writes the file and prints the next command.
     pub fn run(self) -> Result<(), Error> {
         let format = match &self.root {
             None => Format::Synthetic,

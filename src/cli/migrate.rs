@@ -26,7 +26,7 @@ pub struct Migrate {
 }
 
 impl Migrate {
-    /// Prints or writes the pipeline.
+    /// Prints the pipeline or writes it to the file.
     pub fn run(self) -> Result<(), Error> {
         let migrated = config::migrate(&self.words, self.root.as_deref());
         match &self.output {

@@ -35,10 +35,10 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// How much is said.
+    /// How much output to print.
     #[command(flatten)]
     pub output: Output,
 }
@@ -46,10 +46,10 @@ pub struct Cli {
 /// How much a command says; the same for all of them.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Output {
-    /// Say only warnings and the result
+    /// Print only warnings and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more: a line a step
+    /// Print one line per step
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -73,11 +73,11 @@ pub enum Command {
     Eval(eval::Eval),
     /// Compare trained models on the same episodes
     Compare(compare::Compare),
-    /// Look at a data set, pack it, split it
+    /// Inspect a data set, pack it, split it
     Data(data::Data),
     /// Write a trained model's weights for other programs
     Export(export::Export),
-    /// Turn a model of the reference code into a checkpoint
+    /// Convert a model of the reference code to a checkpoint
     Import(import::Import),
     /// Check pipeline files without running them
     Validate(validate::Validate),
@@ -87,7 +87,7 @@ pub enum Command {
     Fit(fit::Fit),
     /// Measure a pipeline's step with each memory stage off and on
     Bench(bench::Bench),
-    /// Say what this machine offers, and try it
+    /// Check this machine's devices, memory and precisions
     Doctor(doctor::Doctor),
     /// Print the resolved pipeline with where each value came from
     Render(render::Render),
@@ -95,20 +95,20 @@ pub enum Command {
     Explain(explain::Explain),
     /// Write a commented starter pipeline for a data folder
     Init(init::Init),
-    /// Turn a `train_test.py` command line into a pipeline
+    /// Convert a `train_test.py` command line to a pipeline
     Migrate(migrate::Migrate),
     /// Print the JSON schema of pipeline files
     Schema(schema::Schema),
-    /// Print the completions of a shell
+    /// Print the completion script of a shell
     Completions(completions::Completions),
 }
 
 /// A pipeline file and what is laid over it; the same for every command that takes a pipeline.
 #[derive(Debug, Clone, Args)]
 pub struct PipelineArgs {
-    /// Pipeline file
+    /// Path of the pipeline file
     pub pipeline: PathBuf,
-    /// Lay a value over the file: `--set memory.amp=f16`
+    /// Set a value of the pipeline: `--set memory.amp=f16`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -123,7 +123,7 @@ impl PipelineArgs {
 }
 
 impl Cli {
-    /// Does what was asked.
+    /// Runs the command that was given.
     pub fn run(self) -> Result<(), Error> {
         match self.command {
             Command::Run(command) => command.run(self.output),

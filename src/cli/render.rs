@@ -8,7 +8,7 @@ use crate::{Error, config};
 pub struct Render {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// How it is written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -16,15 +16,15 @@ pub struct Render {
 /// How a resolved pipeline is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum Format {
-    /// A pipeline file with a comment behind each value
+    /// A pipeline file with the origin of each value as a comment
     #[default]
     Yaml,
-    /// An array with one object a value
+    /// An array with one object per value
     Json,
 }
 
 impl Render {
-    /// Prints it.
+    /// Prints the resolved pipeline.
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         match self.format {

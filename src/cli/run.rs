@@ -21,23 +21,23 @@ use crate::run::{Interrupt, RunError, whole};
 /// Train and test a pipeline.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Pipeline file. May be left out with --resume RUN.
+    /// Pipeline file; optional with --resume RUN.
     #[arg(required_unless_present = "resume")]
     pub pipeline: Option<PathBuf>,
-    /// Go on with a run from its last checkpoint: the newest run of the pipeline, or the folder
+    /// Continue a run from its last checkpoint: the newest run of the pipeline, or the folder
     /// given.
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
     /// Set a value, say `train.epochs=3`; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Folder that run folders are made in.
+    /// Folder that run folders are created in.
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub runs: PathBuf,
 }
 
 impl Run {
-    /// Runs it.
+    /// Trains and tests the pipeline.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let overrides = Overrides::from_process(self.set.clone());
         let (loaded, resumed) = match (&self.pipeline, &self.resume) {

@@ -7,7 +7,7 @@ use crate::{Error, config};
 /// Print the JSON schema of pipeline files
 #[derive(Debug, clap::Args)]
 pub struct Schema {
-    /// Compare with a file instead, and fail when it is stale
+    /// Compare with a file instead, and fail if it is stale
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "schemas/pipeline.schema.json")]
     check: Option<PathBuf>,
     /// Write it to a file instead
@@ -16,7 +16,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Prints, writes or compares.
+    /// Prints, writes or compares the schema.
     pub fn run(self) -> Result<(), Error> {
         let text = config::schema_text();
         if let Some(path) = self.output {

@@ -25,22 +25,22 @@ pub struct Validate {
     /// Files, folders (every .yaml and .yml below them) and patterns such as `pipelines/**/*.yaml`
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// How findings are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Treat warnings as errors
     #[arg(long)]
     deny_warnings: bool,
-    /// Judge by the text alone: do not look at data or devices
+    /// Check the text alone, without reading data or devices
     #[arg(long)]
     offline: bool,
-    /// Lay a value over every file: `--set memory.amp=f16`
+    /// Set a value in every file: `--set memory.amp=f16`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
 impl Validate {
-    /// Checks every file and prints what is wrong.
+    /// Checks every file and prints all errors.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let overrides = Overrides::from_process(self.set.clone());
         let findings: Vec<Finding> = files(&self.paths)

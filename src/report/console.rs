@@ -7,18 +7,18 @@ use super::table::{bytes, finished};
 use crate::config::AccumulationUnit;
 use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
 
-/// How much a run says.
+/// How much output a run prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Only warnings and the final table.
     Quiet,
-    /// A line an epoch, a bar where there is a terminal.
+    /// One line per epoch, and a progress bar on a terminal.
     Normal,
-    /// A line a step.
+    /// One line per step.
     Verbose,
 }
 
-/// Tells a person about a run: a progress bar on a terminal, plain lines elsewhere.
+/// Prints a run's progress: a progress bar on a terminal, plain lines elsewhere.
 pub struct Console {
     verbosity: Verbosity,
     terminal: bool,
@@ -44,7 +44,7 @@ impl Console {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            // A reader that went away, like `head`, must not end the run.
+            // A closed pipe, such as `head`, must not end the run.
             None => drop(writeln!(io::stdout(), "{text}")),
         }
     }
@@ -140,7 +140,7 @@ impl Console {
 
     fn validated(&self, validated: &Validated) {
         if self.verbosity > Verbosity::Quiet {
-            let best = if validated.best { ", the best so far" } else { "" };
+            let best = if validated.best { ", best so far" } else { "" };
             self.line(&format!(
                 "epoch {}/{}: validation {}{best}",
                 validated.epoch, self.epochs, validated.accuracy
@@ -190,8 +190,8 @@ impl Reporter for Console {
             Event::Note { .. } => {}
             Event::Warning { message } => self.warn(message),
             Event::Escalated { step, memory, predicted_peak_bytes } => self.warn(&format!(
-                "step {step} ran out of memory; going on from before it with recompute: {}, {} \
-                 parts an episode, amp: {} (predicted peak {})",
+                "step {step} ran out of memory; repeating it with recompute: {}, {} parts per episode, \
+                 amp: {} (predicted peak {})",
                 word(&memory.recompute),
                 match memory.accumulation_unit {
                     AccumulationUnit::Queries => memory.accumulation_steps,

@@ -14,10 +14,10 @@ const NAMED: usize = 10;
 /// Every image is read once. Exit code 1 when some cannot be.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The data set.
+    /// The data set to inspect.
     #[command(flatten)]
     root: Root,
-    /// Write a contact sheet as PNG: a row a class, at most 20
+    /// Write a contact sheet as PNG: one row per class, at most 20
     #[arg(long, value_name = "OUT.png")]
     sheet: Option<PathBuf>,
     /// Print everything as JSON
@@ -26,7 +26,7 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    /// Says it.
+    /// Reads every image and prints the report.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let listing = self.root.list(output)?;
         let found = inspect(&listing);

@@ -18,7 +18,7 @@ use crate::run::RunError;
 /// Look at a data set, pack it, split it.
 #[derive(Debug, Args)]
 pub struct Data {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     command: DataCommand,
 }
@@ -26,16 +26,16 @@ pub struct Data {
 /// Subcommands of `fsct data`.
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Say what is in a data set: classes, sizes, broken files, overlaps, possible episodes
+    /// Report on a data set: classes, sizes, broken files, overlaps, possible episodes
     Inspect(inspect::Inspect),
-    /// Write a data set as one file that is read in place
+    /// Write a data set as one memory-mapped file
     Pack(pack::Pack),
     /// Write a seeded split of the class folders in a folder
     Split(split::Split),
 }
 
 impl Data {
-    /// Does it.
+    /// Runs the command that was given.
     pub fn run(self, output: Output) -> Result<(), Error> {
         match self.command {
             DataCommand::Inspect(command) => command.run(output),
@@ -50,24 +50,24 @@ impl Data {
 struct Root {
     /// Folder or file of the data set
     root: PathBuf,
-    /// Its layout; guessed when left out
+    /// Its layout; detected by default
     #[arg(long, value_parser = format)]
     format: Option<Format>,
     /// Lists of classes by split, as `data.splits`
     #[arg(long, value_name = "FILE")]
     splits: Option<PathBuf>,
-    /// Turned classes too; omniglot only
+    /// Add classes rotated by 90, 180 and 270 degrees; omniglot only
     #[arg(long)]
     rotations: bool,
 }
 
 impl Root {
-    /// Its images. A folder of classes that nothing splits is taken as one split.
+    /// Lists its images. A folder of classes without splits becomes the split `base`.
     fn list(&self, output: Output) -> Result<Listing, Error> {
         let root = Some(self.root.as_path());
         let format = data::format_of(self.format, root).map_err(RunError::from)?;
         if self.format.is_none() && !output.quiet {
-            eprintln!("note: the layout is taken to be `{}`", format.word());
+            eprintln!("note: the detected layout is `{}`", format.word());
         }
         let options = data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
         let listing = data::list(format, root, options);
@@ -75,9 +75,7 @@ impl Root {
             Err(_) if format == Format::Folder && self.splits.is_none() => {
                 let whole = data::list_classes(&self.root).map_err(RunError::from)?;
                 if !output.quiet && !whole.items.is_empty() {
-                    eprintln!(
-                        "note: nothing says which split a class is in; all are taken as base"
-                    );
+                    eprintln!("note: no split is defined; all classes are in base");
                 }
                 if whole.items.is_empty() {
                     return listing.map_err(|error| RunError::from(error).into());

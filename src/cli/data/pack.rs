@@ -21,19 +21,19 @@ const CHUNK: usize = 512;
 /// `data: {root: mini.fsct}`.
 #[derive(Debug, Args)]
 pub struct Pack {
-    /// The data set.
+    /// The data set to pack.
     #[command(flatten)]
     root: Root,
     /// Height and width of an image in pixels
     #[arg(long, default_value_t = 84, value_parser = clap::value_parser!(u16).range(8..=1024))]
     size: u16,
-    /// One channel an image instead of three
+    /// One channel per image instead of three
     #[arg(long)]
     grey: bool,
     /// File to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Leave out images that cannot be read, and list them
+    /// Omit images that cannot be read, and list them
     #[arg(long)]
     skip_bad: bool,
     /// Replace an existing file
@@ -42,7 +42,7 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Writes it.
+    /// Decodes every image and writes the pack.
     pub fn run(self, output: Output) -> Result<(), Error> {
         free(&self.output, self.force)?;
         let started = Instant::now();
@@ -54,7 +54,7 @@ impl Pack {
         if !output.quiet {
             listing.notes.iter().for_each(|note| eprintln!("note: {note}"));
             for (split, class) in &listing.empty {
-                eprintln!("note: the class {class} of {split} has no image and is left out");
+                eprintln!("note: the class {class} of {split} has no image and is omitted");
             }
         }
         let size = usize::from(self.size);
@@ -82,14 +82,14 @@ impl Pack {
                         let error = DataError::Image { name: item.name.clone(), reason };
                         return Err(Error::failed_with_help(
                             error.to_string(),
-                            "repair it, take it out, or leave out all such images with `--skip-bad`",
+                            "repair or remove it, or omit all such images with `--skip-bad`",
                         ));
                     }
                 }
             }
         }
         let bytes = writer.finish().map_err(RunError::from)?;
-        bad.iter().for_each(|bad| eprintln!("left out: {bad}"));
+        bad.iter().for_each(|bad| eprintln!("omitted: {bad}"));
         if !output.quiet {
             println!(
                 "wrote {}: {} images of {size} px, {}, in {}{}",

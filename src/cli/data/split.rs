@@ -16,7 +16,7 @@ use crate::run::folder::write_atomically;
 /// The file is what `data.splits` names. The same folders and seed give the same file.
 #[derive(Debug, Args)]
 pub struct Split {
-    /// Folder with a folder a class
+    /// Folder with one folder per class
     root: PathBuf,
     /// File to write
     #[arg(long, short, value_name = "FILE", default_value = "splits.json")]
@@ -39,7 +39,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// Writes it.
+    /// Shuffles the classes and writes the split.
     pub fn run(self, output: Output) -> Result<(), Error> {
         free(&self.output, self.force)?;
         let shares = [self.train, self.val, self.test];
@@ -58,7 +58,7 @@ impl Split {
         if classes.len() < 2 {
             return Err(Error::failed_with_help(
                 format!("{} has {} folders with images", self.root.display(), classes.len()),
-                "name a folder with a folder a class",
+                "name a folder with one folder per class",
             ));
         }
         classes.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));

@@ -19,10 +19,10 @@ use crate::{Error, Failure};
 pub struct Plan {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// How it is written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Judge by the text alone: no look at the data
+    /// Check the text alone, without reading the data
     #[arg(long)]
     offline: bool,
 }
@@ -55,7 +55,10 @@ impl Planned {
 }
 
 impl Plan {
-    /// Prints it; a plan over its budget is an error that says what would fit.
+    /// Prints the plan.
+    ///
+    /// # Errors
+    /// The prediction exceeds the budget; the error names settings that fit.
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();

@@ -34,8 +34,8 @@ pub struct Memory {
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
     /// Saves up to half of the activations, and time where the device has 16-bit units. Costs time
-    /// on a CPU. Weights, normalisation, losses and the optimizer stay in f32; gradients differ by
-    /// up to a percent.
+    /// on a CPU. Weights, normalisation, losses and the optimizer stay in f32; a step's
+    /// gradient differs by about 10 % of its norm in f16 and 30 % in bf16, which training tolerates.
     pub amp: Amp,
     /// Factor on the loss that keeps f16 gradients above underflow: `dynamic`, or a number above 0.
     ///
