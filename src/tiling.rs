@@ -1,18 +1,18 @@
-//! How work is divided: known to those who do it, and to the plan, which counts the memory it takes.
+//! How work is divided: used by the kernels that do it, and by the plan, which counts its memory.
 
 use std::ops::Range;
 
-/// Features are kept for a whole split only up to this size.
+/// Most bytes of features that are kept for a whole split.
 pub const MAX_BANK_BYTES: usize = 1 << 30;
 
-/// Values of a tile's columns in the CPU's convolution: 4 MiB, so that turning over the weights costs little against the
-/// product, and a core's cache holds the most of it.
+/// Values of a tile's columns in the CPU's convolution: 4 MiB, so that reading the weights costs little compared
+/// with the product, and most of it fits a core's cache.
 const COLUMNS: usize = 1 << 20;
-/// Pixels of a tile, at least and at most.
+/// Minimum and maximum pixels of a tile.
 const TILE: Range<usize> = 64..1024;
-/// Pieces that the gradient of the weights is computed in.
+/// Pieces in which the gradient of the weights is computed.
 const PIECES: usize = 16;
-/// Values under the kernel that a piece has at least: below, reading the gradient again outweighs
+/// Minimum values under the kernel in a piece: with fewer, reading the gradient again costs more than
 /// the product.
 const FIELD: usize = 256;
 
@@ -24,7 +24,7 @@ pub fn tile(field: usize) -> usize {
 /// Channels and pixels of a piece of the weights' gradient, for `channels` with `window` values
 /// under the kernel each, over `pixels` output pixels.
 ///
-/// Pieces of channels cost nothing twice, so there are as many of those as make sense.
+/// Splitting by channel repeats no work, so channels are split first.
 pub fn pieces(channels: usize, window: usize, pixels: usize) -> (usize, usize) {
     let width = FIELD.div_ceil(window).max(channels.div_ceil(PIECES)).min(channels);
     let by_channel = channels.div_ceil(width);

@@ -4,7 +4,7 @@
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use fsct::config::{Overrides, load_str};
-use fsct::device::allocator;
+use fsct::device::{DeviceKind, allocator};
 use fsct::graph;
 use fsct::model::{EpisodeShape, FewShotNet};
 use fsct::plan::footprint::{Environment, Use};
@@ -89,7 +89,13 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
     let threads = rayon::current_num_threads();
     let footprint = Footprint::of(
         &plan,
-        Environment { threads, thread_bytes: 0, data_bytes: 0, tested_images: 0 },
+        Environment {
+            device: DeviceKind::Cpu,
+            threads,
+            thread_bytes: 0,
+            data_bytes: 0,
+            tested_images: 0,
+        },
     );
 
     let device = Device::flex();

@@ -358,3 +358,53 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     assert!((last.gamma - before.gamma).abs() < 1e-2 * last.gamma, "{last:?} {before:?}");
     assert!((last.gamma - base.gamma).abs() > 1e-2 * base.gamma, "{last:?}");
 }
+
+/// On one tape: the gradient norms of the cross-entropy and of the variance term at the support
+/// features, the terms on the attention included.
+fn norms_at_the_support(net: &FewShotNet, vic: &Vic) -> (f64, f64) {
+    let images = Tensor::from_inner(episode(1).images);
+    let features = net.backbone.forward(images, &mut Norm::Batch(&mut Vec::new())).inner();
+    let norm = |loss: fn(&FewShotNet, &Vic, Tensor<4>, Tensor<4>) -> Tensor<1>| {
+        let (support, query) = SHAPE.split(Tensor::from_inner(features.clone()));
+        let support = support.detach().require_grad();
+        let gradient = support.grad(&loss(net, vic, support.clone(), query).backward()).unwrap();
+        to_host(gradient).iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+    };
+    let cross_entropy = norm(|net, _, support, query| {
+        let logits = net.head.forward(support, query, SHAPE).logits;
+        let targets = SHAPE.targets(&logits.device());
+        fsct::loss::cross_entropy(logits, targets)
+    });
+    let variance = norm(|net, vic, support, query| {
+        let attended = net.head.forward(support.clone(), query, SHAPE).attended.unwrap();
+        let attention = vic.on_attention.as_ref().unwrap();
+        let weight = net.head.prototype_weight();
+        let on_support = vic.terms(support.flatten(1, 3), weight, SHAPE);
+        on_support.plus(vic.terms_on_attention(attended, attention)).variance
+    });
+    (cross_entropy, variance)
+}
+
+/// Terms on the attention reach the support features through the head. They count as the terms' own
+/// gradient, not as the cross-entropy's.
+#[test]
+fn gradient_driven_weights_balance_the_cross_entropy_alone() {
+    for detach in [true, false] {
+        let mut objective = objective(Method::Profoct);
+        let vic = objective.vic.as_mut().unwrap();
+        vic.on_attention = Some(OnAttention { scale: 5.0, detach });
+        let dynamic = vic.dynamic.as_mut().unwrap();
+        dynamic.driver = DynamicDriver::Gradient;
+        // The weights are at their targets after one step.
+        dynamic.ema_decay = 0.0;
+        let share = dynamic.base.alpha;
+        let net = net(Method::Profoct);
+        let (cross_entropy, variance) = norms_at_the_support(&net, objective.vic.as_ref().unwrap());
+        let mut step = Backward { objective, embedding: Rc::new(Plain { norm: NORM }) };
+        let mut state = StageState::default();
+        let mut cx = StepContext { scale: 64.0, ..StepContext::new(&mut state) };
+        step.grads(&net, episode(1), &mut cx).unwrap();
+        let (alpha, expected) = (state.vic.unwrap().alpha, share * cross_entropy / variance);
+        assert!((alpha / expected - 1.0).abs() < 1e-3, "detach: {detach}: {alpha} {expected}");
+    }
+}

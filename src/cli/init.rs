@@ -6,7 +6,7 @@ use super::migrate::write_with_schema;
 use crate::{
     Error, Failure,
     config::{self, ByteSize, Format, Memory, Overrides, load_str},
-    data,
+    data, device,
     plan::{fit::fit, footprint::Environment},
     report::bytes,
 };
@@ -48,15 +48,17 @@ impl Init {
         let text = config::init(root.as_deref(), format, &name, &memory);
         if let Some(budget) = self.budget {
             let starter = load_str(&name, &text, &Overrides::default())?.pipeline;
-            let setting = fit(&starter, budget, Environment::detect()).map_err(|smallest| {
-                Error::DoesNotFit(
-                    Failure::new(format!(
-                        "a starter pipeline takes {} at least, and --budget is {budget}",
-                        bytes(smallest.peak_bytes)
-                    ))
-                    .help("give it more, or write a pipeline for smaller images by hand"),
-                )
-            })?;
+            let setting =
+                fit(&starter, budget, Environment::detect(device::kind_of(starter.device)))
+                    .map_err(|smallest| {
+                        Error::DoesNotFit(
+                            Failure::new(format!(
+                                "a starter pipeline takes {} at least, and --budget is {budget}",
+                                bytes(smallest.peak_bytes)
+                            ))
+                            .help("give it more, or write a pipeline for smaller images by hand"),
+                        )
+                    })?;
             memory = Memory { budget: Some(budget), ..setting.memory };
         }
         let text = config::init(root.as_deref(), format, &name, &memory);

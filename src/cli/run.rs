@@ -133,7 +133,7 @@ fn execute(
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;
 
-    let environment = Environment::with_data(pipeline, &data);
+    let environment = Environment::with_data(device.kind(), pipeline, &data);
     let plan = plan::compile(pipeline);
     if let Some(budget) = pipeline.memory.budget {
         let footprint = Footprint::of(&plan, environment);

@@ -4,10 +4,12 @@ pub mod allocator;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod driver;
+mod kind;
 mod memory;
 pub mod nvidia;
 mod select;
 
 pub use cpu::is_cpu;
+pub use kind::DeviceKind;
 pub use memory::{MemoryMeter, MemoryUse};
-pub use select::{DeviceError, Selected, select};
+pub use select::{DeviceError, Selected, kind_of, select};

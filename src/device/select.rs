@@ -1,5 +1,6 @@
 use burn::prelude::*;
 
+use super::DeviceKind;
 use crate::config::{Allocator, DeviceSpec};
 
 /// A device that is there.
@@ -10,6 +11,29 @@ pub struct Selected {
     /// Its name: `cpu` or `cuda:N`.
     pub name: String,
 }
+
+impl Selected {
+    /// Its kind.
+    pub fn kind(&self) -> DeviceKind {
+        if self.name == CPU { DeviceKind::Cpu } else { DeviceKind::Gpu }
+    }
+}
+
+/// The kind of device that a pipeline would run on here; nothing is started on it.
+pub fn kind_of(asked: DeviceSpec) -> DeviceKind {
+    match asked {
+        DeviceSpec::Cpu => DeviceKind::Cpu,
+        DeviceSpec::Cuda(_) => DeviceKind::Gpu,
+        #[cfg(feature = "cuda")]
+        DeviceSpec::Auto if super::driver::device_count().is_ok_and(|count| count > 0) => {
+            DeviceKind::Gpu
+        }
+        DeviceSpec::Auto => DeviceKind::Cpu,
+    }
+}
+
+/// Name of the CPU as a device.
+const CPU: &str = "cpu";
 
 /// Why a device cannot be had.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -51,7 +75,7 @@ pub fn select(asked: DeviceSpec, allocator: Allocator) -> Result<Selected, Devic
 
 fn cpu() -> Selected {
     make_cpu_the_default();
-    Selected { device: Device::flex(), name: "cpu".into() }
+    Selected { device: Device::flex(), name: CPU.into() }
 }
 
 fn manage(allocator: Allocator) {
@@ -105,6 +129,14 @@ fn cuda(index: usize) -> Result<Selected, Absence> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipelines_device_has_a_kind_before_it_is_started() {
+        assert_eq!(kind_of(DeviceSpec::Cpu), DeviceKind::Cpu);
+        assert_eq!(kind_of(DeviceSpec::Cuda(1)), DeviceKind::Gpu);
+        let cpu = select(DeviceSpec::Cpu, Allocator::Pooled).unwrap();
+        assert_eq!(cpu.kind(), DeviceKind::Cpu);
+    }
 
     #[test]
     fn the_cpu_is_always_there() {

@@ -1,5 +1,5 @@
-//! [`Plan`](crate::plan::Plan) → networks, objectives, optimizers and steps: the one place that
-//! knows both plan and `burn`.
+//! [`Plan`](crate::plan::Plan) → objective, optimizer, weights and training step: the one module that
+//! knows both the plan and `burn`.
 
 mod objective;
 mod optimizer;

@@ -4,14 +4,14 @@ use crate::loss::vic::{CovarianceScale, OnAttention, Vic};
 use crate::loss::weights::{Dynamic, VicWeights};
 use crate::network::DynamicDriver;
 
-/// What a pipeline minimises.
+/// The loss of a pipeline.
 pub fn objective(pipeline: &Pipeline) -> Objective {
     let vic = (pipeline.method.kind == MethodKind::Profoct)
         .then(|| vic(&pipeline.method.vic.clone().unwrap_or_default()));
     Objective { vic }
 }
 
-/// What a preset fills in where the pipeline says nothing.
+/// The values of a preset, for keys that the pipeline does not set.
 struct Defaults {
     weights: VicWeights,
     dynamic: bool,

@@ -7,7 +7,7 @@ use crate::config::{Optimizer, OptimizerKind};
 /// ε of PyTorch's Adam and AdamW.
 const EPSILON: f32 = 1e-8;
 
-/// The optimizer that a pipeline asks for, with PyTorch's constants.
+/// The optimizer of a pipeline, with PyTorch's constants.
 pub fn optimizer(optimizer: &Optimizer) -> ModuleOptimizer {
     let decay = optimizer.weight_decay as f32;
     let weight_decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay));

@@ -8,9 +8,9 @@ use crate::model::weights::shapes;
 use crate::plan::network;
 use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 
-/// The weights that a pipeline's backbone starts from, matched with it; `None` where they are drawn.
+/// The weights that a pipeline's backbone starts from, matched with it; `None` for random weights.
 ///
-/// Paths of the pipeline are absolute. Reads names and shapes, no values.
+/// The pipeline's paths must be absolute. Only names and shapes are read, not values.
 pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsError> {
     let Some(weights) = &pipeline.backbone.weights else { return Ok(None) };
     let file = WeightsFile::open(&weights.path)?;

@@ -24,7 +24,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     -picked.mean()
 }
 
-/// The value of each loss term over one episode, and how many queries were right.
+/// The value of each loss term of one episode, and its accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// What is minimised.
@@ -33,7 +33,7 @@ pub struct Terms {
     pub cross_entropy: f64,
     /// Share of the queries whose largest logit is their class.
     pub accuracy: f64,
-    /// VIC terms before their weights, where there are any.
+    /// VIC terms before their weights, if the loss has them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub vic: Option<VicValues>,
 }
@@ -90,7 +90,7 @@ pub struct Loss {
 }
 
 impl Objective {
-    /// The loss of one episode. Dynamic weights that follow the loss move here, once.
+    /// The loss of one episode. Dynamic weights that follow the loss are updated here, once.
     ///
     /// # Shapes
     /// - `support`: `[n_way · k_shot, dim]`, by class
@@ -144,7 +144,7 @@ impl Objective {
     }
 }
 
-/// Reads scalars from the device, all at once: each read waits for it.
+/// Reads scalars from the device in one transfer, as each transfer waits for the device.
 fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
     let scalars = scalars.into_iter().map(|scalar| to_f32(scalar.detach())).collect();
     let values = to_host(Tensor::cat(scalars, 0));

@@ -1,4 +1,4 @@
-//! Weights of the VIC terms, and how they follow training.
+//! Weights of the VIC terms, and how they change in training.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct VicWeights {
     pub gamma: f64,
 }
 
-/// How the weights move: an exponential moving average towards targets that depend on the step.
+/// How the weights change: an exponential moving average of targets that depend on the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dynamic {
     /// Share of the old weight kept at each step.
@@ -24,7 +24,7 @@ pub struct Dynamic {
     /// features. With gradient norms, a weight of `w` gives its term `w` times the gradient of the
     /// cross-entropy.
     pub driver: DynamicDriver,
-    /// Weights that the targets are built from.
+    /// Weights that the targets are computed from.
     pub base: VicWeights,
 }
 
@@ -41,11 +41,11 @@ pub struct GradientNorms {
     pub covariance: f64,
 }
 
-/// Ranges that the reference clamps its weights to.
+/// Ranges to which the reference clamps its weights.
 const ALPHA_GAMMA_RANGE: (f64, f64) = (0.1, 5.0);
 const BETA_RANGE: (f64, f64) = (1.0, 20.0);
 
-/// Largest weight that gradient norms may ask for: a vanishing gradient is not to be shouted at.
+/// Upper limit of a gradient-driven weight, for terms whose gradient vanishes.
 const MAX_BALANCED: f64 = 100.0;
 
 impl Dynamic {
@@ -71,7 +71,7 @@ impl Dynamic {
     /// Moves the weights by gradient norms, after the backward pass; the next step uses them.
     pub fn follow_gradients(&self, weights: &mut VicWeights, norms: GradientNorms) {
         let balanced = |share: f64, norm: f64, old: f64| {
-            // A term without gradient keeps its weight: it does nothing at any.
+            // A term without gradient keeps its weight, which has no effect.
             if norm > 0.0 { (share * norms.cross_entropy / norm).min(MAX_BALANCED) } else { old }
         };
         let target = VicWeights {
@@ -84,9 +84,9 @@ impl Dynamic {
         }
     }
 
-    /// The same average of the logarithms. The cross-entropy's gradient of an episode that is
-    /// solved already is orders of magnitude below that of one that is not; an average of the
-    /// values would follow the few large ones, and let the terms rule over all the others.
+    /// The same average of the logarithms. The cross-entropy's gradient of a solved episode is orders of
+    /// magnitude below that of an unsolved one; an average of the values would follow the few large ones,
+    /// and the terms would dominate all other episodes.
     fn approach_in_ratio(&self, weights: &mut VicWeights, target: VicWeights) {
         let step = |old: &mut f64, new: f64| {
             if *old == new {

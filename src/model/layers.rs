@@ -1,7 +1,7 @@
 //! Layers that run in the precision of their weights.
 //!
-//! Autocast lowers the weights of convolutions and linear layers; these functions then lower their
-//! input too. Everything between them stays in the precision it is given.
+//! Autocast casts the weights of convolutions and linear layers to 16 bits; these functions then cast
+//! their input as well. Everything between them keeps its precision.
 
 use burn::nn::conv::Conv2d;
 use burn::nn::{LayerNorm, Linear, PaddingConfig2d};
@@ -38,7 +38,7 @@ fn symmetric(padding: &PaddingConfig2d) -> Option<usize> {
 
 /// Linear layer in the precision of its weight; the output is in the precision of the input.
 ///
-/// All leading dimensions are one: over a batch of matrices, the backward pass would make a
+/// All leading dimensions are merged: over a batch of matrices, the backward pass would compute a
 /// gradient of the weight for each, and sum them.
 pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let (dtype, mut shape) = (input.dtype(), input.dims());
@@ -65,7 +65,7 @@ pub fn layer_norm<const D: usize>(norm: &LayerNorm, input: Tensor<D>) -> Tensor<
         .reshape(shape)
 }
 
-/// Casts, leaving no trace on the tape where there is nothing to do.
+/// Casts; records nothing on the tape where the type is the same already.
 pub fn to_dtype<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
     if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
 }

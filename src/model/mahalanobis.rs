@@ -27,7 +27,7 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
     let centred = support.clone() - support.mean_dim(0);
     let gram = centred.clone().matmul(centred.clone().transpose());
     let identity = Tensor::<2>::eye(samples, &gram.device());
-    // tr(ZᵀZ) = tr(ZZᵀ). One sample has no spread: then any multiple of the identity will do.
+    // tr(ZᵀZ) = tr(ZZᵀ). With one sample it is 0, and any multiple of the identity serves.
     let trace = (gram.clone() * identity.clone()).sum();
     let ridge = (trace / (2.0 * freedom * dim as f64) + TINY).reshape([1, 1]);
     let inverse = inverse(gram + identity * ridge.clone() * (2.0 * freedom));
@@ -48,7 +48,7 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
     distances / ridge
 }
 
-/// Keeps λ above 0 for features that are all alike.
+/// Keeps λ above 0 when all features are equal.
 const TINY: f64 = 1e-12;
 
 /// Inverse of a small symmetric positive definite matrix, with its gradient.
@@ -65,8 +65,8 @@ pub fn inverse(matrix: Tensor<2>) -> Tensor<2> {
     inverse.clone().matmul(twice - matrix.matmul(inverse))
 }
 
-/// Gauss–Jordan with partial pivots; a singular matrix gives what is not finite, and the step is
-/// skipped like any overflow.
+/// Gauss–Jordan with partial pivots. A singular matrix gives values that are not finite, and the step
+/// is skipped as on overflow.
 fn invert(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
     let mut inverse = vec![0.0; size * size];
     for row in 0..size {

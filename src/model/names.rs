@@ -1,6 +1,6 @@
 //! The names that other programs give to the tensors of a [`super::FewShotNet`].
 
-/// Who names a tensor.
+/// A program that names tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// This program: the path in the module, `backbone.Conv.blocks.0.conv.weight`.
@@ -15,7 +15,7 @@ pub enum Naming {
 }
 
 impl Naming {
-    /// The name of our path, if this one has a name for it.
+    /// The name of one of our paths, if this program has that tensor.
     pub fn name(self, path: &str) -> Option<String> {
         match self {
             Self::Own => Some(path.to_owned()),
@@ -87,7 +87,7 @@ pub fn reference_name(path: &str) -> Option<String> {
     Some(name)
 }
 
-/// Enum variants stand in our paths, but say nothing about the tensor.
+/// Enum variants are part of our paths and irrelevant to the tensor.
 const VARIANTS: &[&str] = &["Conv", "ResNet", "Fsct", "Ctx", "Protonet", "Cosine", "Linear"];
 
 fn norm_leaf(leaf: &str) -> &str {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_has_three_names() {
+    fn a_layer_group_has_three_names() {
         let path = "backbone.ResNet.stages.1.blocks.0.downsample.norm.gamma";
         let name = |naming: Naming| naming.name(path).unwrap();
         assert_eq!(name(Naming::Torchvision), "layer2.0.downsample.1.weight");

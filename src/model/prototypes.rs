@@ -8,7 +8,7 @@ use burn::tensor::activation::softmax;
 /// # Shapes
 /// - `support`: `[n_way · k_shot, dim]`, by class
 /// - `weight`: `[n_way, k_shot, 1]`, or `[1, k_shot, 1]` shared across ways; its softmax over the
-///   shots weighs them. At another number of shots than it has, plain means are taken.
+///   shots weighs them. For any other number of shots the plain mean is taken.
 /// - output: `[n_way, dim]`
 pub fn prototypes(support: Tensor<2>, weight: Tensor<3>, n_way: usize) -> Tensor<2> {
     let [_, weighed_shots, _] = weight.dims();

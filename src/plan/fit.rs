@@ -2,7 +2,8 @@
 
 use super::footprint::Environment;
 use super::{Footprint, compile};
-use crate::config::{AccumulationUnit, Amp, ByteSize, Memory, Pipeline, Recompute};
+use crate::config::{ByteSize, Memory, Pipeline};
+use crate::stage::KINDS;
 
 /// Memory settings, and what they cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,40 +12,32 @@ pub struct Setting {
     pub memory: Memory,
     /// Peak bytes that they take.
     pub peak_bytes: u64,
-    /// Time of a step against the plain step's, estimated.
+    /// Time of a step relative to the plain step's, estimated.
     pub slowdown: f64,
 }
 
-/// Parts that an episode is tried in.
-const PARTS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// A forward pass is a third of a step.
-const ANOTHER_FORWARD: f64 = 0.36;
-/// Each doubling of the parts leaves a device a little less to do at once.
-const HALVED: f64 = 0.03;
-/// What 16 bits cost on a CPU, which has no units for them.
-const CONVERSIONS: f64 = 0.5;
-
 /// Every setting that computes what `pipeline` asks for with the same effective batch, cheapest
-/// first. Precision changes results the most and is tried last among equals.
+/// first. Among equals the pipeline's own choices come first, and precision is changed last.
 pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    for amp in amps(pipeline.memory.amp) {
-        for recompute in recomputes(pipeline) {
-            for (unit, steps) in accumulations(pipeline) {
-                let memory = Memory {
-                    amp,
-                    recompute,
-                    accumulation_unit: unit,
-                    accumulation_steps: steps,
-                    ..pipeline.memory.clone()
-                };
-                let changed = Pipeline { memory: memory.clone(), ..pipeline.clone() };
-                let footprint = Footprint::of(&compile(&changed), environment);
-                let slowdown = slowdown(&memory);
-                settings.push(Setting { memory, peak_bytes: footprint.peak.total(), slowdown });
-            }
-        }
+    let mut candidates = vec![pipeline.clone()];
+    for kind in KINDS {
+        let choices = |candidate: &Pipeline| -> Vec<Pipeline> {
+            let with = |memory| Pipeline { memory, ..candidate.clone() };
+            (kind.choices)(candidate).into_iter().map(with).collect()
+        };
+        candidates = candidates.iter().flat_map(choices).collect();
     }
+    let mut settings: Vec<Setting> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let plan = compile(&candidate);
+            Setting {
+                memory: candidate.memory,
+                peak_bytes: Footprint::of(&plan, environment).peak.total(),
+                slowdown: plan.slowdown(environment.device),
+            }
+        })
+        .collect();
     settings.sort_by(|a, b| a.slowdown.total_cmp(&b.slowdown));
     settings
 }
@@ -60,76 +53,35 @@ pub fn fit(
     settings
         .into_iter()
         .find(|setting| setting.peak_bytes <= budget.0)
-        .ok_or_else(|| smallest.expect("there is always the setting that stands there"))
+        .ok_or_else(|| smallest.expect("the pipeline's own setting is among them"))
 }
 
-/// The next setting that takes clearly less than `pipeline`'s own, the cheapest of those; for when
-/// memory ran out although it should not have.
+/// The cheapest setting that takes clearly less memory than `pipeline`'s own: the next one to try when
+/// memory ran out although the prediction fits.
 pub fn stronger(pipeline: &Pipeline, environment: Environment) -> Option<Setting> {
-    let now = Footprint::of(&compile(pipeline), environment);
-    // A step to a setting that hardly saves anything would only run out again.
+    let plan = compile(pipeline);
+    let now = Footprint::of(&plan, environment);
+    // A setting that saves less than this would run out again.
     let enough = now.peak.total() - now.step / 5;
-    settings(pipeline, environment).into_iter().find(|setting| {
-        setting.peak_bytes < enough && setting.slowdown >= slowdown(&pipeline.memory)
-    })
-}
-
-/// Time of a step against the plain step's.
-pub fn slowdown(memory: &Memory) -> f64 {
-    let mut factor = 1.0;
-    if memory.recompute != Recompute::None {
-        factor += ANOTHER_FORWARD;
-    }
-    if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
-        factor += ANOTHER_FORWARD + HALVED * (memory.accumulation_steps as f64).log2();
-    }
-    if memory.amp != Amp::Off {
-        factor += CONVERSIONS;
-    }
-    factor
-}
-
-fn amps(now: Amp) -> Vec<Amp> {
-    match now {
-        Amp::Off => vec![Amp::Off, Amp::F16],
-        chosen => vec![chosen],
-    }
-}
-
-fn recomputes(pipeline: &Pipeline) -> Vec<Recompute> {
-    match pipeline.memory.recompute {
-        // Nothing is kept of a backbone that is not trained.
-        Recompute::None if pipeline.backbone.train => {
-            vec![Recompute::None, Recompute::Block, Recompute::Stage]
-        }
-        chosen => vec![chosen],
-    }
-}
-
-/// Ways to go through an episode; several episodes a step leave no room for parts of one.
-fn accumulations(pipeline: &Pipeline) -> Vec<(AccumulationUnit, usize)> {
-    let memory = &pipeline.memory;
-    if memory.accumulation_unit == AccumulationUnit::Episodes && memory.accumulation_steps > 1
-        || !pipeline.backbone.train
-    {
-        return vec![(memory.accumulation_unit, memory.accumulation_steps)];
-    }
-    let episode = pipeline.episode;
-    let images = episode.n_way * (episode.k_shot + episode.n_query);
-    let least = memory.accumulation_steps;
-    let mut ways = vec![(memory.accumulation_unit, least)];
-    let more = PARTS.into_iter().filter(|parts| *parts > least && *parts <= images / 2);
-    ways.extend(more.map(|parts| (AccumulationUnit::Queries, parts)));
-    ways
+    let slowdown = plan.slowdown(environment.device);
+    settings(pipeline, environment)
+        .into_iter()
+        .find(|setting| setting.peak_bytes < enough && setting.slowdown >= slowdown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Overrides, load_str};
+    use crate::config::{AccumulationUnit, Amp, Overrides, Recompute, load_str};
+    use crate::stage::spec::DeviceKind;
 
-    const HERE: Environment =
-        Environment { threads: 2, thread_bytes: 0, data_bytes: 0, tested_images: 0 };
+    const HERE: Environment = Environment {
+        device: DeviceKind::Cpu,
+        threads: 2,
+        thread_bytes: 0,
+        data_bytes: 0,
+        tested_images: 0,
+    };
 
     fn pipeline(memory: &str) -> Pipeline {
         let text = format!(
@@ -170,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn escalation_goes_on_until_nothing_is_left() {
+    fn escalation_ends() {
         let mut now = pipeline("");
         let mut peaks = vec![Footprint::of(&compile(&now), HERE).peak.total()];
         while let Some(next) = stronger(&now, HERE) {
             assert!(next.peak_bytes < *peaks.last().unwrap());
             peaks.push(next.peak_bytes);
             now.memory = next.memory;
-            assert!(peaks.len() < 30, "it never ends");
+            assert!(peaks.len() < 30, "escalation does not end");
         }
         assert!(peaks.len() > 2, "{peaks:?}");
     }
@@ -189,5 +141,21 @@ mod tests {
             it.memory.accumulation_unit == AccumulationUnit::Episodes
                 && it.memory.accumulation_steps == 4
         }));
+    }
+
+    /// What a CPU pays for 16 bits, a GPU does not: there f16 is tried before recomputation.
+    #[test]
+    fn costs_depend_on_the_device() {
+        let first_change = |device| {
+            let environment = Environment { device, ..HERE };
+            settings(&pipeline(""), environment).swap_remove(1).memory
+        };
+        let cpu = first_change(DeviceKind::Cpu);
+        assert_eq!((cpu.recompute, cpu.amp), (Recompute::Block, Amp::Off));
+        let gpu = first_change(DeviceKind::Gpu);
+        assert_eq!((gpu.recompute, gpu.amp), (Recompute::None, Amp::F16));
+        let unchanged = Environment { device: DeviceKind::Gpu, ..HERE };
+        let fits = fit(&pipeline(""), budget("64GiB"), unchanged).unwrap();
+        assert_eq!(fits.memory, pipeline("").memory);
     }
 }

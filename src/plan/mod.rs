@@ -1,13 +1,11 @@
-//! [`Pipeline`](crate::config::Pipeline) → [`Plan`]: which stages, in which order. Never imports
-//! `burn`.
+//! [`Pipeline`](crate::config::Pipeline) → [`Plan`]: the network, the memory stages in order, and the
+//! peak memory. Never imports `burn`.
 
-mod describe;
+mod compile;
 pub mod fit;
 pub mod footprint;
-mod order;
 mod resolve;
 
-pub use describe::Description;
+pub use compile::{Plan, compile};
 pub use footprint::Footprint;
-pub use order::{Note, Plan, Precision, Scale, StageSpec, compile};
 pub use resolve::network;

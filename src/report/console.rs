@@ -4,7 +4,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{bytes, finished};
-use crate::config::AccumulationUnit;
+use crate::config::Memory;
 use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
 
 /// How much output a run prints.
@@ -190,14 +190,8 @@ impl Reporter for Console {
             Event::Note { .. } => {}
             Event::Warning { message } => self.warn(message),
             Event::Escalated { step, memory, predicted_peak_bytes } => self.warn(&format!(
-                "step {step} ran out of memory; repeating it with recompute: {}, {} parts per episode, \
-                 amp: {} (predicted peak {})",
-                word(&memory.recompute),
-                match memory.accumulation_unit {
-                    AccumulationUnit::Queries => memory.accumulation_steps,
-                    AccumulationUnit::Episodes => 1,
-                },
-                word(&memory.amp),
+                "step {step} ran out of memory; repeating it with {} (predicted peak {})",
+                settings(memory),
                 bytes(*predicted_peak_bytes),
             )),
             Event::Finished(finished) => self.finished(finished),
@@ -272,10 +266,17 @@ fn thousands(count: usize) -> String {
     text
 }
 
-/// A choice as it is written in a pipeline.
-fn word(choice: &impl serde::Serialize) -> String {
-    let value = serde_json::to_value(choice).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
+/// The memory settings that are not the defaults, as a pipeline has them: `amp: f16, recompute: block`.
+fn settings(memory: &Memory) -> String {
+    let [memory, defaults] =
+        [memory, &Memory::default()].map(|it| serde_json::to_value(it).unwrap_or_default());
+    let changed = memory.as_object().into_iter().flatten();
+    let changed = changed.filter(|(key, value)| defaults.get(key) != Some(value));
+    let text = changed.map(|(key, value)| match value.as_str() {
+        Some(word) => format!("{key}: {word}"),
+        None => format!("{key}: {value}"),
+    });
+    text.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -297,6 +298,13 @@ mod tests {
             "weights: r.pth, 2 tensors loaded from under `state_dict.`; left in the file: fc.bias, \
              1 batch counters; at initial values: layer4.0.conv1.weight"
         );
+    }
+
+    #[test]
+    fn memory_settings_are_those_that_were_changed() {
+        use crate::config::{Amp, Recompute};
+        let memory = Memory { amp: Amp::F16, recompute: Recompute::Block, ..Memory::default() };
+        assert_eq!(settings(&memory), "recompute: block, amp: f16");
     }
 
     #[test]

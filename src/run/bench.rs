@@ -12,7 +12,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use serde::Serialize;
 
 use super::RunError;
-use crate::config::{AccumulationUnit, Amp, Memory, Pipeline, Recompute};
+use crate::config::{Memory, Pipeline};
 use crate::device::{MemoryMeter, Selected, is_cpu};
 use crate::graph;
 use crate::model::layers::to_host;
@@ -20,7 +20,7 @@ use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::stage::grads::Gradients;
-use crate::stage::{Episode, StageState, StepContext, clear_cache};
+use crate::stage::{Episode, KINDS, StageState, StepContext, clear_cache};
 
 /// One setting, measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,31 +47,20 @@ pub struct Row {
 
 /// The settings that are compared: the plain step, each stage alone, and all together.
 pub fn settings(pipeline: &Pipeline) -> Vec<(String, Memory)> {
-    let own = &pipeline.memory;
-    let parts = match own.accumulation_unit {
-        AccumulationUnit::Queries if own.accumulation_steps > 1 => own.accumulation_steps,
-        _ => 4,
-    };
-    let amp = if own.amp == Amp::Off { Amp::F16 } else { own.amp };
-    let low = if amp == Amp::F16 { "f16" } else { "bf16" };
-    let plain = Memory { budget: own.budget, on_oom: own.on_oom, ..Memory::default() };
-    let queries = |memory: Memory| Memory {
-        accumulation_unit: AccumulationUnit::Queries,
-        accumulation_steps: parts,
-        ..memory
-    };
+    let Memory { budget, on_oom, .. } = pipeline.memory;
+    let plain = Memory { budget, on_oom, ..Memory::default() };
+    let (mut all, mut labels) = (plain.clone(), Vec::new());
     let mut settings = vec![("plain".to_owned(), plain.clone())];
-    if pipeline.backbone.train {
-        let recompute = Memory { recompute: Recompute::Block, ..plain.clone() };
-        settings.push(("recompute".into(), recompute.clone()));
-        let stage = Memory { recompute: Recompute::Stage, ..plain.clone() };
-        settings.push(("recompute/stage".into(), stage));
-        settings.push((format!("queries/{parts}"), queries(plain.clone())));
-        settings.push((low.into(), Memory { amp, ..plain.clone() }));
-        let all = queries(Memory { amp, ..recompute });
-        settings.push((format!("recompute + queries/{parts} + {low}"), all));
-    } else {
-        settings.push((low.into(), Memory { amp, ..plain }));
+    // Innermost first.
+    for kind in KINDS.iter().rev() {
+        settings.extend((kind.bench)(pipeline, &plain));
+        if let Some((label, memory)) = (kind.bench)(pipeline, &all).into_iter().next() {
+            all = memory;
+            labels.push(label);
+        }
+    }
+    if labels.len() > 1 {
+        settings.push((labels.join(" + "), all));
     }
     settings
 }
@@ -81,7 +70,7 @@ pub fn settings(pipeline: &Pipeline) -> Vec<(String, Memory)> {
 pub fn measure(
     pipeline: &Pipeline,
     (stages, memory): (String, Memory),
-    device: &Selected,
+    selected: &Selected,
     steps: usize,
     plain: &mut Option<Gathered>,
 ) -> Result<Row, RunError> {
@@ -89,7 +78,7 @@ pub fn measure(
     // A step is measured and predicted; a test of the model is no part of it.
     (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
     let plan = plan::compile(&pipeline);
-    let device = &device.device;
+    let device = &selected.device;
     let built = graph::build(&plan, device);
     let mut step = built.step;
     let shape = EpisodeShape::from(pipeline.episode);
@@ -145,7 +134,7 @@ pub fn measure(
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
-    let here = Environment { thread_bytes: 0, ..Environment::detect() };
+    let here = Environment { thread_bytes: 0, ..Environment::detect(selected.kind()) };
     let footprint = Footprint::of(&plan, here);
     let elsewhere = footprint.peak.of(plan::footprint::Use::Data);
     Ok(Row {

@@ -88,7 +88,7 @@ pub fn run(
         folder: folder.path().to_owned(),
     }));
     trainer.train(reporter)?;
-    let predicted = Footprint::of(plan, Environment::with_data(pipeline, data)).peak;
+    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data)).peak;
     if let Some(message) = leaves(trainer.cost().1, predicted) {
         reporter.report(&Event::Warning { message });
     }

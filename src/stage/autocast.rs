@@ -14,8 +14,119 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::prelude::*;
 use burn::tensor::{DType, FloatDType};
 
-use super::{BoxStep, Grads, Step, StepContext, StepError};
+use super::seat::{Build, BuildContext, Seat, Support};
+use super::step::{BoxStep, Grads, Step, StepContext, StepError};
 use crate::model::FewShotNet;
+
+/// The stage as data.
+pub mod spec {
+    use crate::config::{Amp, Memory, Pipeline};
+    use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
+
+    /// 16-bit matrix products.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Spec {
+        /// The precision.
+        pub precision: Precision,
+    }
+
+    /// A 16-bit precision.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Precision {
+        /// IEEE half.
+        F16,
+        /// bfloat16.
+        Bf16,
+    }
+
+    impl Precision {
+        /// Its name in a pipeline.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::F16 => "f16",
+                Self::Bf16 => "bf16",
+            }
+        }
+    }
+
+    impl MemoryStage for Spec {
+        fn describe(&self) -> Description {
+            Description {
+                stage: "autocast",
+                setting: self.precision.name().into(),
+                saves: "half of the backbone's activations",
+                costs: "a 16-bit copy of the weights; time where there are no 16-bit units",
+                changes: "by rounding",
+            }
+        }
+
+        fn notes(&self) -> Vec<Note> {
+            Vec::new()
+        }
+
+        fn slowdown(&self, device: DeviceKind) -> f64 {
+            match device {
+                // Conversions: a CPU has no units for 16 bits.
+                DeviceKind::Cpu => 0.5,
+                // Its matrix units are faster in 16 bits and the casts cost time; counted as neither.
+                DeviceKind::Gpu => 0.0,
+            }
+        }
+
+        fn shape(&self, step: &mut StepShape) {
+            step.half = true;
+        }
+
+        fn plan(pipeline: &Pipeline) -> Option<Self> {
+            match pipeline.memory.amp {
+                Amp::Off => None,
+                Amp::F16 => Some(Self { precision: Precision::F16 }),
+                Amp::Bf16 => Some(Self { precision: Precision::Bf16 }),
+            }
+        }
+
+        fn choices(pipeline: &Pipeline) -> Vec<Memory> {
+            let now = pipeline.memory.amp;
+            let amps = match now {
+                Amp::Off => vec![Amp::Off, Amp::F16],
+                Amp::F16 | Amp::Bf16 => vec![now],
+            };
+            amps.into_iter().map(|amp| Memory { amp, ..pipeline.memory.clone() }).collect()
+        }
+
+        fn bench(pipeline: &Pipeline, base: &Memory) -> Vec<(String, Memory)> {
+            let (amp, label) = match pipeline.memory.amp {
+                Amp::Off | Amp::F16 => (Amp::F16, "f16"),
+                Amp::Bf16 => (Amp::Bf16, "bf16"),
+            };
+            vec![(label.into(), Memory { amp, ..base.clone() })]
+        }
+    }
+}
+
+impl Build for spec::Spec {
+    fn seat(&self, _cx: &BuildContext) -> Seat {
+        let dtype = match self.precision {
+            spec::Precision::F16 => FloatDType::F16,
+            spec::Precision::Bf16 => FloatDType::BF16,
+        };
+        Seat::Episode(Box::new(move |inner| Box::new(Autocast { dtype, inner })))
+    }
+
+    fn support(&self, device: &Device) -> Support {
+        let dtype = match self.precision {
+            spec::Precision::F16 => DType::F16,
+            spec::Precision::Bf16 => DType::BF16,
+        };
+        if device.supports_dtype(dtype) {
+            return Support::Supported;
+        }
+        Support::Missing(format!(
+            "this device does not support `memory.amp: {}`; training continues in f32",
+            self.precision.name()
+        ))
+    }
+}
 
 /// Asks the step inside for a 16-bit precision.
 pub struct Autocast<B> {

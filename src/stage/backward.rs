@@ -1,29 +1,31 @@
 //! The innermost step: one episode, forward and backward, cut in two at the features.
 //!
-//! The head and the loss couple all images of an episode, but they only see features. So the loss
-//! is differentiated at the features first, and an [`Embed`] takes that gradient through the
-//! backbone, in whatever pieces its memory optimisation likes (GradCache, arXiv 2101.06983). The
-//! head's activations are gone before the backbone's backward pass starts.
+//! The head and the loss couple all images of an episode, but they see features only. So the loss is
+//! differentiated at the features first, and an [`Embed`] propagates that gradient through the
+//! backbone, in the pieces that its memory optimisation needs (GradCache, arXiv 2101.06983). The
+//! head's activations are freed before the backbone's backward pass starts.
 
 use std::rc::Rc;
 
+use burn::module::Module;
 use burn::prelude::*;
 
 use super::autocast::cast_weights;
 use super::embed::Embed;
 use super::grads::Gradients;
-use super::{Episode, Grads, Step, StepContext, StepError};
+use super::step::{Episode, Grads, Step, StepContext, StepError};
+use crate::loss::vic::{OnAttention, VicTerms};
 use crate::loss::weights::GradientNorms;
 use crate::loss::{Loss, Objective};
-use crate::model::FewShotNet;
 use crate::model::layers::to_host;
+use crate::model::{FewShotNet, Head};
 use crate::network::{DynamicDriver, EpisodeShape};
 
 /// Gradients of one episode.
 pub struct Backward {
     /// What is minimised.
     pub objective: Objective,
-    /// How the backbone is passed, and passed back.
+    /// The backbone's forward and backward pass.
     pub embedding: Rc<dyn Embed>,
 }
 
@@ -60,10 +62,12 @@ impl Step<Episode> for Backward {
 }
 
 impl Backward {
-    /// Lets gradient-driven VIC weights see the gradients at the support features.
+    /// Moves gradient-driven VIC weights by the gradients at the support features.
     ///
-    /// One backward pass is enough: the VIC terms are differentiated again on the features alone,
-    /// which is cheap, and what they do not explain of the whole gradient is the cross-entropy's.
+    /// The backward pass gives the gradient of the whole loss. The VIC terms are differentiated again,
+    /// each alone; the whole gradient without theirs is the cross-entropy's. On the support features
+    /// that is cheap. Terms on the attention, unless they are detached, reach the support features
+    /// through the head, which is passed once more for each of them.
     fn follow_gradients(
         &self,
         net: &FewShotNet,
@@ -80,25 +84,41 @@ impl Backward {
             return;
         };
         let d_support = shape.split(d_features).0.flatten::<2>(1, 3) / cx.scale;
-        let support = shape.split(features).0.flatten::<2>(1, 3);
-        let gradient = |pick: fn(crate::loss::vic::VicTerms) -> Tensor<1>| {
+        let (support, query) = shape.split(features);
+        let prototype_weight = net.head.prototype_weight().map(Tensor::detach);
+        let of_support =
+            |leaf: Tensor<4>| vic.terms(leaf.flatten(1, 3), prototype_weight.clone(), shape);
+        let attention = vic.on_attention.as_ref().filter(|it| !it.detach);
+        let through = attention.map(|it| (it, cast_weights(&net.head, cx.precision).no_grad()));
+        let scale = cx.scale;
+        let gradient = |pick: fn(VicTerms) -> Tensor<1>, through: Option<&(&OnAttention, Head)>| {
             let leaf = Tensor::from_inner(support.clone()).require_grad();
-            let weight = net.head.prototype_weight().map(Tensor::detach);
-            let term = pick(vic.terms(leaf.clone(), weight, shape));
-            match term.is_tracked() {
-                true => leaf.grad(&term.backward()),
-                false => None,
+            let (mut terms, mut factor) = (of_support(leaf.clone()), 1.0);
+            if let Some((attention, head)) = through {
+                let query = Tensor::from_inner(query.clone());
+                if let Some(attended) = head.forward(leaf.clone(), query, shape).attended {
+                    terms = terms.plus(vic.terms_on_attention(attended, attention));
+                    // Through the head gradients may be in 16 bits, where they need the scale.
+                    factor = scale;
+                }
             }
-            .unwrap_or_else(|| support.zeros_like())
+            let term = pick(terms);
+            let gradient = match term.is_tracked() {
+                true => leaf.grad(&(term * factor).backward()),
+                false => None,
+            };
+            let gradient = gradient.unwrap_or_else(|| support.zeros_like()).flatten::<2>(1, 3);
+            if factor == 1.0 { gradient } else { gradient / factor }
         };
-        let variance = gradient(|terms| terms.variance);
-        let invariance = gradient(|terms| terms.invariance);
-        let covariance = gradient(|terms| terms.covariance);
-        let rest = d_support
+        let variance = gradient(|terms| terms.variance, through.as_ref());
+        let invariance = gradient(|terms| terms.invariance, None);
+        let covariance = gradient(|terms| terms.covariance, through.as_ref());
+        let cross_entropy = d_support
             - variance.clone() * weights.alpha
             - invariance.clone() * weights.beta
             - covariance.clone() * weights.gamma;
-        let norms = [rest, variance, invariance, covariance].map(|it| it.square().sum().sqrt());
+        let gradients = [cross_entropy, variance, invariance, covariance];
+        let norms = gradients.map(|it| it.square().sum().sqrt());
         let norms = to_host(Tensor::cat(norms.to_vec(), 0));
         dynamic.follow_gradients(
             weights,

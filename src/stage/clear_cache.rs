@@ -1,7 +1,7 @@
 //! `memory.clear_cache_every`: returns memory that the allocator keeps for later to the device.
 //!
-//! *Saves*: what other processes on the device may then take; the peak of this one stays.
-//! *Costs*: the next steps allocate anew.
+//! *Saves*: memory that other processes on the device can then use; the peak of this one stays.
+//! *Costs*: the next steps allocate again.
 //! *When results change*: never.
 //!
 //! ```yaml
@@ -10,14 +10,72 @@
 
 use burn::prelude::*;
 
-use super::{BoxStep, Grads, Step, StepContext, StepError};
+use super::seat::{Build, BuildContext, Seat};
+use super::step::{BoxStep, Grads, Step, StepContext, StepError};
 use crate::model::FewShotNet;
+
+/// The stage as data.
+pub mod spec {
+    use crate::config::{Memory, Pipeline};
+    use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
+
+    /// Returns cached memory every so many steps.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Spec {
+        /// Steps between two clearings, at least 1.
+        pub every: usize,
+    }
+
+    impl MemoryStage for Spec {
+        fn describe(&self) -> Description {
+            Description {
+                stage: "clear_cache",
+                setting: format!("every {} steps", self.every),
+                saves: "memory that the allocator holds and does not use",
+                costs: "a little time at each clearing",
+                changes: "never",
+            }
+        }
+
+        fn notes(&self) -> Vec<Note> {
+            Vec::new()
+        }
+
+        fn slowdown(&self, _device: DeviceKind) -> f64 {
+            0.0
+        }
+
+        fn shape(&self, _step: &mut StepShape) {}
+
+        fn plan(pipeline: &Pipeline) -> Option<Self> {
+            let every = pipeline.memory.clear_cache_every;
+            (every > 0).then_some(Self { every })
+        }
+
+        fn choices(pipeline: &Pipeline) -> Vec<Memory> {
+            // The peak of a step stays, so there is nothing to try.
+            vec![pipeline.memory.clone()]
+        }
+
+        fn bench(_pipeline: &Pipeline, _base: &Memory) -> Vec<(String, Memory)> {
+            // Other processes gain from it, which a benchmark of this one cannot show.
+            Vec::new()
+        }
+    }
+}
+
+impl Build for spec::Spec {
+    fn seat(&self, cx: &BuildContext) -> Seat {
+        let (every, device) = (self.every, cx.device.clone());
+        Seat::Window(Box::new(move |inner| Box::new(ClearCache { every, device, steps: 0, inner })))
+    }
+}
 
 /// Clears the cache after every `every` steps.
 pub struct ClearCache<B> {
     /// Steps between two clearings; at least 1.
     pub every: usize,
-    /// Whose cache.
+    /// The device whose cache is cleared.
     pub device: Device,
     /// Steps taken.
     pub steps: usize,

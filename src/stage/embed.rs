@@ -1,5 +1,5 @@
-//! The embedding seat: how images become features, and how a gradient at the features becomes
-//! gradients of the backbone.
+//! The embedding seat: the backbone's forward pass from images to features, and its backward pass from
+//! the gradient at the features to gradients of the parameters.
 
 use burn::prelude::*;
 
@@ -9,9 +9,9 @@ use crate::model::kernel::is_supported;
 use crate::model::{Backbone, Moments};
 use crate::network::BatchNormMode;
 
-/// Embeds the images of an episode, and remembers what the way back needs.
+/// Embeds the images of an episode, and keeps what the backward pass needs.
 pub trait Embed {
-    /// Features of `images`, off the tape, and the way back to the backbone.
+    /// Features of `images`, off the tape, and the backward pass of the backbone.
     ///
     /// # Shapes
     /// - `images`: `[N, channels, height, width]`, off the tape
@@ -22,13 +22,13 @@ pub trait Embed {
 pub struct Embedded {
     /// `[N, C, H, W]`, off the tape.
     pub features: Tensor<4>,
-    /// Batch statistics of the episode, one pair of moments a batch norm.
+    /// Batch statistics of the episode, one pair of moments per batch norm.
     pub moments: Vec<Moments>,
-    /// The way back.
+    /// The backward pass.
     pub tape: Box<dyn Tape>,
 }
 
-/// The way back from features to the backbone.
+/// The backward pass from the features through the backbone.
 pub trait Tape {
     /// Gradients of the backbone, given the gradient at the features.
     ///
@@ -37,7 +37,7 @@ pub trait Tape {
     fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients;
 }
 
-/// Keeps every activation on the tape: the plain way, fastest and largest.
+/// Keeps every activation on the tape: the plain step, the fastest and the largest.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain {
     /// Statistics that batch norms use.
@@ -63,7 +63,7 @@ impl Tape for PlainTape {
     }
 }
 
-/// Passes a backbone that is not trained: nothing is kept, and nothing comes back.
+/// Embeds with a backbone that is not trained: no activations are kept, and there are no gradients.
 #[derive(Debug, Clone, Copy)]
 pub struct Untrained {
     /// Statistics that batch norms use.
@@ -86,7 +86,7 @@ impl Tape for NoTape {
     }
 }
 
-/// Puts a tensor where operations are recorded, as a constant.
+/// Puts a tensor on the tape as a constant.
 pub(super) fn on_tape(tensor: Tensor<4>) -> Tensor<4> {
     Tensor::from_inner(tensor)
 }

@@ -11,12 +11,12 @@ use crate::model::layers::{to_f32, to_host};
 pub struct Gradients(pub GradientsParams);
 
 impl Gradients {
-    /// Takes the gradients of `module`'s parameters off a finished backward pass.
+    /// Takes the gradients of `module`'s parameters from a finished backward pass.
     pub fn take<M: Module>(grads: &mut burn::tensor::Gradients, module: &M) -> Self {
         Self(GradientsParams::from_module(grads, module))
     }
 
-    /// Adds `other`. A parameter that only one of the two knows keeps that gradient.
+    /// Adds `other`. A parameter with a gradient in only one of the two keeps it.
     pub fn add<M: Module>(&mut self, module: &M, other: Self) {
         module.visit(&mut Add { sum: &mut self.0, other: other.0 });
     }
@@ -33,14 +33,14 @@ impl Gradients {
         module.visit(&mut ToF32 { grads: &mut self.0 });
     }
 
-    /// Euclidean norm over all gradients together; not finite as soon as one value is not.
+    /// Euclidean norm of all gradients together; not finite if any value is not.
     pub fn global_norm<M: Module>(&self, module: &M) -> f64 {
         let mut squares = Squares { grads: &self.0, sums: Vec::new() };
         module.visit(&mut squares);
         if squares.sums.is_empty() {
             return 0.0;
         }
-        // One read for all parameters: each waits for the device.
+        // One transfer for all parameters, as each waits for the device.
         let sums = to_host(Tensor::cat(squares.sums, 0));
         sums.into_iter().map(f64::from).sum::<f64>().sqrt()
     }

@@ -1,18 +1,18 @@
 //! Out-of-memory as an outcome of a step.
 //!
-//! On the CPU the counting allocator tells when a step took more than it may; on a GPU the backend
-//! panics, and its message tells. Either way nobody has touched the weights yet.
+//! On the CPU the counting allocator reports that a step exceeded its limit; on a GPU the backend
+//! panics with a message. In both cases the weights are unchanged.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::{BoxStep, Grads, Step, StepContext, StepError, Window};
+use super::step::{BoxStep, Grads, Step, StepContext, StepError, Window};
 use crate::device::allocator;
 use crate::model::FewShotNet;
 
 /// Turns running out of memory into an error.
 pub struct Guard {
-    /// The step that may run out.
+    /// The step that may run out of memory.
     pub inner: BoxStep<Window>,
 }
 
@@ -38,9 +38,9 @@ impl Step<Window> for Guard {
 
 fn within_cap() -> Result<(), StepError> {
     match allocator::cap() {
-        Some(cap) if allocator::went_over() => {
-            Err(StepError::OutOfMemory(format!("more than the {cap} bytes that may be in use")))
-        }
+        Some(cap) if allocator::went_over() => Err(StepError::OutOfMemory(format!(
+            "the step needs more than the {cap} bytes that it may use"
+        ))),
         _ => Ok(()),
     }
 }
@@ -49,7 +49,7 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
     panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())
 }
 
-/// CUDA's names for it, and those of the allocator above it.
+/// The messages of CUDA, and of the allocator above it.
 fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     ["out of memory", "out_of_memory", "outofmemory", "can't allocate buffer"]
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_full_is_an_error() {
+    fn a_full_device_is_an_error() {
         let result = grads("CUDA_ERROR_OUT_OF_MEMORY: out of memory");
         assert!(matches!(result, Err(StepError::OutOfMemory(_))));
     }
 
     #[test]
     #[should_panic(expected = "something else")]
-    fn any_other_panic_goes_on() {
+    fn any_other_panic_is_passed_on() {
         let _ = grads("something else");
     }
 }

@@ -8,27 +8,90 @@
 //! memory: {amp: f16, loss_scale: dynamic}
 //! ```
 
-use serde::{Deserialize, Serialize};
+use burn::prelude::*;
+use burn::tensor::DType;
 
-use super::{BoxStep, Grads, Step, StepContext, StepError};
+use super::seat::{Build, BuildContext, Seat, Support};
+pub use super::state::ScalerState;
+use super::step::{BoxStep, Grads, Step, StepContext, StepError};
+use crate::config;
 use crate::model::FewShotNet;
 
 /// Scale at the start of a dynamic scaler.
 const INITIAL: f64 = 65_536.0;
 /// Good steps before a dynamic scale doubles.
 const GROWTH_INTERVAL: usize = 2000;
-/// A scale below this cannot save anything: gradients overflow for another reason.
+/// A scale below this cannot help: gradients then overflow for another reason.
 const FLOOR: f64 = 1.0;
 
-/// Scale of the loss, and how a dynamic one moves.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ScalerState {
-    /// Factor on the loss.
-    pub scale: f64,
-    /// Good steps since the scale last moved.
-    pub good_steps: usize,
-    /// Whether it moves.
-    pub dynamic: bool,
+/// The stage as data.
+pub mod spec {
+    use crate::config::{Amp, LossScale, Memory, Pipeline};
+    use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
+
+    /// A scaled loss.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Spec {
+        /// The scale.
+        pub scale: LossScale,
+    }
+
+    impl MemoryStage for Spec {
+        fn describe(&self) -> Description {
+            Description {
+                stage: "loss_scale",
+                setting: match self.scale {
+                    LossScale::Dynamic => "dynamic".into(),
+                    LossScale::Fixed(scale) => scale.to_string(),
+                },
+                saves: "gradients that f16 would round to zero",
+                costs: "a skipped step on overflow",
+                changes: "never, except for skipped steps",
+            }
+        }
+
+        fn notes(&self) -> Vec<Note> {
+            Vec::new()
+        }
+
+        fn slowdown(&self, _device: DeviceKind) -> f64 {
+            0.0
+        }
+
+        fn shape(&self, _step: &mut StepShape) {}
+
+        fn plan(pipeline: &Pipeline) -> Option<Self> {
+            let scale = pipeline.memory.loss_scale;
+            match pipeline.memory.amp {
+                Amp::F16 => Some(Self { scale }),
+                // bf16 has f32's range: no gradient underflows.
+                Amp::Off | Amp::Bf16 => None,
+            }
+        }
+
+        fn choices(pipeline: &Pipeline) -> Vec<Memory> {
+            vec![pipeline.memory.clone()]
+        }
+
+        fn bench(_pipeline: &Pipeline, _base: &Memory) -> Vec<(String, Memory)> {
+            // Measured with `autocast`, which needs it.
+            Vec::new()
+        }
+    }
+}
+
+impl Build for spec::Spec {
+    fn seat(&self, _cx: &BuildContext) -> Seat {
+        let initial = match self.scale {
+            config::LossScale::Dynamic => ScalerState::dynamic(),
+            config::LossScale::Fixed(scale) => ScalerState::fixed(scale),
+        };
+        Seat::Window(Box::new(move |inner| Box::new(LossScale { initial, inner })))
+    }
+
+    fn support(&self, device: &Device) -> Support {
+        if device.supports_dtype(DType::F16) { Support::Supported } else { Support::NotNeeded }
+    }
 }
 
 impl ScalerState {

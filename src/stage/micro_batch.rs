@@ -3,7 +3,7 @@
 //! *Saves*: the activations of one micro-batch are kept instead of the whole episode's.
 //! *Costs*: one more forward pass through the backbone.
 //! *When results change*: the loss, the prototypes and VIC see the whole episode, so they are
-//! exact. Batch norm on batch statistics is not: each micro-batch is normalised by its own.
+//! exact. Batch norm on batch statistics is not: each micro-batch is normalised by its own statistics.
 //!
 //! ```yaml
 //! memory: {accumulation_steps: 4, accumulation_unit: queries}
@@ -15,14 +15,120 @@ use burn::prelude::*;
 
 use super::embed::{Embed, Embedded, Tape};
 use super::grads::Gradients;
+use super::seat::{Build, BuildContext, Seat};
 use crate::model::{Backbone, Moments};
 use crate::network::BatchNormMode;
 
+/// The stage as data.
+pub mod spec {
+    use crate::config::{AccumulationUnit, Memory, Pipeline};
+    use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
+
+    /// One episode in parts.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Spec {
+        /// Parts of an episode, at least 2.
+        pub parts: usize,
+    }
+
+    /// Numbers of parts that are tried.
+    const TRIED: [usize; 5] = [2, 4, 8, 16, 32];
+    /// Parts that are measured where the pipeline has none.
+    const MEASURED: usize = 4;
+
+    impl MemoryStage for Spec {
+        fn describe(&self) -> Description {
+            Description {
+                stage: "micro_batch",
+                setting: format!("{} parts an episode", self.parts),
+                saves: "the activations of all parts but one",
+                costs: "one more forward pass",
+                changes: "batch norm sees a part at a time; the loss is exact",
+            }
+        }
+
+        fn notes(&self) -> Vec<Note> {
+            vec![Note {
+                key: "memory.accumulation_unit",
+                text:
+                    "the loss is exact, batch norm is not: each micro-batch is normalised by its \
+                       own statistics, not the episode's"
+                        .into(),
+            }]
+        }
+
+        fn slowdown(&self, device: DeviceKind) -> f64 {
+            // Another forward pass; and each doubling of the parts leaves the device less to do at
+            // once, which costs a GPU more.
+            let (forward, halving) = match device {
+                DeviceKind::Cpu => (0.36, 0.03),
+                DeviceKind::Gpu => (0.33, 0.1),
+            };
+            forward + halving * (self.parts as f64).log2()
+        }
+
+        fn shape(&self, step: &mut StepShape) {
+            step.parts = self.parts;
+        }
+
+        fn plan(pipeline: &Pipeline) -> Option<Self> {
+            let parts = pipeline.memory.accumulation_steps;
+            match pipeline.memory.accumulation_unit {
+                // Without a backward pass through the backbone there are no activations to save.
+                AccumulationUnit::Queries if parts > 1 && pipeline.backbone.train => {
+                    Some(Self { parts })
+                }
+                AccumulationUnit::Queries | AccumulationUnit::Episodes => None,
+            }
+        }
+
+        fn choices(pipeline: &Pipeline) -> Vec<Memory> {
+            let memory = &pipeline.memory;
+            let least = memory.accumulation_steps;
+            let mut choices = vec![memory.clone()];
+            // The keys that count episodes cannot count parts of one as well.
+            let counts_episodes =
+                memory.accumulation_unit == AccumulationUnit::Episodes && least > 1;
+            if counts_episodes || !pipeline.backbone.train {
+                return choices;
+            }
+            let episode = pipeline.episode;
+            let images = episode.n_way * (episode.k_shot + episode.n_query);
+            let more = TRIED.into_iter().filter(|parts| *parts > least && *parts <= images / 2);
+            choices.extend(more.map(|parts| in_parts(memory, parts)));
+            choices
+        }
+
+        fn bench(pipeline: &Pipeline, base: &Memory) -> Vec<(String, Memory)> {
+            if !pipeline.backbone.train {
+                return Vec::new();
+            }
+            let parts = Self::plan(pipeline).map_or(MEASURED, |own| own.parts);
+            vec![(format!("queries/{parts}"), in_parts(base, parts))]
+        }
+    }
+
+    fn in_parts(memory: &Memory, parts: usize) -> Memory {
+        Memory {
+            accumulation_unit: AccumulationUnit::Queries,
+            accumulation_steps: parts,
+            ..memory.clone()
+        }
+    }
+}
+
+impl Build for spec::Spec {
+    fn seat(&self, cx: &BuildContext) -> Seat {
+        let (steps, norm) = (self.parts, cx.norm);
+        Seat::Embedding(Box::new(move |inner| Rc::new(MicroBatch { steps, inner, norm })))
+    }
+}
+
 /// Embeds an episode in `steps` micro-batches.
 pub struct MicroBatch {
-    /// Micro-batches an episode.
+    /// Micro-batches in an episode.
     pub steps: usize,
-    /// How each is embedded when it is run again with a tape.
+    /// The embedding that each is run through again, with a tape.
     pub inner: Rc<dyn Embed>,
     /// Statistics that batch norms use.
     pub norm: BatchNormMode,
@@ -68,8 +174,8 @@ impl Tape for MicroBatchTape {
 }
 
 /// Divides the rows of an episode so that each part is a fair sample of it: row `r` goes to part
-/// `r mod count`. Rows are ordered by class, support first, so a part that took a run of them would
-/// see few classes, and its batch statistics would be those of few classes.
+/// `r mod count`. Rows are ordered by class, support first, so consecutive rows would be of few
+/// classes, and so would their batch statistics.
 struct Parts {
     rows: usize,
     count: usize,

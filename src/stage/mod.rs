@@ -1,17 +1,20 @@
-//! Memory optimisations, each a stage around one training step.
+//! Memory stages: each is a file here, with its specification and what it does to a step.
 //!
-//! Stages sit at two seats. At the *step* seat a stage decorates a [`Step`]: it changes what is
-//! asked of a step (its precision, its scale, how many episodes it holds). At the *embedding* seat
-//! a stage decorates an [`Embed`]: it changes how the backbone's features, and later its gradients,
-//! come about. Between the two, [`backward`] cuts the step at the features, where everything that
-//! couples the images of an episode lives:
+//! A stage has a *specification*, in its `spec` module, which the plan reads and which never names
+//! `burn`; and a *seat* around the training step:
 //!
 //! ```text
-//! loss_scale( accumulate( autocast( backward( micro_batch( recompute )))))
-//! └─────────── steps: Window, then Episode ─────────┘└─ embeddings ─────┘
+//! clear_cache( loss_scale( accumulate( autocast( backward( micro_batch( recompute ))))))
+//! └────────────── window ───────────┘└─ episode ──────────┘└───── embedding ──────┘
 //! ```
 //!
-//! Scale flows down, gradients flow up. Overflow is an outcome, not an error.
+//! At the window and episode seats a stage decorates a [`Step`]: it changes the precision, the scale
+//! or the number of episodes. At the embedding seat it decorates an [`Embed`]: it changes how the
+//! backbone's features and gradients are computed. Between the two, [`backward`] cuts the step at the
+//! features, where everything that couples the images of an episode is. The scale is passed inward and
+//! gradients are passed outward; an overflow is a result, not an error.
+//!
+//! `docs/adding-a-stage.md` shows how to add one.
 
 pub mod accumulate;
 pub mod autocast;
@@ -23,93 +26,70 @@ pub mod guard;
 pub mod loss_scale;
 pub mod micro_batch;
 pub mod recompute;
-
-use burn::prelude::*;
-use burn::tensor::FloatDType;
-use serde::{Deserialize, Serialize};
-
-use crate::loss::Terms;
-use crate::loss::weights::VicWeights;
-use crate::model::{EpisodeShape, FewShotNet, Moments};
-use grads::Gradients;
-use loss_scale::ScalerState;
+pub mod seat;
+pub mod spec;
+mod state;
+mod step;
 
 pub use embed::Embed;
+pub use state::{ScalerState, StageState};
+pub use step::{BoxStep, Episode, Grads, Step, StepContext, StepError, Window};
 
-/// The images of one episode: `[n_way · (k_shot + n_query), channels, height, width]`, support
-/// first within a class.
-#[derive(Debug, Clone)]
-pub struct Episode {
-    /// Images, on the training device without a tape.
-    pub images: Tensor<4>,
-    /// How they divide into classes, support and queries.
-    pub shape: EpisodeShape,
+use crate::config::{Memory, Pipeline};
+use seat::Build;
+use spec::MemoryStage;
+
+/// A kind of stage, whether or not a pipeline uses it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Name of the stage, which is that of its file.
+    pub name: &'static str,
+    /// See [`MemoryStage::plan`].
+    pub plan: fn(&Pipeline) -> Option<StageSpec>,
+    /// See [`MemoryStage::choices`].
+    pub choices: fn(&Pipeline) -> Vec<Memory>,
+    /// See [`MemoryStage::bench`].
+    pub bench: fn(&Pipeline, &Memory) -> Vec<(String, Memory)>,
 }
 
-/// The episodes of one optimizer step.
-pub type Window = Vec<Episode>;
+macro_rules! stages {
+    ($($variant:ident($module:ident),)*) => {
+        /// The specification of a memory stage that a pipeline uses.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum StageSpec {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $variant($module::spec::Spec),
+            )*
+        }
 
-/// One training step: gradients of `scale` × the mean loss over `batch`.
-pub trait Step<B> {
-    /// The gradients for `net`'s parameters.
-    fn grads(
-        &mut self,
-        net: &FewShotNet,
-        batch: B,
-        cx: &mut StepContext,
-    ) -> Result<Grads, StepError>;
+        impl StageSpec {
+            /// The specification behind the variant.
+            pub fn get(&self) -> &dyn Build {
+                match self {
+                    $(Self::$variant(spec) => spec,)*
+                }
+            }
+        }
+
+        /// Every kind of stage, outermost first.
+        pub const KINDS: &[Kind] = &[
+            $(Kind {
+                name: stringify!($module),
+                plan: |pipeline| $module::spec::Spec::plan(pipeline).map(StageSpec::$variant),
+                choices: $module::spec::Spec::choices,
+                bench: $module::spec::Spec::bench,
+            },)*
+        ];
+    };
 }
 
-/// A step behind a pointer, as layers stack them.
-pub type BoxStep<B> = Box<dyn Step<B>>;
-
-/// What flows down through the stages.
-pub struct StepContext<'a> {
-    /// Factor on the loss; gradients come back multiplied by it.
-    pub scale: f64,
-    /// 16-bit precision in which convolutions and matrix products are done, if not in f32.
-    pub precision: Option<FloatDType>,
-    /// What the stages remember from step to step.
-    pub state: &'a mut StageState,
-}
-
-impl<'a> StepContext<'a> {
-    /// An unscaled step in f32.
-    pub fn new(state: &'a mut StageState) -> Self {
-        Self { scale: 1.0, precision: None, state }
-    }
-}
-
-/// What the stages remember from step to step; it is part of every checkpoint.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct StageState {
-    /// Current VIC weights, from the first step that used them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vic: Option<VicWeights>,
-    /// Loss scaler, where the precision needs one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_scale: Option<ScalerState>,
-}
-
-/// What flows up through the stages.
-pub struct Grads {
-    /// Gradients, multiplied by the scale that was asked for.
-    pub gradients: Gradients,
-    /// Loss terms of each episode.
-    pub terms: Vec<Terms>,
-    /// Batch statistics of each episode, one pair of moments a batch norm.
-    pub moments: Vec<Vec<Moments>>,
-    /// Whether every gradient is finite; unknown until somebody looked.
-    pub finite: Option<bool>,
-}
-
-/// Why a step could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// The window holds no episode.
-    #[error("a step was asked for with no episode in it")]
-    EmptyWindow,
-    /// The device ran out of memory.
-    #[error("out of memory: {0}")]
-    OutOfMemory(String),
+// Outermost first. A closed list, so that the compiler sees every stage: no registry.
+stages! {
+    ClearCache(clear_cache),
+    LossScale(loss_scale),
+    Accumulate(accumulate),
+    Autocast(autocast),
+    MicroBatch(micro_batch),
+    Recompute(recompute),
 }

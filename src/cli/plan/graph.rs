@@ -6,7 +6,7 @@ use super::text::size;
 /// Nodes in order: stages outermost first, then what they wrap.
 fn nodes(planned: &Planned) -> Vec<(String, String)> {
     let stages = planned.plan.stages.iter().map(|stage| {
-        let it = stage.describe();
+        let it = stage.get().describe();
         (it.stage.to_owned(), it.setting)
     });
     let pipeline = &planned.plan.pipeline;

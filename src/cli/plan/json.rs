@@ -9,7 +9,7 @@ pub fn write(planned: &Planned) -> Value {
     let part = |part| footprint.peak.of(part);
     json!({
         "name": plan.pipeline.name,
-        "stages": plan.stages.iter().map(|stage| json!(stage.describe())).collect::<Vec<_>>(),
+        "stages": plan.stages.iter().map(|stage| json!(stage.get().describe())).collect::<Vec<_>>(),
         "notes": plan.notes.iter().map(|note| json!({"key": note.key, "text": note.text})).collect::<Vec<_>>(),
         "layers": plan
             .network

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use super::PipelineArgs;
 use crate::config::{ByteSize, Pipeline};
-use crate::data;
 use crate::plan::fit::{Setting, fit};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::{Error, Failure};
+use crate::{data, device};
 
 /// Print what a pipeline will do and the memory it will take
 #[derive(Debug, clap::Args)]
@@ -81,13 +81,14 @@ impl Plan {
 
 /// This machine, and the images that a pipeline keeps in its memory, as far as they can be told.
 pub(super) fn environment(pipeline: &Pipeline, offline: bool) -> Environment {
+    let device = device::kind_of(pipeline.device);
     if offline {
-        return Environment::detect();
+        return Environment::detect(device);
     }
     match data::open(pipeline, Path::new(".")) {
-        Ok(data) => Environment::with_data(pipeline, &data),
+        Ok(data) => Environment::with_data(device, pipeline, &data),
         // A plan may be made before the data is there.
-        Err(_) => Environment::detect(),
+        Err(_) => Environment::detect(device),
     }
 }
 

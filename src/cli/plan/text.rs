@@ -9,7 +9,7 @@ pub fn write(planned: &Planned) -> String {
     let Planned { plan, footprint, budget } = planned;
     let mut text = String::from("stages, outermost first\n");
     for stage in &plan.stages {
-        let it = stage.describe();
+        let it = stage.get().describe();
         let _ = writeln!(text, "  {:<12} {}", it.stage, it.setting);
         let _ = writeln!(text, "  {:<12}   saves    {}", "", it.saves);
         let _ = writeln!(text, "  {:<12}   costs    {}", "", it.costs);
@@ -61,7 +61,7 @@ pub fn write(planned: &Planned) -> String {
         ("optimizer", Use::Optimizer),
         ("activations", Use::Activations),
         ("workspace", Use::Workspace),
-        ("data", Use::Data),
+        ("data, up to", Use::Data),
     ] {
         let _ = writeln!(text, "  {name:<12} {:>12}", size(footprint.peak.of(part)));
     }

@@ -8,7 +8,7 @@ use crate::model::layers::to_f32;
 use crate::model::mahalanobis::squared_distances;
 use crate::network::{Distance, EpisodeShape};
 
-/// Factor on cosine similarities: within ±1, softmax could not be sure of anything (Gidaris and
+/// Factor on cosine similarities: logits within ±1 would keep the softmax near uniform (Gidaris and
 /// Komodakis, CVPR 2018, learn it and start at 10).
 pub const COSINE_SCALE: f64 = 10.0;
 
@@ -18,14 +18,14 @@ const EPSILON: f64 = 1e-8;
 /// Logits are negative distances to the mean of each class. It has no parameters.
 #[derive(Module, Debug)]
 pub struct Protonet {
-    /// 0 Euclidean, 1 cosine, 2 Mahalanobis: modules hold numbers.
-    distance: usize,
+    #[module(skip)]
+    distance: Distance,
 }
 
 impl Protonet {
     /// A head with this distance.
     pub fn new(distance: Distance) -> Self {
-        Self { distance: distance as usize }
+        Self { distance }
     }
 
     /// # Shapes
@@ -40,9 +40,9 @@ impl Protonet {
             .mean_dim(1)
             .reshape([shape.n_way, dim]);
         let logits = match self.distance {
-            0 => -euclidean(query, prototypes),
-            1 => unit(query).matmul(unit(prototypes).transpose()) * COSINE_SCALE,
-            _ => -squared_distances(query, prototypes, support),
+            Distance::Euclidean => -euclidean(query, prototypes),
+            Distance::Cosine => unit(query).matmul(unit(prototypes).transpose()) * COSINE_SCALE,
+            Distance::Mahalanobis => -squared_distances(query, prototypes, support),
         };
         HeadOutput { logits, attended: None }
     }

@@ -1,4 +1,4 @@
-//! The memory of a pass through the backbone, operation by operation, as the CPU's kernels do it.
+//! The memory of a pass through the backbone, operation by operation, with the CPU's kernels.
 
 use super::timeline::{Timeline, Use};
 use crate::network::{Block, Conv, Map, size};
@@ -10,20 +10,20 @@ const F32: u64 = 4;
 /// A pass over some images.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
-    /// Images that go through at once.
+    /// Images in the pass.
     pub images: u64,
     /// Bytes of a kept value: 4, or 2 under autocast.
     pub element: u64,
-    /// Threads that work at once, each with buffers of its own.
+    /// Threads that compute at once, each with its own buffers.
     pub threads: u64,
 }
 
-/// Where a block stands.
+/// The position of a block in the chain.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     /// It reads the images, which need no gradient.
     pub is_first: bool,
-    /// The block before needs its output, this one's input, on its own way back.
+    /// The previous block's backward pass needs its output, which is this block's input.
     pub input_is_needed: bool,
 }
 
@@ -52,7 +52,7 @@ impl Pass {
         tiles.min(self.threads) * ((field + filters) * tile) as u64 * F32
     }
 
-    /// All pieces' sums, their total, and the buffers of those at work.
+    /// The sums of all pieces, their total, and the buffers of the pieces in progress.
     fn weight_gradient_workspace(&self, conv: &Conv) -> u64 {
         let (window, pixels) = (conv.kernel * conv.kernel, self.pixels(conv));
         let (width, length) = pieces(conv.input[0], window, pixels);
@@ -64,7 +64,7 @@ impl Pass {
         sums + (buffers + conv.weight()) as u64 * F32
     }
 
-    /// Buffers of the gradient of the input, beside the gradient.
+    /// Buffers for the gradient of the input, without the gradient itself.
     fn input_gradient_workspace(&self, conv: &Conv) -> u64 {
         if conv.stride == 1 {
             let field = conv.output[0] * conv.kernel * conv.kernel;
@@ -78,8 +78,8 @@ impl Pass {
         self.wide(conv) + self.threads.min(self.images) * buffers as u64 * F32
     }
 
-    /// A block's forward pass. The input is held by whoever asks, before and after; the output is
-    /// held after, and with a tape also what the way back needs of the inside.
+    /// A block's forward pass. The caller holds the input before and after; the output is held after,
+    /// and with a tape also what the backward pass needs.
     pub fn forward(&self, time: &mut Timeline, block: &Block, tape: bool) {
         match block {
             Block::Plain(conv, norm) => {
@@ -107,8 +107,7 @@ impl Pass {
         }
     }
 
-    /// A block's forward pass without a tape, of an input that nobody else has: it is gone as soon
-    /// as it was read.
+    /// A block's forward pass without a tape, of an input that it owns and frees after reading it.
     pub fn forward_taking(&self, time: &mut Timeline, block: &Block) {
         let Block::Plain(conv, norm) = block else {
             self.forward(time, block, false);
@@ -132,7 +131,7 @@ impl Pass {
         }
     }
 
-    /// A block's way back. Held before: the input, what [`Self::forward`] kept, the gradient of the
+    /// A block's backward pass. Held before: the input, what [`Self::forward`] kept, the gradient of the
     /// output, and of a residual block the output. Held after: the gradient of the input, unless it
     /// is the first block; the gradients of the parameters; and the input, if another block needs
     /// it as its output.
@@ -140,7 +139,7 @@ impl Pass {
         let activations = |time: &mut Timeline, map| time.free(Use::Activations, self.map(map));
         match block {
             Block::Plain(conv, norm) => {
-                // The gradient takes the place of the norm's input.
+                // The gradient overwrites the norm's input.
                 activations(time, norm.output());
                 self.through_weights(time, conv);
                 if !at.input_is_needed {
@@ -153,7 +152,7 @@ impl Pass {
                 }
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
-                // ReLU writes over the gradient, which both branches share then.
+                // ReLU overwrites the gradient, which both branches then share.
                 activations(time, norm2.output());
                 self.through_weights(time, conv2);
                 activations(time, conv2.input);
@@ -166,7 +165,7 @@ impl Pass {
                     self.through_weights(time, conv);
                     self.through_input(time, conv);
                 }
-                // The gradients of the two branches become one.
+                // The gradients of the two branches are added.
                 activations(time, conv1.input);
                 if !at.input_is_needed {
                     activations(time, conv1.input);

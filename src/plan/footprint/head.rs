@@ -1,9 +1,8 @@
-//! The memory of a head, its loss, and their way back.
+//! The memory of a head, its loss, and their backward pass.
 //!
-//! A head is made of many small operations of Burn, whose tensors come and go as its tape pleases.
-//! The factors here were measured, over ways, shots, queries and widths, and `tests/footprint.rs`
-//! holds them to what is measured still. A head is a small part of a step but for FSCT's on wide
-//! features.
+//! A head consists of many small operations, whose tensors live as long as Burn's tape needs them. The
+//! factors here were measured over ways, shots, queries and widths, and `tests/footprint.rs` checks
+//! them. A head is a small part of a step, except FSCT's on wide features.
 
 use super::timeline::{Timeline, Use};
 use crate::config::MethodKind;
@@ -12,7 +11,7 @@ use crate::plan::Plan;
 
 const F32: u64 = 4;
 
-/// Bytes of the tensors that a head's cost is made of, f32.
+/// Bytes of the tensors that dominate a head's memory, f32.
 struct Sizes {
     /// Features of the episode.
     features: u64,
@@ -28,7 +27,7 @@ struct Sizes {
     parameters: u64,
 }
 
-/// What a head reads.
+/// The input of a head.
 #[derive(Debug, Clone, Copy)]
 pub struct Input {
     /// Features of an image.
@@ -78,7 +77,7 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
     time.hold(Use::Gradients, sizes.parameters);
     time.hold(Use::Activations, sizes.features);
     if plan.pipeline.method.kind == MethodKind::Profoct {
-        // The VIC terms once more, each alone, for weights that follow gradients.
+        // The VIC terms again, each alone, for weights that follow gradients.
         time.touch(Use::Activations, 8 * sizes.support);
     }
 }
@@ -99,8 +98,8 @@ fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
     time.hold(Use::Activations, kept);
     time.touch(Use::Activations, pairs * 7 / 3);
     time.free(Use::Activations, kept);
-    // In the middle of the way back, some weights have their gradient, and the blocks before theirs
-    // to come.
+    // In the middle of the backward pass some weights have their gradient, and the earlier blocks do
+    // not yet.
     let (left, done) = match depth {
         1 => (block + sizes.features * 19 / 10, 3 * sizes.matrix),
         _ => (block * (depth - 1) + 2 * pairs + sizes.features * 19 / 10, gradients),
@@ -110,7 +109,7 @@ fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
     time.touch(Use::Workspace, sizes.matrix);
     time.free(Use::Gradients, done.min(gradients));
     time.free(Use::Activations, left);
-    // At the end of it all weights have theirs, with two copies of a matrix on their way.
+    // At its end all weights have theirs, and two copies of a matrix are temporary.
     time.hold(Use::Activations, 2 * pairs);
     time.hold(Use::Gradients, gradients);
     time.touch(Use::Workspace, 2 * sizes.matrix);

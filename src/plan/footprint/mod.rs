@@ -1,99 +1,64 @@
-//! What memory a plan will take, before it runs.
+//! The memory that a plan will take, before it runs.
 //!
-//! The training step is gone through operation by operation, with every tensor taken and freed when
-//! the program will, in the order of [`crate::stage`]. What comes out is the moment at which most
-//! is held, and by what.
+//! The training step is simulated operation by operation: every tensor is allocated and freed at the
+//! point where the program does it, in the order of [`crate::stage`]. The result is the peak, and its
+//! parts by use.
 
 mod backbone;
+mod environment;
 mod head;
 mod timeline;
 
 use std::ops::Range;
 
+pub use environment::Environment;
 pub use timeline::{Bytes, Use};
 
-use super::{Plan, StageSpec};
-use crate::config::{BatchNormMode, OptimizerKind, Pipeline};
-use crate::data::{Dataset, EPISODES_IN_LOADER, Split};
+use super::Plan;
+use crate::config::{BatchNormMode, OptimizerKind};
+use crate::data::EPISODES_IN_LOADER;
 use crate::network::{Block, HeadLayer, size};
+use crate::stage::spec::StepShape;
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
 use timeline::Timeline;
 
 const F32: u64 = 4;
-/// Quarters of a parameter's size that an optimizer step takes on its way beyond what it replaces.
+/// Temporary memory of an optimizer step, in quarters of a parameter's size.
 const OPTIMIZER_TEMPORARIES: u64 = 9;
-
-/// The machine and the data that a prediction depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Environment {
-    /// Threads that compute at once.
-    pub threads: usize,
-    /// Bytes that each thread keeps for matrix products: of its core's second-level cache.
-    pub thread_bytes: u64,
-    /// Bytes of images that are kept in memory.
-    pub data_bytes: u64,
-    /// Images of the larger of the two tested splits; 0 when the data was not read.
-    pub tested_images: usize,
-}
-
-impl Environment {
-    /// This machine, without reading the data.
-    pub fn detect() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, thread_bytes: second_level_cache(), data_bytes: 0, tested_images: 0 }
-    }
-
-    /// This machine, with a pipeline's data.
-    pub fn with_data(pipeline: &Pipeline, data: &Dataset) -> Self {
-        let tests =
-            [(Split::Val, pipeline.validate.episodes), (Split::Novel, pipeline.test.episodes)];
-        let tested = tests.iter().filter(|(_, episodes)| *episodes > 0);
-        let tested_images = tested.map(|(split, _)| data.split(*split).len()).max().unwrap_or(0);
-        Self { data_bytes: data.memory_bytes(), tested_images, ..Self::detect() }
-    }
-}
-
-/// Bytes of a core's second-level cache, where the system tells; what the matrix product assumes
-/// where it does not.
-fn second_level_cache() -> u64 {
-    const ASSUMED: u64 = 512 << 10;
-    let size = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size");
-    let kib = size.ok().and_then(|text| text.trim().strip_suffix('K')?.parse::<u64>().ok());
-    kib.map_or(ASSUMED, |kib| kib << 10)
-}
 
 /// The memory that a plan will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
-    /// By use, at the moment at which most is held.
+    /// By use, at the moment of the peak.
     pub peak: Bytes,
-    /// What a step takes beyond what lies there between steps.
+    /// Bytes of a step in addition to those held between steps.
     pub step: u64,
 }
 
 impl Footprint {
-    /// Goes through a step of `plan`.
+    /// Simulates a step of `plan`.
     pub fn of(plan: &Plan, environment: Environment) -> Self {
         Walk::new(plan, environment).footprint()
     }
 }
 
-/// Who has the images of a pass.
+/// The owners of the images of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Images {
-    /// The pass alone: they are gone after the first block.
+    /// The pass alone: they are freed after the first block.
     Given,
-    /// Somebody else as well.
+    /// The caller as well.
     Held,
 }
 
-/// Going through a plan.
+/// The simulation of a plan's step.
 struct Walk<'a> {
     plan: &'a Plan,
     environment: Environment,
     blocks: &'a [Block],
     head: Vec<HeadLayer>,
+    step: StepShape,
     time: Timeline,
 }
 
@@ -101,7 +66,8 @@ impl<'a> Walk<'a> {
     fn new(plan: &'a Plan, environment: Environment) -> Self {
         let blocks = plan.network.backbone.blocks();
         let head = plan.network.head_layers();
-        Self { plan, environment, blocks, head, time: Timeline::default() }
+        let step = plan.step_shape();
+        Self { plan, environment, blocks, head, step, time: Timeline::default() }
     }
 
     fn footprint(mut self) -> Footprint {
@@ -116,12 +82,12 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Optimizer, trained * self.moments());
         self.time.hold(Use::Data, self.environment.data_bytes);
         self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
-        // The threads of the pool, and the one that trains.
+        // The threads of the pool, and the training thread.
         let threads = self.environment.threads as u64 + 1;
         self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
         let between_steps = self.time.now().total();
 
-        let episodes = self.episodes_a_step();
+        let episodes = self.step.episodes as u64;
         self.time.hold(Use::Activations, episodes * self.episode());
         for _ in 0..episodes.min(2) {
             self.episode_pass();
@@ -134,8 +100,8 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Gradients, gradients);
         self.time.hold(Use::Gradients, trained);
         let [largest_conv, largest_matrix] = self.largest_parameters().map(|it| it * F32);
-        if self.has(|stage| matches!(stage, StageSpec::Autocast(_))) {
-            // One at a time becomes f32.
+        if self.step.half {
+            // They become f32 one at a time.
             self.time.touch(Use::Workspace, largest_conv.max(largest_matrix));
         }
         // The optimizer takes the backbone's first.
@@ -154,8 +120,8 @@ impl<'a> Walk<'a> {
         Footprint { peak, step: peak.total().saturating_sub(between_steps) }
     }
 
-    /// Validates: a pass without a tape over some images, and the features of a whole split where
-    /// those are kept.
+    /// Validation: a pass without a tape over some images, and the features of a whole split where they
+    /// are kept.
     fn test(&mut self) {
         let pipeline = &self.plan.pipeline;
         let episodes = pipeline.validate.episodes.max(pipeline.test.episodes) as u64;
@@ -172,7 +138,7 @@ impl<'a> Walk<'a> {
         let is_kept =
             !whole && bank <= MAX_BANK_BYTES as u64 && split.images <= episodes * self.images();
         if is_kept {
-            // Chunk by chunk, then all in one.
+            // Chunk by chunk, then concatenated.
             self.time.hold(Use::Activations, bank);
             self.time.touch(Use::Activations, bank);
         }
@@ -205,39 +171,28 @@ impl<'a> Walk<'a> {
         [blocks.max(), head.max()].map(|largest| largest.unwrap_or(0) as u64)
     }
 
-    fn episodes_a_step(&self) -> u64 {
-        let steps = self.plan.stages.iter().find_map(|stage| match stage {
-            StageSpec::Accumulate { steps } => Some(*steps as u64),
-            _ => None,
-        });
-        steps.unwrap_or(1)
-    }
-
-    fn has(&self, wanted: fn(&StageSpec) -> bool) -> bool {
-        self.plan.stages.iter().any(wanted)
-    }
-
     /// The gradients of one episode, whose images are held before.
     fn episode_pass(&mut self) {
-        let lowered = self.has(|stage| matches!(stage, StageSpec::Autocast(_)));
+        let lowered = self.step.half;
         let pass = Pass {
             images: self.images(),
             element: if lowered { F32 / 2 } else { F32 },
             threads: self.environment.threads as u64,
         };
-        // Copies of the weights in 16 bits, each as long as its part is passed.
+        // 16-bit copies of the weights, each for the duration of its part's pass.
         let [backbone_copy, head_copy] =
             if lowered { self.matrices().map(|values| values * pass.element) } else { [0; 2] };
         self.time.hold(Use::Parameters, backbone_copy);
-        let parts = self.plan.stages.iter().find_map(|stage| match stage {
-            StageSpec::MicroBatch { steps } => Some((*steps as u64).min(pass.images)),
-            _ => None,
-        });
-        let recompute = self.segments();
+        let parts = match self.step.parts {
+            1 => None,
+            parts => Some((parts as u64).min(pass.images)),
+        };
+        let backbone = &self.plan.network.backbone;
+        let recompute = self.step.recomputed.map(|segment| backbone.segments(segment));
         let trains = self.plan.pipeline.backbone.train;
         let features = self.plan.network.backbone.features();
 
-        // Between these two, the images are as many as before, in the precision computed in.
+        // The images are replaced by their copy in the precision of the pass.
         let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
         self.time.free(Use::Activations, self.episode());
         self.time.hold(Use::Activations, images);
@@ -253,7 +208,7 @@ impl<'a> Walk<'a> {
                 self.time.hold(Use::Activations, copy);
                 self.through(&part, Images::Held);
                 self.time.free(Use::Activations, copy);
-                // The other parts' features, then all in one, then in the episode's order.
+                // The other parts' features, then concatenated, then in the episode's order.
                 let all = pass.map(features);
                 self.time.hold(Use::Activations, all - part.map(features));
                 self.time.touch(Use::Activations, all);
@@ -309,7 +264,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A pass without a tape. Held before: the images. Held after: the features, and the images if
-    /// somebody keeps them.
+    /// the caller keeps them.
     fn through(&mut self, pass: &Pass, images: Images) {
         for (index, block) in self.blocks.iter().enumerate() {
             if index > 0 || images == Images::Given {
@@ -333,12 +288,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Some blocks, keeping what the way back needs.
+    /// Some blocks, keeping what the backward pass needs.
     fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
         self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
     }
 
-    /// The way back through some blocks. Held before: their input, what each kept, their output and
+    /// The backward pass through some blocks. Held before: their input, what each kept, their output and
     /// its gradient. Held after: the gradient of their input, unless they are the first.
     fn back(&mut self, pass: &Pass, blocks: Range<usize>) {
         let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
@@ -354,7 +309,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The same, running every segment again before its way back.
+    /// The same, recomputing every segment before its backward pass.
     fn back_by_segments(&mut self, pass: &Pass, segments: &[Range<usize>]) {
         if let Some(last) = self.blocks.last() {
             self.time.free(Use::Activations, pass.map(last.output()));
@@ -363,13 +318,5 @@ impl<'a> Walk<'a> {
             self.through_on_tape(pass, segment.clone());
             self.back(pass, segment.clone());
         }
-    }
-
-    /// What is run again at once, where anything is.
-    fn segments(&self) -> Option<Vec<Range<usize>>> {
-        self.plan.stages.iter().find_map(|stage| match stage {
-            StageSpec::Recompute(segment) => Some(self.plan.network.backbone.segments(*segment)),
-            _ => None,
-        })
     }
 }

@@ -1,15 +1,15 @@
-/// What memory is used for.
+/// The uses of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// Weights and running statistics.
     Parameters,
     /// Gradients of the weights.
     Gradients,
-    /// What the optimizer remembers of each weight.
+    /// State of the optimizer for each weight.
     Optimizer,
-    /// Images and features on their way, and what the backward pass needs of them.
+    /// Images, features, their gradients, and activations kept for the backward pass.
     Activations,
-    /// What one operation needs while it works.
+    /// Temporary buffers of one operation.
     Workspace,
     /// Images of the data set, and episodes prepared ahead.
     Data,
@@ -25,13 +25,13 @@ impl Bytes {
         self.0[part as usize]
     }
 
-    /// Bytes in all.
+    /// Total bytes.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 }
 
-/// Memory over time: what is held now, and the moment at which most was.
+/// Memory over time: what is held now, and at the peak.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
     now: Bytes,
@@ -39,7 +39,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Takes bytes until they are freed.
+    /// Allocates bytes.
     pub fn hold(&mut self, part: Use, bytes: u64) {
         self.now.0[part as usize] += bytes;
         if self.now.total() > self.peak.total() {
@@ -47,27 +47,27 @@ impl Timeline {
         }
     }
 
-    /// Gives bytes back.
+    /// Frees bytes.
     ///
     /// # Panics
-    /// When they were not held.
+    /// When fewer bytes are held.
     pub fn free(&mut self, part: Use, bytes: u64) {
         let held = &mut self.now.0[part as usize];
         *held = held.checked_sub(bytes).expect("only what is held can be freed");
     }
 
-    /// Takes bytes for a moment.
+    /// Allocates bytes and frees them at once.
     pub fn touch(&mut self, part: Use, bytes: u64) {
         self.hold(part, bytes);
         self.free(part, bytes);
     }
 
-    /// What is held now.
+    /// Bytes held now.
     pub fn now(&self) -> Bytes {
         self.now
     }
 
-    /// What was held at the moment at which most was.
+    /// Bytes held at the peak.
     pub fn peak(&self) -> Bytes {
         self.peak
     }

@@ -1,0 +1,94 @@
+use super::resolve::network;
+use crate::config::Pipeline;
+use crate::network::Network;
+use crate::stage::spec::{DeviceKind, Note, StepShape};
+use crate::stage::{KINDS, StageSpec};
+
+/// A resolved pipeline with its stages in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// Its network.
+    pub network: Network,
+    /// Stages around a step, outermost first; those of the embedding last.
+    pub stages: Vec<StageSpec>,
+    /// What the user should know about the stages.
+    pub notes: Vec<Note>,
+}
+
+/// Resolves a pipeline into its network and the stages around a training step.
+pub fn compile(pipeline: &Pipeline) -> Plan {
+    let stages: Vec<StageSpec> = KINDS.iter().filter_map(|kind| (kind.plan)(pipeline)).collect();
+    let notes = stages.iter().flat_map(|stage| stage.get().notes()).collect();
+    Plan { pipeline: pipeline.clone(), network: network(pipeline), stages, notes }
+}
+
+impl Plan {
+    /// The quantities of a step that decide its memory, with all stages applied.
+    pub fn step_shape(&self) -> StepShape {
+        let mut step = StepShape::PLAIN;
+        self.stages.iter().for_each(|stage| stage.get().shape(&mut step));
+        step
+    }
+
+    /// Time of a step, relative to the plain step's.
+    pub fn slowdown(&self, device: DeviceKind) -> f64 {
+        1.0 + self.stages.iter().map(|stage| stage.get().slowdown(device)).sum::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LossScale, Overrides, load_str};
+    use crate::network::Segment;
+    use crate::stage::autocast::spec::Precision;
+    use crate::stage::{accumulate, autocast, clear_cache, loss_scale, micro_batch, recompute};
+
+    fn stages(backbone: &str, memory: &str) -> Vec<StageSpec> {
+        let text = format!(
+            "data: {{format: synthetic, image_size: 28}}\nbackbone: {{kind: conv4s{backbone}}}\n\
+             method: {{kind: fsct}}\nmemory: {{{memory}}}\n"
+        );
+        let loaded = load_str("test", &text, &Overrides::default()).unwrap();
+        compile(&loaded.pipeline).stages
+    }
+
+    const SINGLE: StageSpec = StageSpec::Accumulate(accumulate::spec::Spec { episodes: 1 });
+    const ALL: &str = "accumulation_steps: 4, accumulation_unit: queries, amp: f16, \
+                       recompute: block, clear_cache_every: 50";
+
+    #[test]
+    fn a_plain_pipeline_is_one_episode_a_step() {
+        assert_eq!(stages("", ""), [SINGLE]);
+    }
+
+    #[test]
+    fn every_stage_has_its_place() {
+        let expected = [
+            StageSpec::ClearCache(clear_cache::spec::Spec { every: 50 }),
+            StageSpec::LossScale(loss_scale::spec::Spec { scale: LossScale::Dynamic }),
+            SINGLE,
+            StageSpec::Autocast(autocast::spec::Spec { precision: Precision::F16 }),
+            StageSpec::MicroBatch(micro_batch::spec::Spec { parts: 4 }),
+            StageSpec::Recompute(recompute::spec::Spec { segment: Segment::Block }),
+        ];
+        assert_eq!(stages("", ALL), expected);
+    }
+
+    #[test]
+    fn bf16_needs_no_loss_scale() {
+        let autocast = autocast::spec::Spec { precision: Precision::Bf16 };
+        assert_eq!(stages("", "amp: bf16"), [SINGLE, StageSpec::Autocast(autocast)]);
+    }
+
+    #[test]
+    fn a_backbone_that_is_not_trained_has_no_stage_around_its_embedding() {
+        let names: Vec<_> = stages(", train: false", ALL)
+            .iter()
+            .map(|stage| stage.get().describe().stage)
+            .collect();
+        assert_eq!(names, ["clear_cache", "loss_scale", "accumulate", "autocast"]);
+    }
+}
