@@ -142,13 +142,13 @@ impl From<std::io::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DiagnosticKind;
+    use crate::config::Rule;
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
         let diagnostic = |kind| Error::from(Diagnostic::new(kind, "", None, ""));
-        assert_eq!(diagnostic(DiagnosticKind::Value).exit_code(), 1);
-        assert_eq!(diagnostic(DiagnosticKind::File).exit_code(), 2);
+        assert_eq!(diagnostic(Rule::Value).exit_code(), 1);
+        assert_eq!(diagnostic(Rule::File).exit_code(), 2);
         assert_eq!(Error::failed("").exit_code(), 2);
         assert_eq!(Error::DoesNotFit(Failure::new("")).exit_code(), 3);
         assert_eq!(Error::Interrupted(Failure::new("")).exit_code(), 130);

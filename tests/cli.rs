@@ -230,10 +230,65 @@ fn render_names_the_environment_the_set_and_the_file() -> Outcome {
     Ok(())
 }
 
+/// A folder with some small images.
+fn images(folder: &std::path::Path, count: usize) -> Outcome {
+    fs::create_dir_all(folder)?;
+    for at in 0..count {
+        image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * 16 + y) as u8 ^ at as u8]))
+            .save(folder.join(format!("{at:04}_01.png")))?;
+    }
+    Ok(())
+}
+
+/// Fewer classes and images than the usual episode, no splits, no image that can be read.
+#[test]
+fn init_looks_at_the_data() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    for (split, classes) in [("train", 4), ("val", 3), ("test", 3)] {
+        for class in 0..classes {
+            images(&at("splits").join(split).join(format!("{split}{class}")), 4)?;
+        }
+    }
+    for class in 0..4 {
+        images(&at("flat").join(format!("c{class}")), 4)?;
+    }
+    fs::create_dir_all(at("none/a"))?;
+    fs::write(at("none/a/x.webp"), "not an image")?;
+    fs::create_dir_all(at("few"))?;
+    images(&at("few/train/a"), 3)?;
+    images(&at("few/test/b"), 3)?;
+    for (data, expected) in [("splits", "n_way: 3"), ("flat", "splits: splits.json")] {
+        let file = format!("{data}.yaml");
+        let mut init = fsct();
+        let said = stdout(init.current_dir(folder.path()).args(["init", data, "-o", &file]))?;
+        assert!(said.contains(&format!("next: fsct run {file}")), "{said}");
+        let text = fs::read_to_string(at(&file))?;
+        assert!(text.contains(expected) && text.contains("n_query: 3"), "{text}");
+        let mut validate = fsct();
+        validate.current_dir(folder.path()).args(["validate", "--deny-warnings", &file]);
+        validate.assert().code(0);
+    }
+    for data in ["none", "few", "absent"] {
+        let mut init = fsct();
+        init.current_dir(folder.path()).args(["init", data, "-o", "refused.yaml"]);
+        init.assert().code(2);
+        assert!(!at("refused.yaml").exists(), "{data}");
+    }
+    Ok(())
+}
+
 #[test]
 fn init_writes_a_pipeline_that_is_valid_where_it_stands() -> Outcome {
     let folder = tempfile::tempdir()?;
-    fs::create_dir_all(folder.path().join("data/images_background_small1"))?;
+    let data = folder.path().join("data");
+    for split in ["images_background_small1", "images_evaluation"] {
+        for class in 0..24 {
+            let class = data.join(split).join("Greek").join(format!("character{class:02}"));
+            // One shot and the ten queries of a starter.
+            images(&class, 11)?;
+        }
+    }
     let mut init = fsct();
     init.current_dir(folder.path()).args(["init", "data", "-o", "mine.yaml"]).assert().code(0);
     let text = fs::read_to_string(folder.path().join("mine.yaml"))?;

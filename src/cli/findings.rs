@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::render_diagnostics;
-use crate::config::{self, Diagnostic, Diagnostics, keys};
+use crate::config::{Diagnostic, Diagnostics, Rule, keys};
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -196,8 +196,8 @@ fn sarif(findings: &[Finding]) -> String {
 }
 
 fn rule(code: &str) -> (String, String, String) {
-    if let Some(entry) = config::code(code) {
-        return (code.into(), entry.title.into(), entry.text.into());
+    if let Some(rule) = Rule::of_code(code) {
+        return (code.into(), rule.title().into(), rule.text().into());
     }
     let key = code.trim_start_matches("fsct::").replace("::", ".");
     let title = match keys().contains(&key) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::PipelineArgs;
 use super::plan::{changes, environment};
-use crate::config::ByteSize;
+use crate::config::{self, ByteSize};
 use crate::plan::fit::{Setting, fit};
 use crate::{Error, Failure};
 
@@ -59,7 +59,12 @@ impl Fit {
         pipeline.memory.budget = Some(budget);
         match self.output {
             Some(path) => {
-                let text = format!("# fits {budget}: {cost}\n{}", pipeline.to_yaml());
+                let edited = config::edit(&loaded, &pipeline, &path);
+                if edited.is_none() {
+                    eprintln!("note: the file is written anew, without the pipeline's comments");
+                }
+                let text = edited.unwrap_or_else(|| pipeline.to_yaml());
+                let text = headed(&text, &format!("{FITS}{budget}: {cost}"));
                 crate::run::folder::write_atomically(&path, text.as_bytes())?;
                 println!("wrote {}: {cost}", path.display());
             }
@@ -67,5 +72,31 @@ impl Fit {
             None => print!("# {cost}\n{told}"),
         }
         Ok(())
+    }
+}
+
+/// What the comment about the fit starts with.
+const FITS: &str = "# fits ";
+
+/// The text with a comment at its top, below the line that names the schema; it replaces that of
+/// an earlier fit.
+fn headed(text: &str, comment: &str) -> String {
+    let lines = || text.lines().filter(|line| !line.starts_with(FITS));
+    let is_schema = |line: &&str| line.starts_with("# yaml-language-server:");
+    let head = lines().take_while(is_schema);
+    let rest = lines().skip_while(is_schema);
+    head.chain([comment]).chain(rest).map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::headed;
+
+    #[test]
+    fn the_comment_stands_below_the_schema_and_is_replaced() {
+        let text = "# yaml-language-server: $schema=x\n# fits 1GiB: old\n# why\na: 1\n";
+        let expected = "# yaml-language-server: $schema=x\n# fits 2GiB: new\n# why\na: 1\n";
+        assert_eq!(headed(text, "# fits 2GiB: new"), expected);
+        assert_eq!(headed("a: 1", "# fits 2GiB"), "# fits 2GiB\na: 1\n");
     }
 }

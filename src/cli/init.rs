@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::migrate::write_with_schema;
+use super::{
+    Output, data::write_splits, migrate::write_with_schema, survey::Survey, validate::outside,
+};
 use crate::{
     Error, Failure,
-    config::{self, ByteSize, Format, Memory, Overrides, load_str},
+    config::{self, ByteSize, Diagnostics, Format, Memory, Overrides, Starter, load, load_str},
     data, device,
     plan::{fit::fit, footprint::Environment},
     report::bytes,
@@ -30,42 +32,93 @@ pub struct Init {
 
 impl Init {
     /// Writes the file and prints the next command.
-    pub fn run(self) -> Result<(), Error> {
-        let format = match &self.root {
-            None => Format::Synthetic,
-            Some(root) => data::guess(root).ok_or_else(|| {
-                let problem = if root.exists() { "holds no data set that fsct knows" } else { "does not exist" };
-                Error::failed_with_help(
-                    format!("`{}` {problem}", root.display()),
-                    "name a folder with one of the layouts that `fsct explain data.format` lists, or none at all",
-                )
-            })?,
-        };
-        let root = self.root.as_deref().map(|root| relative(root, &self.output)).transpose()?;
-        let stem = self.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let name = self.name.or(stem).unwrap_or_else(|| "pipeline".into());
-        let mut memory = Memory::default();
-        let text = config::init(root.as_deref(), format, &name, &memory);
-        if let Some(budget) = self.budget {
-            let starter = load_str(&name, &text, &Overrides::default())?.pipeline;
-            let setting =
-                fit(&starter, budget, Environment::detect(device::kind_of(starter.device)))
-                    .map_err(|smallest| {
-                        Error::DoesNotFit(
-                            Failure::new(format!(
-                                "a starter pipeline takes {} at least, and --budget is {budget}",
-                                bytes(smallest.peak_bytes)
-                            ))
-                            .help("give it more, or write a pipeline for smaller images by hand"),
-                        )
-                    })?;
-            memory = Memory { budget: Some(budget), ..setting.memory };
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        if self.output.exists() {
+            return Err(Error::failed_with_help(
+                format!("`{}` exists", self.output.display()),
+                "choose another name, or remove the file first",
+            ));
         }
-        let text = config::init(root.as_deref(), format, &name, &memory);
-        write_with_schema(&self.output, &text)?;
+        let stem = self.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let name = self.name.clone().or(stem).unwrap_or_else(|| "pipeline".into());
+        let root = self.root.as_deref().map(|root| relative(root, &self.output)).transpose()?;
+        let mut starter = Starter { name: &name, root: root.as_deref(), ..Starter::default() };
+        if let Some(root) = &self.root {
+            starter.format = layout(root)?;
+            let survey = Survey::of(root, starter.format)?;
+            starter.episode = survey.episode;
+            (starter.validates, starter.tests) = (survey.validates, survey.tests);
+            if let Some(shares) = survey.shares {
+                starter.splits = Some(SPLITS);
+                self.split(root, shares, output)?;
+            }
+        }
+        if let Some(budget) = self.budget {
+            starter.memory = memory(&starter, budget)?;
+        }
+        write_with_schema(&self.output, &config::init(&starter))?;
+        // What was found in the folder is checked as `fsct validate` does it.
+        let loaded = load(&self.output, &Overrides::default())?;
+        let wrong = Diagnostics::new(outside(&loaded));
+        if wrong.has_errors() {
+            println!("wrote {0}, which needs a change:", self.output.display());
+            return Err(wrong.into());
+        }
         println!("wrote {0}; next: fsct run {0}", self.output.display());
         Ok(())
     }
+
+    /// Writes which class is in which split beside the pipeline; an existing file is used.
+    fn split(&self, root: &Path, shares: [f64; 3], output: Output) -> Result<(), Error> {
+        let path = self.output.with_file_name(SPLITS);
+        if path.exists() {
+            return Ok(());
+        }
+        let [train, val, test] = write_splits(root, shares, SEED, &path)?;
+        if !output.quiet {
+            println!(
+                "wrote {}: {train} classes to train, {val} to validate, {test} to test; \
+                 `fsct data split` makes another",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// File that says which class is in which split.
+const SPLITS: &str = "splits.json";
+/// Seed of the split, as in `fsct data split`.
+const SEED: u64 = 4040;
+
+fn layout(root: &Path) -> Result<Format, Error> {
+    data::guess(root).ok_or_else(|| {
+        let problem = match root.exists() {
+            true => "holds no data set that fsct knows",
+            false => "does not exist",
+        };
+        Error::failed_with_help(
+            format!("`{}` {problem}", root.display()),
+            "name a folder with one of the layouts that `fsct explain data.format` lists, or none \
+             at all",
+        )
+    })
+}
+
+/// The cheapest memory settings that fit.
+fn memory(starter: &Starter, budget: ByteSize) -> Result<Memory, Error> {
+    let pipeline = load_str(starter.name, &config::init(starter), &Overrides::default())?.pipeline;
+    let setting = fit(&pipeline, budget, Environment::detect(device::kind_of(pipeline.device)))
+        .map_err(|smallest| {
+            Error::DoesNotFit(
+                Failure::new(format!(
+                    "a starter pipeline takes {} at least, and --budget is {budget}",
+                    bytes(smallest.peak_bytes)
+                ))
+                .help("give it more, or write a pipeline for smaller images by hand"),
+            )
+        })?;
+    Ok(Memory { budget: Some(budget), ..setting.memory })
 }
 
 /// The folder as it is seen from the file: a path in a pipeline is relative to its file.

@@ -18,6 +18,7 @@ mod render;
 mod render_diagnostics;
 mod run;
 mod schema;
+mod survey;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};
@@ -139,7 +140,7 @@ impl Cli {
             Command::Doctor(command) => command.run(self.output),
             Command::Render(command) => command.run(),
             Command::Explain(command) => command.run(),
-            Command::Init(command) => command.run(),
+            Command::Init(command) => command.run(self.output),
             Command::Migrate(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),

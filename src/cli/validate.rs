@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    config::{self, Diagnostic, DiagnosticKind, Diagnostics, Loaded, Overrides, check_files, load},
+    config::{self, Diagnostic, Diagnostics, Loaded, Overrides, Rule, check_files, load},
     data::{self, DataError, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
@@ -79,16 +79,15 @@ impl Validate {
 }
 
 /// What the text alone does not show: files, the device, and whether the data has such episodes.
-fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
+pub(super) fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
     let mut diagnostics = check_files(loaded);
     if let Err(error) = device::select(loaded.pipeline.device, loaded.pipeline.memory.allocator) {
         let rule = match error {
-            DeviceError::NotCompiled(_) => "not_compiled",
-            DeviceError::Absent { .. } => "absent",
+            DeviceError::NotCompiled(_) => Rule::DeviceNotCompiled,
+            DeviceError::Absent { .. } => Rule::DeviceAbsent,
         };
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-        let diagnostic =
-            loaded.diagnostic_of(DiagnosticKind::Rule(rule), "device", error.to_string());
+        let diagnostic = loaded.diagnostic_of(rule, "device", error.to_string());
         diagnostics.push(diagnostic.label("asked for here").help(help));
     }
     if diagnostics.is_empty()
@@ -96,23 +95,20 @@ fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
     {
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
         let key = "backbone.weights.path";
-        diagnostics.push(
-            loaded.diagnostic_of(DiagnosticKind::Rule("unfit"), key, error.to_string()).help(help),
-        );
+        diagnostics
+            .push(loaded.diagnostic_of(Rule::UnfitWeights, key, error.to_string()).help(help));
     }
     // Synthetic glyphs would have to be drawn first, and a check writes nothing.
     if diagnostics.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {
         diagnostics.extend(episodes(loaded).err().map(|error| match error {
             DataError::Pipeline { key, message, help } => {
-                loaded.diagnostic_of(DiagnosticKind::Value, key, message).help(help)
+                loaded.diagnostic_of(Rule::Value, key, message).help(help)
             }
             error => {
                 let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-                loaded
-                    .diagnostic_of(DiagnosticKind::Rule("unusable"), "data.root", error.to_string())
-                    .help(
-                        help.or_else(|| Some("repair the data set, or name another folder".into())),
-                    )
+                loaded.diagnostic_of(Rule::UnusableData, "data.root", error.to_string()).help(
+                    help.or_else(|| Some("repair the data set, or name another folder".into())),
+                )
             }
         }));
     }
@@ -166,7 +162,7 @@ fn files(arguments: &[String]) -> Vec<Result<PathBuf, Diagnostic>> {
 }
 
 fn diagnostic(argument: &str, message: String) -> Diagnostic {
-    Diagnostic::new(DiagnosticKind::File, argument, None, message)
+    Diagnostic::new(Rule::File, argument, None, message)
         .help("name a pipeline file, a folder with some, or a pattern".to_owned())
 }
 

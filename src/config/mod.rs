@@ -18,19 +18,23 @@ pub use pipeline::{
     Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate, Variance, Vic, VicPreset,
     Weights, WeightsSource,
 };
+pub use pipeline::{Keys, Rule, Severity};
 pub use resolve::{
     check::check_files,
-    load::{Loaded, Origin, Overrides, load, load_str},
+    load::{load, load_str},
+    loaded::{Loaded, Origin},
+    overrides::Overrides,
     schema::{FILE_NAME, schema, schema_text},
 };
 pub use text::{
-    codes::{CODES, Code, code},
-    diagnostic::{Diagnostic, DiagnosticKind, DiagnosticReport, Diagnostics},
+    diagnostic::{Diagnostic, Diagnostics},
+    report::DiagnosticReport,
     source::{Source, SourceKind, Span},
 };
 pub use tools::{
+    edit::edit,
     explain::{explain, keys, overview},
-    init::init,
+    init::{Starter, init},
     migrate::{Migrated, migrate},
     reference::reference,
     render::{render, render_json},

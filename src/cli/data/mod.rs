@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+pub(super) use split::write_splits;
+
 use super::Output;
 use crate::Error;
 use crate::config::Format;

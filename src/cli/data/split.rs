@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rand::SeedableRng;
@@ -51,38 +51,48 @@ impl Split {
                 "give three shares that add up to 1",
             ));
         }
-        let listing = data::list_classes(&self.root).map_err(RunError::from)?;
-        let mut classes: Vec<String> =
-            listing.items.iter().map(|item| item.class.to_string()).collect();
-        classes.dedup();
-        if classes.len() < 2 {
-            return Err(Error::failed_with_help(
-                format!("{} has {} folders with images", self.root.display(), classes.len()),
-                "name a folder with one folder per class",
-            ));
-        }
-        classes.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        let (train, val) = counts(classes.len(), shares);
-        let mut lists = [
-            classes[..train].to_vec(),
-            classes[train..train + val].to_vec(),
-            classes[train + val..].to_vec(),
-        ];
-        lists.iter_mut().for_each(|list| list.sort());
-        let [base, validation, novel] = &lists;
-        let json = serde_json::json!({"train": base, "val": validation, "test": novel});
-        write_atomically(&self.output, format!("{json:#}\n").as_bytes())?;
+        let [train, val, test] = write_splits(&self.root, shares, self.seed, &self.output)?;
         if !output.quiet {
             println!(
-                "wrote {}: {} classes to train, {} to validate, {} to test; use it as `data.splits`",
+                "wrote {}: {train} classes to train, {val} to validate, {test} to test; use it as \
+                 `data.splits`",
                 self.output.display(),
-                base.len(),
-                validation.len(),
-                novel.len()
             );
         }
         Ok(())
     }
+}
+
+/// Shuffles the class folders of `root` and writes which of them train, validate and test; returns
+/// how many do.
+pub fn write_splits(
+    root: &Path,
+    shares: [f64; 3],
+    seed: u64,
+    output: &Path,
+) -> Result<[usize; 3], Error> {
+    let listing = data::list_classes(root).map_err(RunError::from)?;
+    let mut classes: Vec<String> =
+        listing.items.iter().map(|item| item.class.to_string()).collect();
+    classes.dedup();
+    if classes.len() < 2 {
+        return Err(Error::failed_with_help(
+            format!("{} has {} folders with images", root.display(), classes.len()),
+            "name a folder with one folder per class",
+        ));
+    }
+    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let (train, val) = counts(classes.len(), shares);
+    let mut lists = [
+        classes[..train].to_vec(),
+        classes[train..train + val].to_vec(),
+        classes[train + val..].to_vec(),
+    ];
+    lists.iter_mut().for_each(|list| list.sort());
+    let [base, validation, novel] = &lists;
+    let json = serde_json::json!({"train": base, "val": validation, "test": novel});
+    write_atomically(output, format!("{json:#}\n").as_bytes())?;
+    Ok(lists.map(|list| list.len()))
 }
 
 /// Classes to train and to validate on; the rest tests. A share above 0 has a class at least.

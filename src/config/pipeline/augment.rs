@@ -1,6 +1,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    backbone::BackboneKind,
+    finding::{Checks, Finding, word},
+    rule::Rule,
+};
+
 /// Random changes to training images: `none`, `standard` or a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -103,4 +109,36 @@ pub struct Moments {
     pub mean: Vec<f64>,
     /// Standard deviation: one number for every channel, or one a channel.
     pub std: Vec<f64>,
+}
+
+/// Numbers of transforms that do not fit each other.
+pub(super) fn check(
+    augment: Augment,
+    normalize: &Normalize,
+    kind: BackboneKind,
+    checks: &mut Checks,
+) {
+    if let Some(crop) = augment.steps().and_then(|steps| steps.random_resized_crop)
+        && crop.min_scale > crop.max_scale
+    {
+        let key = "data.augment.random_resized_crop.min_scale";
+        let message =
+            format!("`{key}: {}` is above `max_scale: {}`", crop.min_scale, crop.max_scale);
+        let help = "write the smaller number as `min_scale`";
+        checks.push(Finding::new(Rule::CropScales, key, message, help));
+    }
+    let Normalize::Custom(moments) = normalize else { return };
+    let channels = kind.channels();
+    for (name, values) in [("mean", &moments.mean), ("std", &moments.std)] {
+        let key = format!("data.normalize.{name}");
+        let message = if name == "std" && values.iter().any(|value| *value <= 0.0) {
+            format!("`{key}` has a deviation that is not above 0")
+        } else if values.len() != 1 && values.len() != channels {
+            format!("`{key}` has {} numbers for `backbone.kind: {}`", values.len(), word(&kind))
+        } else {
+            continue;
+        };
+        let help = format!("give one number, or {channels}: one a channel");
+        checks.push(Finding::new(Rule::Moments, key, message, help));
+    }
 }

@@ -1,7 +1,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Weights;
+use super::{
+    finding::{Checks, Finding, word},
+    rule::Rule,
+    weights::{Weights, WeightsSource},
+};
 pub use crate::network::{BatchNormMode, Trunk};
 
 /// Network that turns images into features.
@@ -98,4 +102,65 @@ impl BackboneKind {
     pub fn is_resnet(self) -> bool {
         matches!(self, Self::Resnet12 | Self::Resnet18 | Self::Resnet34)
     }
+}
+
+pub(super) fn check(backbone: &Backbone, image_size: usize, checks: &mut Checks) {
+    size(backbone.kind, image_size, checks);
+    trunk(backbone, checks);
+    weights(backbone, checks);
+}
+
+fn size(kind: BackboneKind, size: usize, checks: &mut Checks) {
+    let least = kind.min_image_size();
+    if size < least {
+        let message =
+            format!("`data.image_size: {size}` leaves `backbone.kind: {}` no pixel", word(&kind));
+        let help = format!("use {least} px or more");
+        checks.push(Finding::new(Rule::ImageTooSmall, "data.image_size", message, help));
+    }
+}
+
+fn trunk(backbone: &Backbone, checks: &mut Checks) {
+    let kind = backbone.kind;
+    let Some(trunk) = backbone.trunk else { return };
+    let help = match (kind, trunk) {
+        (BackboneKind::Resnet12, Trunk::Torchvision) => "write `trunk: feti`, or use `resnet18`",
+        (kind, _) if !kind.is_resnet() => "remove it, or use a ResNet",
+        _ => return,
+    };
+    let message = format!("`backbone.kind: {}` has no trunk `{}`", word(&kind), word(&trunk));
+    checks.push(
+        Finding::new(Rule::NoSuchTrunk, "backbone.trunk", message, help)
+            .label("not for this backbone"),
+    );
+}
+
+/// Weights of one architecture do not fit another.
+fn weights(backbone: &Backbone, checks: &mut Checks) {
+    let Some(weights) = &backbone.weights else { return };
+    let trunk = backbone.resolved_trunk();
+    let (fits, help) = match weights.from {
+        WeightsSource::Checkpoint => return,
+        WeightsSource::Torchvision => (
+            backbone.kind.is_resnet() && trunk == Trunk::Torchvision,
+            "use `resnet18` or `resnet34` with the trunk `torchvision`, or other weights",
+        ),
+        WeightsSource::Feti => (
+            backbone.kind.is_resnet() && trunk == Trunk::Feti,
+            "use a ResNet with `trunk: feti`, or other weights",
+        ),
+    };
+    if fits {
+        return;
+    }
+    let own = match backbone.kind.is_resnet() {
+        true => format!("{}` with the trunk `{}", word(&backbone.kind), word(&trunk)),
+        false => word(&backbone.kind),
+    };
+    let from = word(&weights.from);
+    let message = format!("`backbone.weights.from: {from}` does not fit `backbone.kind: {own}`");
+    checks.push(
+        Finding::new(Rule::OtherArchitecture, "backbone.weights.from", message, help)
+            .label("of another architecture"),
+    );
 }

@@ -3,7 +3,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Augment, Normalize};
+use super::{
+    augment::{Augment, Normalize},
+    finding::{Checks, Finding},
+    rule::Rule,
+};
 
 /// Images and their classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -178,4 +182,33 @@ pub enum Classes {
     Novel,
     /// All of them.
     All,
+}
+
+/// Every layout but the synthetic one reads files.
+pub(super) fn check<'a>(
+    data_sets: impl Iterator<Item = (&'a str, Option<Format>, bool)>,
+    checks: &mut Checks,
+) {
+    for (key, format, has_root) in data_sets {
+        if format == Some(Format::Synthetic) || has_root {
+            continue;
+        }
+        let (message, at, help) = match format {
+            Some(format) => (
+                format!("`{key}.format: {}` needs `{key}.root`", format.word()),
+                format!("{key}.format"),
+                format!("add `root:` with the folder, or give it as `--set {key}.root=…`"),
+            ),
+            None => (
+                format!("`{key}` names no data set"),
+                format!("{key}.root"),
+                "add `root:` with the folder, or write `format: synthetic`".to_owned(),
+            ),
+        };
+        checks.push(
+            Finding::new(Rule::RootMissing, format!("{key}.root"), message, help)
+                .at(at)
+                .label("this format reads files"),
+        );
+    }
 }

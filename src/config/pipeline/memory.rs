@@ -1,7 +1,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ByteSize;
+use super::{
+    byte_size::ByteSize,
+    device::DeviceSpec,
+    episode::Episode,
+    finding::{Checks, Finding, word},
+    rule::Rule,
+};
 
 /// Memory optimisations: each is a stage around the training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,4 +151,72 @@ pub enum LossScale {
     /// A constant.
     #[serde(untagged)]
     Fixed(#[schemars(extend("exclusiveMinimum" = 0))] f64),
+}
+
+pub(super) fn check(
+    memory: &Memory,
+    episode: &Episode,
+    episodes_per_epoch: usize,
+    device: DeviceSpec,
+    checks: &mut Checks,
+) {
+    accumulation(memory, episode, episodes_per_epoch, checks);
+    precision(memory, checks);
+    cache(memory, device, checks);
+}
+
+fn accumulation(memory: &Memory, episode: &Episode, episodes: usize, checks: &mut Checks) {
+    let key = "memory.accumulation_steps";
+    let steps = memory.accumulation_steps;
+    let images = episode.n_way * (episode.k_shot + episode.n_query);
+    match memory.accumulation_unit {
+        AccumulationUnit::Queries if steps > images => {
+            let message = format!("`{key}: {steps}` splits an episode of {images} images");
+            let help = format!("use at most {images}, one image a micro-batch");
+            checks.push(Finding::new(Rule::TooManyParts, key, message, help));
+        }
+        AccumulationUnit::Episodes
+            if steps > 1 && !checks.is_written("memory.accumulation_unit") =>
+        {
+            let message = format!("`{key}: {steps}` over whole episodes does not lower the peak");
+            let help = "write `accumulation_unit: queries` for a lower peak, or `episodes` to say \
+                        that a larger batch is meant";
+            checks.push(Finding::new(Rule::SamePeak, key, message, help).label("episodes a step"));
+        }
+        AccumulationUnit::Episodes if steps > episodes => {
+            let message =
+                format!("`{key}: {steps}` is more than the {episodes} episodes of an epoch");
+            checks.push(
+                Finding::new(Rule::OneStepAnEpoch, key, message, format!("use at most {episodes}"))
+                    .label("one optimizer step an epoch"),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn precision(memory: &Memory, checks: &mut Checks) {
+    if let LossScale::Fixed(scale) = memory.loss_scale
+        && memory.amp != Amp::F16
+    {
+        let key = "memory.loss_scale";
+        let amp = word(&memory.amp);
+        let message = format!("`{key}: {scale}` does nothing with `memory.amp: {amp}`");
+        checks.push(
+            Finding::new(Rule::UnusedLossScale, key, message, "remove it, or write `amp: f16`")
+                .label("for f16 gradients only"),
+        );
+    }
+}
+
+fn cache(memory: &Memory, device: DeviceSpec, checks: &mut Checks) {
+    let key = "memory.clear_cache_every";
+    let every = memory.clear_cache_every;
+    if device == DeviceSpec::Cpu && every > 0 && checks.is_written(key) {
+        let message = format!("`{key}: {every}` does nothing with `device: cpu`");
+        checks.push(
+            Finding::new(Rule::CacheOnCpu, key, message, "remove it, or write `device: auto`")
+                .label("for devices that keep a cache"),
+        );
+    }
 }

@@ -1,7 +1,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Vic;
+use super::{
+    finding::{Checks, Finding, word},
+    rule::Rule,
+    vic::{self, Vic},
+};
 pub use crate::network::{Alignment, Attention, Classifier, Distance, Prototypes};
 
 /// Few-shot method on top of the features.
@@ -79,4 +83,27 @@ pub enum MethodKind {
     /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
     /// own.
     Protonet,
+}
+
+pub(super) fn check(method: &Method, trains_backbone: bool, k_shot: usize, checks: &mut Checks) {
+    // A method without weights of its own needs a backbone that is trained.
+    if method.kind == MethodKind::Protonet && !trains_backbone {
+        checks.push(Finding::new(
+            Rule::NothingToTrain,
+            "backbone.train",
+            "`backbone.train: false` leaves `method.kind: protonet` nothing to train",
+            "remove it, or use a method with weights of its own",
+        ));
+    }
+    let Some(terms) = &method.vic else { return };
+    if method.kind == MethodKind::Profoct {
+        return vic::check(terms, k_shot, checks);
+    }
+    let message = format!("`method.vic` does not belong to `method.kind: {}`", word(&method.kind));
+    let help = "write `kind: profoct`, or remove `vic`";
+    checks.push(
+        Finding::new(Rule::VicWithoutProfoct, "method.vic", message, help)
+            .at("method.kind")
+            .label("has no VIC terms"),
+    );
 }

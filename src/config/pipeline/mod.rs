@@ -6,15 +6,16 @@ mod byte_size;
 mod data;
 mod device;
 mod episode;
+mod finding;
 mod memory;
 mod method;
 mod optimizer;
+mod read_by;
+mod root;
+mod rule;
 mod train;
 mod vic;
 mod weights;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
@@ -22,101 +23,16 @@ pub use byte_size::ByteSize;
 pub use data::{Cache, Classes, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
 pub use episode::Episode;
+pub use finding::Finding;
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
+pub use read_by::READ_BY;
+pub use root::{Pipeline, VERSION};
+pub use rule::{Keys, Rule, Severity};
 pub use train::{Checkpoint, Test, Train, Validate};
 pub use vic::{
     Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,
     VicPreset,
 };
 pub use weights::{Weights, WeightsSource};
-
-/// Version of the file format that this program reads; `version` in a pipeline.
-pub const VERSION: u32 = 1;
-
-/// A few-shot training pipeline: what to learn from, how, and within which memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Pipeline {
-    /// Version of this file format.
-    ///
-    /// A program that reads only older versions says so instead of guessing.
-    #[schemars(range(min = 1, max = VERSION))]
-    #[serde(default = "one")]
-    pub version: u32,
-    /// Name of the pipeline; the folder of a run starts with it.
-    ///
-    /// Up to 100 characters, without `/`, `\`, `:` and a leading dot or space.
-    #[schemars(regex(pattern = "^[^./\\\\:\\s][^/\\\\:\\r\\n\\t]{0,99}$"), extend("format" = "name", "examples" = ["omniglot-5way-1shot"]))]
-    #[serde(default = "Pipeline::default_name")]
-    pub name: String,
-    /// Seed of everything random: initial weights, episodes, synthetic glyphs.
-    ///
-    /// The same seed on the same machine gives the same metrics, to the bit on the CPU.
-    #[serde(default = "Pipeline::default_seed")]
-    pub seed: u64,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
-    ///
-    /// `auto` takes the GPU when it is compiled in and present, else the CPU. `cuda` is the first
-    /// GPU, `cuda:1` the second.
-    #[serde(default)]
-    pub device: DeviceSpec,
-    /// Images and their classes.
-    pub data: Data,
-    /// Shape of an episode.
-    #[serde(default)]
-    pub episode: Episode,
-    /// Network that turns images into features.
-    pub backbone: Backbone,
-    /// Few-shot method on top of the features.
-    pub method: Method,
-    /// Memory optimisations.
-    #[serde(default)]
-    pub memory: Memory,
-    /// How the weights follow the gradients.
-    #[serde(default)]
-    pub optimizer: Optimizer,
-    /// How long to train.
-    #[serde(default)]
-    pub train: Train,
-    /// Validation after each epoch.
-    #[serde(default)]
-    pub validate: Validate,
-    /// Final test on novel classes.
-    #[serde(default)]
-    pub test: Test,
-}
-
-/// A test gains no speed from more images at once.
-const MOST_AT_ONCE: usize = 64;
-
-impl Pipeline {
-    /// The resolved pipeline as YAML, every key written out; loading it gives the same pipeline.
-    pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(self).expect("scalars and mappings with string keys are YAML")
-    }
-
-    /// Images that go through the backbone at once when statistics do not tie an episode together:
-    /// no more than in a training step, so that a test takes no more memory than the training.
-    pub fn images_at_once(&self) -> usize {
-        let parts = match self.memory.accumulation_unit {
-            AccumulationUnit::Queries => self.memory.accumulation_steps.max(1),
-            AccumulationUnit::Episodes => 1,
-        };
-        let episode = self.episode.n_way * (self.episode.k_shot + self.episode.n_query);
-        episode.div_ceil(parts).clamp(1, MOST_AT_ONCE)
-    }
-
-    fn default_name() -> String {
-        "fsct".into()
-    }
-
-    fn default_seed() -> u64 {
-        4040
-    }
-}
-
-fn one() -> u32 {
-    1
-}

@@ -1,6 +1,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    finding::{Checks, Finding},
+    memory::{AccumulationUnit, Memory},
+    rule::Rule,
+    train::Train,
+};
+
 /// Optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -94,4 +101,23 @@ pub enum ScheduleKind {
     Cosine,
     /// Multiplied by `step_factor` every `step_epochs`.
     Step,
+}
+
+/// A warm-up that is longer than training.
+pub(super) fn check(optimizer: &Optimizer, train: &Train, memory: &Memory, checks: &mut Checks) {
+    let key = "optimizer.schedule.warmup_steps";
+    let warmup = optimizer.schedule.warmup_steps;
+    let window = match memory.accumulation_unit {
+        AccumulationUnit::Episodes => memory.accumulation_steps,
+        AccumulationUnit::Queries => 1,
+    };
+    let steps = train.epochs * train.episodes_per_epoch.div_ceil(window);
+    if warmup > 0 && warmup >= steps {
+        let message = format!("`{key}: {warmup}` is not over after the {steps} steps of training");
+        let help = "use a small part of the steps, or train longer";
+        checks.push(
+            Finding::new(Rule::WarmupNeverEnds, key, message, help)
+                .label("the learning rate is never reached"),
+        );
+    }
 }

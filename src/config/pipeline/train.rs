@@ -1,7 +1,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::OtherData;
+use super::{
+    data::OtherData,
+    finding::{Checks, Finding},
+    rule::Rule,
+};
 
 /// Training length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,4 +81,20 @@ pub enum Checkpoint {
     Best,
     /// The last one.
     Last,
+}
+
+/// Without validation no checkpoint is the best.
+pub(super) fn check(test: &Test, validate: &Validate, checks: &mut Checks) {
+    let best = test.checkpoint == Checkpoint::Best;
+    if best && validate.episodes == 0 && checks.is_written("test.checkpoint") {
+        checks.push(
+            Finding::new(
+                Rule::BestWithoutValidation,
+                "test.checkpoint",
+                "`test.checkpoint: best` needs validation, and `validate.episodes` is 0",
+                "write `checkpoint: last`, or give `validate.episodes` a number",
+            )
+            .label("none is the best"),
+        );
+    }
 }

@@ -1,6 +1,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    finding::{Checks, Finding},
+    rule::Rule,
+};
 pub use crate::network::{CovarianceForm, DynamicDriver};
 
 /// Variance, invariance and covariance regularisation of the support features.
@@ -93,4 +97,26 @@ pub struct OnAttention {
     pub scale: Option<f64>,
     /// Cut its gradient, as the reference does.
     pub detach: Option<bool>,
+}
+
+/// Terms that cost much or do nothing.
+pub(super) fn check(vic: &Vic, k_shot: usize, checks: &mut Checks) {
+    if vic.covariance.form == CovarianceForm::Dense {
+        let key = "method.vic.covariance.form";
+        let message = format!("`{key}: dense` builds matrices of features × features");
+        let help = "write `gram`: it gives the same number from a small matrix";
+        checks.push(
+            Finding::new(Rule::DenseCovariance, key, message, help)
+                .label("2.35 GiB each at 25088 features"),
+        );
+    }
+    let key = "method.vic.invariance.weight";
+    if k_shot == 1 && checks.is_written(key) {
+        let message = format!("`{key}` does nothing with `episode.k_shot: 1`");
+        let help = "remove it, or use more shots";
+        checks.push(
+            Finding::new(Rule::OneShotInvariance, key, message, help)
+                .label("one shot is its own prototype"),
+        );
+    }
 }

@@ -1,190 +1,76 @@
-//! Defaults ← file ← `FSCT_A__B` environment ← `--set a.b=value` → [`Pipeline`].
+//! Defaults ← files ← `FSCT_A__B` environment ← `--set a.b=value` → [`Pipeline`].
 //!
-//! Figment merges the values (see [`layers`](super::layers)); beside them the layers are merged as
-//! trees with places (see [`tree`](crate::config::text::tree)), so that a value typed in a shell has a text and a
-//! place of its own, and a diagnostic in `--set memory.amp=f61` is shown under that `f61`.
+//! The texts are read into trees, figment merges them (see [`layers`](super::layers)), and the
+//! merged value is validated once.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
+use std::{path::Path, sync::Arc};
+
+use super::{
+    check::check, extends, layers::Layers, loaded::Loaded, overrides::Overrides, paths, shape,
 };
-
-use serde_json::Value as Json;
-
 use crate::config::{
-    pipeline::{Pipeline, VERSION},
-    resolve::{
-        check,
-        layers::Layers,
-        shape::{self, Shape},
-    },
+    pipeline::{Pipeline, Rule, VERSION},
     text::{
-        diagnostic::{Diagnostic, DiagnosticKind, Diagnostics},
+        diagnostic::{Diagnostic, Diagnostics},
+        node::{Node, Value},
+        read::read_source,
         source::{Source, SourceKind, Span},
-        suggest,
-        tree::{self, Key, Node, Value},
     },
 };
-
-/// What a shell adds to a pipeline file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// `--set`, as typed: `memory.amp=f16`.
-    pub set: Vec<String>,
-    /// Environment variables by name: `FSCT_MEMORY__AMP`, `f16`.
-    pub environment: Vec<(String, String)>,
-}
-
-impl Overrides {
-    /// `--set` as given, and this process's environment.
-    ///
-    /// Variables with an empty value count as not set.
-    pub fn from_process(set: Vec<String>) -> Self {
-        let mut environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| {
-                let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
-                Some((name, value.to_string_lossy().into_owned()))
-            })
-            .collect();
-        environment.sort();
-        Self { set, environment }
-    }
-}
-
-const PREFIX: &str = "FSCT_";
-
-/// A valid pipeline and where it came from.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The resolved pipeline.
-    pub pipeline: Pipeline,
-    /// The pipeline file's text.
-    pub source: Arc<Source>,
-    /// The pipeline file, unless it was given as a text.
-    pub path: Option<PathBuf>,
-    /// What is legal and unwise in it.
-    pub warnings: Diagnostics,
-    tree: Node,
-}
-
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Not written anywhere.
-    Default,
-    /// Written here.
-    Written(Span),
-}
 
 /// Loads a pipeline file; all that is wrong with it is returned at once.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let source = read_source(path, &name)?;
-    resolve(source, Some(path.to_owned()), overrides)
+    resolve(source, overrides)
+}
+
+/// Loads a text as if it stood in this file, without a shell's values.
+pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
+    let source = Source::new(SourceKind::File, path.display().to_string(), text);
+    resolve(Arc::new(Source { path: Some(path.to_owned()), ..source }), &Overrides::default())
 }
 
 /// Loads a pipeline from a text; relative paths in it are relative to the current directory.
 pub fn load_str(name: &str, text: &str, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
-    resolve(Arc::new(Source::new(SourceKind::File, name, text)), None, overrides)
+    resolve(Arc::new(Source::new(SourceKind::File, name, text)), overrides)
 }
 
-fn read_source(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
-    let unreadable = |message: String, help: &str| {
-        Diagnostic::new(DiagnosticKind::File, "", None, message).help(help.to_owned())
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => unreadable(
-                format!("there is no file `{name}`"),
-                "check the path; `fsct init` writes a starter pipeline",
-            ),
-            _ => unreadable(
-                format!("`{name}` cannot be read: {error}"),
-                "name a pipeline file that you may read",
-            ),
-        })?;
-    decode(bytes, name)
-}
-
-/// Bytes → text, or where they stop being UTF-8.
-fn decode(mut bytes: Vec<u8>, name: &str) -> Result<Arc<Source>, Diagnostic> {
-    if bytes.len() > tree::MAX_BYTES {
-        bytes.truncate(256);
-        let head = String::from_utf8_lossy(&bytes).into_owned();
-        return Err(tree::too_large(&Arc::new(Source::new(SourceKind::File, name, head))));
-    }
-    let encoding = |source: &Arc<Source>, at: std::ops::Range<usize>, message: String| {
-        Diagnostic::new(DiagnosticKind::Encoding, "", Some(Span::new(source, at)), message)
-            .label("here")
-            .help("save the file as UTF-8".to_owned())
-    };
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        let source = Arc::new(Source::new(SourceKind::File, name, ""));
-        return Err(encoding(&source, 0..0, "the file is UTF-16, not UTF-8".into()));
-    }
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        bytes.drain(..3);
-    }
-    String::from_utf8(bytes)
-        .map(|text| Arc::new(Source::new(SourceKind::File, name, text)))
-        .map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let byte = error.as_bytes()[at];
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = Arc::new(Source::new(SourceKind::File, name, text));
-            encoding(&source, at..at + 3, format!("the byte 0x{byte:02x} is not UTF-8"))
-        })
-}
-
-fn resolve(
-    source: Arc<Source>,
-    path: Option<PathBuf>,
-    overrides: &Overrides,
-) -> Result<Loaded, Diagnostics> {
+fn resolve(source: Arc<Source>, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Vec::new();
     // Shell texts are looked at even where the file is not YAML: all diagnostics at once.
-    let layers: Vec<Node> = environment(overrides, &mut diagnostics)
-        .into_iter()
-        .chain(set(overrides, &mut diagnostics))
-        .collect();
-    let mut tree = match tree::parse(&source, 0, &mut diagnostics) {
-        Ok(tree) => tree,
+    let shell = overrides.trees(&mut diagnostics);
+    let files = match extends::chain(&source, &mut diagnostics) {
+        Ok(files) => files,
         Err(diagnostic) => {
             diagnostics.push(diagnostic);
             return Err(Diagnostics::new(diagnostics));
         }
     };
-    if let Some(diagnostic) = too_new(&tree) {
+    if let Some(diagnostic) = files.iter().find_map(too_new) {
         return Err(diagnostic.into());
     }
-    let mut values = Layers::new(&tree);
-    if matches!(tree.value, Value::Map(_)) {
-        for layer in layers {
-            values = values.over(&layer);
-            tree.overlay(layer);
-        }
+    if let Some(file) = files.iter().find(|file| !matches!(file.value, Value::Map(_))) {
+        shape::read(file, &mut diagnostics);
+        return Err(Diagnostics::new(diagnostics));
     }
-    let Some(json) = shape::read(&tree, &mut diagnostics) else {
+    let root = files.last().map_or_else(|| Span::new(&source, 0..0), |file| file.span.clone());
+    let layers = files.into_iter().chain(shell).fold(Layers::new(root), Layers::over);
+    // What figment and serde refuse has passed the schema: it has no place, and should not happen.
+    let unforeseen = |error: String| {
+        Diagnostic::new(Rule::Value, "", Some(Span::new(&source, 0..0)), error)
+            .label("somewhere in this file")
+            .help("check the keys that the message names with `fsct explain KEY`".to_owned())
+    };
+    let tree = layers.merged().map_err(|error| unforeseen(error.to_string()))?;
+    let Some(mut json) = shape::read(&tree, &mut diagnostics) else {
         return Err(Diagnostics::new(diagnostics));
     };
-    for (key, absolute) in absolute_shell_paths(&json, &tree, base_dir(path.as_deref())) {
-        values = values.replace(key, &absolute);
-    }
-    let pipeline: Pipeline = match values.extract() {
-        Ok(pipeline) => pipeline,
-        Err(error) => {
-            // The schema let something pass that the types do not: said without a place.
-            let at = Some(Span::new(&source, 0..0));
-            diagnostics.push(Diagnostic::new(DiagnosticKind::Value, "", at, error.to_string()));
-            return Err(Diagnostics::new(diagnostics));
-        }
-    };
-    let mut loaded = Loaded { pipeline, source, path, warnings: Diagnostics::default(), tree };
-    diagnostics.extend(check::check(&loaded));
+    paths::resolve(&mut json, &tree, &source, &mut diagnostics);
+    let pipeline: Pipeline =
+        serde_json::from_value(json).map_err(|error| unforeseen(error.to_string()))?;
+    let mut loaded = Loaded { pipeline, source, warnings: Diagnostics::default(), tree };
+    diagnostics.extend(check(&loaded));
     let diagnostics = Diagnostics::new(diagnostics);
     if diagnostics.has_errors() {
         return Err(diagnostics);
@@ -198,7 +84,7 @@ fn too_new(tree: &Node) -> Option<Diagnostic> {
     let Value::Int(version) = node.value else { return None };
     (version > i128::from(VERSION)).then(|| {
         Diagnostic::new(
-            DiagnosticKind::Value,
+            Rule::Value,
             "version",
             Some(node.span.clone()),
             format!("`version: {version}` is newer than this fsct, which reads up to {VERSION}"),
@@ -208,235 +94,12 @@ fn too_new(tree: &Node) -> Option<Diagnostic> {
     })
 }
 
-impl Loaded {
-    /// Folder that relative paths in the pipeline are relative to: the file's.
-    ///
-    /// Paths that were typed in a shell are absolute already, so `base_dir().join(path)` is right
-    /// for every path of the pipeline.
-    pub fn base_dir(&self) -> &Path {
-        base_dir(self.path.as_deref())
-    }
-
-    /// The pipeline with every path absolute: it means the same from any folder.
-    pub fn absolute(&self) -> Pipeline {
-        let absolute = || -> Option<Pipeline> {
-            let folder = std::path::absolute(self.base_dir()).ok()?;
-            let mut json = serde_json::to_value(&self.pipeline).ok()?;
-            for key in path_keys() {
-                if let Some(Json::String(text)) = json.pointer_mut(&pointer(key)) {
-                    *text = folder.join(&*text).to_str()?.to_owned();
-                }
-            }
-            serde_json::from_value(json).ok()
-        };
-        // Without a current directory there is nothing to be absolute from.
-        absolute().unwrap_or_else(|| self.pipeline.clone())
-    }
-
-    /// The resolved value of a key that holds a path.
-    pub(super) fn path_value(&self, key: &str) -> Option<PathBuf> {
-        let json = serde_json::to_value(&self.pipeline).ok()?;
-        json.pointer(&pointer(key))?.as_str().map(PathBuf::from)
-    }
-
-    /// Where the value of a key came from.
-    pub fn origin(&self, path: &str) -> Origin {
-        self.tree.find(path).map_or(Origin::Default, |(_, node)| Origin::Written(node.span.clone()))
-    }
-
-    /// Whether a key is written in the file, the environment or a `--set`.
-    pub fn is_written(&self, path: &str) -> bool {
-        self.tree.find(path).is_some()
-    }
-
-    /// A diagnostic of a value, marked where it is written: for rules that need the data or the device.
-    pub fn diagnostic(
-        &self,
-        path: &str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Diagnostics {
-        self.diagnostic_of(DiagnosticKind::Value, path, message).help(help.into()).into()
-    }
-
-    /// A diagnostic of any kind, marked at the key's value or at the nearest thing written above it.
-    pub fn diagnostic_of(
-        &self,
-        kind: DiagnosticKind,
-        path: &str,
-        message: impl Into<String>,
-    ) -> Diagnostic {
-        let diagnostic = Diagnostic::new(kind, path, Some(self.nearest(path)), message);
-        let label = match self.origin(path) {
-            Origin::Written(span) if span.source.kind == SourceKind::Environment => {
-                "from the environment"
-            }
-            Origin::Written(span) if span.source.kind == SourceKind::Set => "from `--set`",
-            Origin::Written(_) => "here",
-            Origin::Default => "not written: the default",
-        };
-        diagnostic.label(label)
-    }
-
-    /// The value's place, the key of the mapping it would be in, or the start of the file.
-    pub(super) fn nearest(&self, path: &str) -> Span {
-        if let Some((_, node)) = self.tree.find(path) {
-            return node.span.clone();
-        }
-        let mut path = path;
-        while let Some((parent, _)) = path.rsplit_once('.') {
-            if let Some((key, _)) = self.tree.find(parent) {
-                return key.span.clone();
-            }
-            path = parent;
-        }
-        Span::new(&self.source, 0..0)
-    }
-}
-
-fn base_dir(path: Option<&Path>) -> &Path {
-    let parent = path.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or_else(|| Path::new("."))
-}
-
-/// `FSCT_A__B=value` → `a: {b: value}`.
-///
-/// A name without `__` counts only when it is a key, or nearly one: `FSCT_` is a prefix that other
-/// programs may use too.
-fn environment(overrides: &Overrides, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    for (name, value) in &overrides.environment {
-        let Some(key) = name.strip_prefix(PREFIX) else { continue };
-        let lower = key.to_lowercase();
-        let keys = shape::shape().fields().unwrap_or_default();
-        let close = suggest::meant(&lower, keys.iter().map(|field| field.name.as_str()));
-        if value.is_empty() || (!key.contains("__") && close.is_none()) {
-            continue;
-        }
-        let text = format!("{name}={value}");
-        let source = Arc::new(Source::new(SourceKind::Environment, "environment", text));
-        let segments = split(&source, PREFIX.len()..name.len(), "__", str::to_lowercase);
-        nodes.extend(overlay(&source, segments, name.len() + 1, diagnostics));
-    }
-    nodes
-}
-
-/// `a.b=value` → `a: {b: value}`.
-fn set(overrides: &Overrides, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    for text in &overrides.set {
-        let source = Arc::new(Source::new(SourceKind::Set, "--set", text.as_str()));
-        let malformed = |at: std::ops::Range<usize>, message: String| {
-            Diagnostic::new(DiagnosticKind::Override, "", Some(Span::new(&source, at)), message)
-                .help("write `--set key=value`, such as `--set memory.amp=f16`".to_owned())
-        };
-        let Some(equals) = text.find('=') else {
-            diagnostics.push(
-                malformed(0..text.len(), format!("`--set {}` has no value", tree::shorten(text)))
-                    .label("no `=` here"),
-            );
-            continue;
-        };
-        let segments = split(&source, 0..equals, ".", str::to_owned);
-        if segments.iter().any(|key| key.name.is_empty()) {
-            diagnostics.push(
-                malformed(0..equals, format!("`--set {}` has an empty key", tree::shorten(text)))
-                    .label("the key"),
-            );
-            continue;
-        }
-        nodes.extend(overlay(&source, segments, equals + 1, diagnostics));
-    }
-    nodes
-}
-
-fn split(
-    source: &Arc<Source>,
-    range: std::ops::Range<usize>,
-    separator: &str,
-    name: impl Fn(&str) -> String,
-) -> Vec<Key> {
-    let mut start = range.start;
-    source.text[range]
-        .split(separator)
-        .map(|part| {
-            let span = Span::new(source, start..start + part.len());
-            start += part.len() + separator.len();
-            Key { name: name(part.trim()), span }
-        })
-        .collect()
-}
-
-fn overlay(
-    source: &Arc<Source>,
-    segments: Vec<Key>,
-    value_start: usize,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Node> {
-    let value = match tree::parse(source, value_start, diagnostics) {
-        Ok(value) => value,
-        Err(mut diagnostic) => {
-            let names: Vec<&str> = segments.iter().map(|key| key.name.as_str()).collect();
-            diagnostic.path = names.join(".");
-            diagnostics.push(diagnostic);
-            return None;
-        }
-    };
-    Some(segments.into_iter().rev().fold(value, |node, key| {
-        let span = key.span.clone();
-        Node { span, value: Value::Map(vec![(key, node)]) }
-    }))
-}
-
-/// A dotted path as a JSON pointer.
-pub(super) fn pointer(path: &str) -> String {
-    format!("/{}", path.replace('.', "/"))
-}
-
-/// Makes paths that were typed in a shell absolute, from the current directory as a shell's user
-/// expects; where nothing is there, from the pipeline's folder, as if it were written in the file.
-fn absolute_shell_paths(json: &Json, tree: &Node, base: &Path) -> Vec<(&'static str, String)> {
-    let absolute = |path: &'static String| {
-        tree.find(path).filter(|(_, node)| node.span.source.is_shell())?;
-        let text = json.pointer(&pointer(path))?.as_str()?;
-        let (beside, here) = (base.join(text), Path::new(text));
-        let chosen = if !here.exists() && beside.exists() { beside.as_path() } else { here };
-        let absolute = std::path::absolute(chosen).ok()?.to_str()?.to_owned();
-        Some((path.as_str(), absolute))
-    };
-    path_keys().iter().filter_map(absolute).collect()
-}
-
-/// Keys whose value is a path.
-pub(super) fn path_keys() -> &'static [String] {
-    fn visit(shape: &Shape, path: &str, found: &mut Vec<String>) {
-        match shape {
-            Shape::Text(Some(format)) if format == "path" => found.push(path.to_owned()),
-            Shape::Any(shapes) => shapes.iter().for_each(|shape| visit(shape, path, found)),
-            Shape::Map(fields) => {
-                for field in fields {
-                    let path = if path.is_empty() {
-                        field.name.clone()
-                    } else {
-                        format!("{path}.{}", field.name)
-                    };
-                    visit(&field.shape, &path, found);
-                }
-            }
-            _ => {}
-        }
-    }
-    static KEYS: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
-        let mut found = Vec::new();
-        visit(shape::shape(), "", &mut found);
-        found
-    });
-    &KEYS
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::config::Origin;
     use crate::config::{Amp, Memory};
 
     const LEAST: &str =

@@ -1,7 +1,11 @@
 //! Texts, places in them, the trees that are read from them and the diagnostics that point at them.
 
-pub mod codes;
 pub mod diagnostic;
+pub mod node;
+pub mod parse;
+pub mod read;
+pub mod report;
+mod scalar;
 pub mod source;
 pub mod suggest;
-pub mod tree;
+mod syntax;

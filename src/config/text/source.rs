@@ -1,8 +1,12 @@
 //! Texts that a pipeline is made of, and places in them.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-/// A text that values come from: the pipeline file, an environment variable, a `--set`.
+/// A text that values come from: a pipeline file, an environment variable, a `--set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Shown in diagnostics: the path as given, `environment` or `--set`.
@@ -11,12 +15,16 @@ pub struct Source {
     pub text: String,
     /// What kind of text it is.
     pub kind: SourceKind,
+    /// The file that it was read from, where it was.
+    pub path: Option<PathBuf>,
 }
 
 /// Kind of a [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
-    /// The pipeline file, or a text in its place.
+    /// The defaults of keys that are not written; its text is empty.
+    Default,
+    /// A pipeline file, or a text in its place.
     File,
     /// One environment variable, `NAME=value`.
     Environment,
@@ -24,23 +32,46 @@ pub enum SourceKind {
     Set,
 }
 
+impl SourceKind {
+    /// Its name in `fsct render --format json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::Set => "set",
+        }
+    }
+}
+
 impl Source {
     /// A source of the given kind.
     pub fn new(kind: SourceKind, name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), kind }
+        Self { name: name.into(), text: text.into(), kind, path: None }
+    }
+
+    /// Folder that relative paths in it are relative to: the file's, or else the current one.
+    pub fn folder(&self) -> &Path {
+        let parent = self.path.as_deref().and_then(Path::parent);
+        parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// Line and column of a byte, both from 1; the column counts characters.
     pub fn line_column(&self, byte: usize) -> (usize, usize) {
-        let before = &self.text[..floor_char_boundary(&self.text, byte)];
+        let before = &self.text[..self.text.floor_char_boundary(byte)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
         (line, before[line_start..].chars().count() + 1)
     }
 
+    /// Whether it holds the defaults.
+    pub fn is_default(&self) -> bool {
+        self.kind == SourceKind::Default
+    }
+
     /// Whether the text was typed in a shell rather than written in a file.
     pub fn is_shell(&self) -> bool {
-        self.kind != SourceKind::File
+        matches!(self.kind, SourceKind::Environment | SourceKind::Set)
     }
 }
 
@@ -56,8 +87,8 @@ pub struct Span {
 impl Span {
     /// A range, cut to the text.
     pub fn new(source: &Arc<Source>, bytes: Range<usize>) -> Self {
-        let end = floor_char_boundary(&source.text, bytes.end);
-        let start = floor_char_boundary(&source.text, bytes.start.min(end));
+        let end = source.text.floor_char_boundary(bytes.end);
+        let start = source.text.floor_char_boundary(bytes.start.min(end));
         Self { source: Arc::clone(source), bytes: start..end }
     }
 
@@ -70,14 +101,6 @@ impl Span {
     pub fn line_column(&self) -> (usize, usize) {
         self.source.line_column(self.bytes.start)
     }
-}
-
-fn floor_char_boundary(text: &str, byte: usize) -> usize {
-    let mut byte = byte.min(text.len());
-    while !text.is_char_boundary(byte) {
-        byte -= 1;
-    }
-    byte
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::config::{
-    resolve::load::{Overrides, load_str},
-    text::diagnostic::{Diagnostic, DiagnosticKind},
+    pipeline::Rule,
+    resolve::{load::load_str, overrides::Overrides},
+    text::diagnostic::Diagnostic,
     tools::render::scalar,
 };
 
@@ -74,8 +75,7 @@ impl Draft {
             };
             let before = dropped.len();
             for diagnostic in &diagnostics {
-                let refused =
-                    matches!(diagnostic.kind, DiagnosticKind::UnknownKey | DiagnosticKind::Value);
+                let refused = matches!(diagnostic.rule, Rule::UnknownKey | Rule::Value);
                 if diagnostic.is_warning() || !refused {
                     continue;
                 }

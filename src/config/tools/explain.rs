@@ -5,22 +5,20 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::config::{
+    pipeline::{Keys, Rule},
     resolve::{
-        schema::{property, schema},
+        schema::{property, types},
         shape::{plain, shape},
     },
-    text::{
-        codes::{self, CODES},
-        suggest,
-    },
+    text::suggest,
 };
 
 /// Explains a key (`memory.amp`), a mapping (`memory`) or a code (`fsct::memory::amp`).
 ///
 /// The error is a sentence with the nearest thing that exists.
 pub fn explain(topic: &str) -> Result<String, String> {
-    if let Some(code) = codes::code(topic) {
-        let mut text = format!("{topic}\n\n{}\n\n{}\n", code.title, wrap(code.text, 0));
+    if let Some(rule) = Rule::of_code(topic) {
+        let mut text = format!("{topic}\n\n{}\n\n{}\n", rule.title(), wrap(rule.text(), 0));
         if let Some(key) = key_of(topic) {
             let _ = write!(text, "\nSee also: fsct explain {key}\n");
         }
@@ -32,7 +30,8 @@ pub fn explain(topic: &str) -> Result<String, String> {
     };
     property(&path).filter(|_| !path.is_empty()).map(|schema| key(&path, schema)).ok_or_else(|| {
         let keys = keys();
-        let names = keys.iter().map(String::as_str).chain(CODES.iter().map(|code| code.name));
+        let codes: Vec<String> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+        let names = keys.iter().chain(&codes).map(String::as_str);
         let tail = || tail(topic, &keys).map(|key| format!("did you mean `{key}`?"));
         suggest::meant(topic, names).or_else(tail).unwrap_or_else(|| {
             "`fsct explain` without an argument lists all keys and codes".to_owned()
@@ -51,9 +50,9 @@ pub fn overview() -> String {
         let _ = writeln!(text, "  {key:width$}  {first}");
     }
     text.push_str("\nDiagnostics, besides one named after each key:\n");
-    let width = CODES.iter().map(|code| code.name.len()).max().unwrap_or(0);
-    for code in CODES {
-        let _ = writeln!(text, "  {:width$}  {}", code.name, code.title);
+    let width = Rule::ALL.iter().map(|rule| rule.code().len()).max().unwrap_or(0);
+    for rule in Rule::ALL {
+        let _ = writeln!(text, "  {:width$}  {}", rule.code(), rule.title());
     }
     text
 }
@@ -125,29 +124,19 @@ fn key(path: &str, schema: &Value) -> String {
         }
     }
     let _ = write!(text, "\nin YAML\n{}", example(path, schema));
-    let code = format!("fsct::{}", path.replace('.', "::"));
-    let rules: Vec<&str> =
-        CODES.iter().map(|code| code.name).filter(|name| belongs(name, &code)).collect();
-    if !rules.is_empty() {
+    let mut rules = Rule::ALL.iter().filter(|rule| rule.keys() != Keys::Any && rule.is_about(path));
+    if let Some(first) = rules.next() {
         text.push_str("\nrules\n");
-        for rule in rules {
-            let title = codes::code(rule).map_or("", |code| code.title);
-            let _ = writeln!(text, "  {rule}  {title}");
+        for rule in std::iter::once(first).chain(rules) {
+            let _ = writeln!(text, "  {}  {}", rule.code_at(path), rule.title());
         }
     }
     text
 }
 
-/// Whether `rule` is about the key itself, not about one below it.
-fn belongs(rule: &str, key: &str) -> bool {
-    rule.strip_prefix(key)
-        .and_then(|rest| rest.strip_prefix("::"))
-        .is_some_and(|name| !name.contains("::"))
-}
-
 pub(super) fn required(path: &str) -> bool {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let parent = if parent.is_empty() { Some(schema()) } else { property(parent) };
+    let parent = if parent.is_empty() { Some(types()) } else { property(parent) };
     parent
         .and_then(|schema| schema.get("required")?.as_array())
         .is_some_and(|keys| keys.iter().any(|key| key == name))
@@ -259,15 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_named_after_keys_that_exist() {
-        for code in CODES {
-            assert!(
-                code.name.matches("::").count() == 1
-                    || code.name.contains('*')
-                    || key_of(code.name).is_some(),
-                "{}",
-                code.name
-            );
+    fn rules_are_about_keys_that_exist() {
+        for rule in Rule::ALL {
+            if let Keys::These(keys) = rule.keys() {
+                for key in keys {
+                    assert!(property(key).is_some(), "{rule:?}: {key}");
+                }
+            }
+            assert!(explain(&rule.code()).is_ok(), "{}", rule.code());
         }
     }
 }

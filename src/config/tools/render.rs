@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::config::{
-    resolve::load::{Loaded, Origin},
-    text::source::SourceKind,
+    resolve::loaded::{Loaded, Origin},
+    text::{node::shorten, source::SourceKind},
 };
 
 /// YAML that loads to the same pipeline, with the origin of each value behind it.
@@ -44,11 +44,7 @@ pub fn render_json(loaded: &Loaded) -> String {
             Origin::Default => json!({"path": path, "value": value, "origin": "default"}),
             Origin::Written(span) => {
                 let (line, column) = span.line_column();
-                let origin = match span.source.kind {
-                    SourceKind::File => "file",
-                    SourceKind::Environment => "environment",
-                    SourceKind::Set => "set",
-                };
+                let origin = span.source.kind.word();
                 json!({
                     "path": path, "value": value, "origin": origin,
                     "file": span.source.name, "line": line, "column": column,
@@ -99,14 +95,15 @@ fn walk(
 fn origin(loaded: &Loaded, path: &str) -> String {
     let Origin::Written(span) = loaded.origin(path) else { return "default".into() };
     match span.source.kind {
+        SourceKind::Default => "default".into(),
         SourceKind::File => {
             let (line, column) = span.line_column();
             format!("{}:{line}:{column}", span.source.name)
         }
         // A line break in a variable must not end the comment.
-        SourceKind::Environment => crate::config::text::tree::shorten(&span.source.text),
+        SourceKind::Environment => shorten(&span.source.text),
         SourceKind::Set => {
-            format!("--set {}", crate::config::text::tree::shorten(&span.source.text))
+            format!("--set {}", shorten(&span.source.text))
         }
     }
 }

@@ -1,21 +1,22 @@
-//! YAML text → a tree in which every key and value knows where it stands.
+//! YAML text → a tree in which every key and value has its place in the text.
 //!
-//! Built from parser events rather than through serde, for three reasons. Every diagnostic wants a place
-//! in the text, and serde keeps none. Values from the environment and `--set` are texts too, and
-//! want the same diagnostics. And limits on depth, size and alias expansion have to act while the
-//! tree grows, or a file of a few hundred bytes can fill the memory.
-//!
-//! Scalars are resolved by the YAML 1.2 core schema, as editors do: `off` is a string, `1e-3` a
-//! number.
+//! The tree is built from parser events rather than through serde, for three reasons. Every
+//! diagnostic needs a place in the text, and serde keeps none. Values from the environment and
+//! `--set` are texts too, and need the same diagnostics. And limits on depth, size and alias
+//! expansion must act while the tree grows, or a file of a few hundred bytes can fill the memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, ops::Range, sync::Arc};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::{
-    diagnostic::{Diagnostic, DiagnosticKind},
+    diagnostic::Diagnostic,
+    node::{Key, Node, Value, shorten},
+    scalar::resolve,
     source::{Source, Span},
+    syntax,
 };
+use crate::config::pipeline::Rule;
 
 /// Largest text in bytes; the largest shipped pipeline has two thousand.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -23,104 +24,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 /// Most values, aliases expanded.
 const MAX_NODES: usize = 20_000;
-
-/// A value and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Node {
-    /// Where it stands.
-    pub span: Span,
-    /// What it is.
-    pub value: Value,
-}
-
-/// A YAML value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// `null`, `~` or nothing.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number.
-    Int(i128),
-    /// Any other number.
-    Float(f64),
-    /// A string.
-    String(String),
-    /// A list.
-    List(Vec<Node>),
-    /// Keys and values in the order of the text.
-    Map(Vec<(Key, Node)>),
-}
-
-/// A key and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Key {
-    /// Its text.
-    pub name: String,
-    /// Where it stands.
-    pub span: Span,
-}
-
-impl Node {
-    /// The value under a key, with the key.
-    pub fn get(&self, name: &str) -> Option<(&Key, &Node)> {
-        match &self.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.name == name).map(|(key, node)| (key, node))
-            }
-            _ => None,
-        }
-    }
-
-    /// The value under a dotted path, with its key.
-    pub fn find(&self, path: &str) -> Option<(&Key, &Node)> {
-        let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
-        let found = self.get(first)?;
-        rest.map_or(Some(found), |rest| found.1.find(rest))
-    }
-
-    /// Lays `other` over this one: mappings merge, anything else is replaced.
-    pub fn overlay(&mut self, other: Node) {
-        match (&mut self.value, other.value) {
-            (Value::Map(entries), Value::Map(others)) => {
-                for (key, node) in others {
-                    match entries.iter_mut().find(|(own, _)| own.name == key.name) {
-                        None => entries.push((key, node)),
-                        Some((own, value)) => {
-                            if !matches!(node.value, Value::Map(_)) {
-                                *own = key;
-                            }
-                            value.overlay(node);
-                        }
-                    }
-                }
-            }
-            (_, value) => *self = Node { span: other.span, value },
-        }
-    }
-
-    /// What to call the value in a sentence.
-    pub fn describe(&self) -> String {
-        let text = || shorten(self.span.text());
-        match &self.value {
-            Value::Null => "nothing".into(),
-            Value::Bool(value) => format!("`{value}`"),
-            Value::Int(_) | Value::Float(_) => format!("`{}`", text()),
-            // Quotes are what makes `"5"` a string; without them the sentence would be absurd.
-            Value::String(_) if text().starts_with(['"', '\'']) => format!("`{}`", text()),
-            Value::String(value) => format!("`{}`", shorten(value)),
-            Value::List(_) => "a list".into(),
-            Value::Map(_) => "a mapping".into(),
-        }
-    }
-}
-
-/// At most forty characters of one line.
-pub fn shorten(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let cut: String = line.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if cut.len() < text.trim_end().len() { format!("{cut}…") } else { cut }
-}
+/// Most tabs after a colon: each costs another pass over the text.
+const MAX_TABS: usize = 64;
 
 /// Parses the bytes of `source` from `from` on; places count in the whole text.
 ///
@@ -138,7 +43,7 @@ pub fn parse(
     if let Some(at) = text.find(unprintable) {
         let found = text[at..].chars().next().unwrap_or_default();
         return Err(Diagnostic::new(
-            DiagnosticKind::Encoding,
+            Rule::Encoding,
             "",
             Some(Span::new(source, from + at..from + at + found.len_utf8())),
             format!("the text holds the control character U+{:04X}", found as u32),
@@ -146,22 +51,42 @@ pub fn parse(
         .label("here")
         .help("delete it; a pipeline is plain UTF-8 text".to_owned()));
     }
-    let mut builder = Builder {
-        source,
-        from,
-        offsets: Offsets::new(text),
-        anchors: HashMap::new(),
-        nodes: 0,
-        path: Vec::new(),
-        diagnostics,
-        parser: Parser::new_from_str(text),
-    };
-    builder.document()
+    // The scanner refuses a tab between a colon and its value, which YAML allows: spaces of the same
+    // length take its place.
+    let mut text = Cow::Borrowed(text);
+    let before = diagnostics.len();
+    for _ in 0..MAX_TABS {
+        let mut builder = Builder {
+            source,
+            from,
+            text: &text,
+            offsets: Offsets::new(&text),
+            anchors: HashMap::new(),
+            nodes: 0,
+            path: Vec::new(),
+            diagnostics: &mut *diagnostics,
+            parser: Parser::new_from_str(&text),
+            tabs: None,
+        };
+        let parsed = builder.document();
+        let Some(tabs) = builder.tabs.take() else { return parsed };
+        diagnostics.truncate(before);
+        let spaces = " ".repeat(tabs.len());
+        text.to_mut().replace_range(tabs, &spaces);
+    }
+    Err(Diagnostic::new(
+        Rule::Limit,
+        "",
+        Some(Span::new(source, from..from)),
+        format!("tabs stand between a colon and its value more than {MAX_TABS} times"),
+    )
+    .label("in this text")
+    .help("write a space after each colon".to_owned()))
 }
 
 pub fn too_large(source: &Arc<Source>) -> Diagnostic {
     Diagnostic::new(
-        DiagnosticKind::Limit,
+        Rule::Limit,
         "",
         Some(Span::new(source, 0..0)),
         format!("the text is larger than {} MiB", MAX_BYTES >> 20),
@@ -202,12 +127,15 @@ impl Offsets {
 struct Builder<'a> {
     source: &'a Arc<Source>,
     from: usize,
+    text: &'a str,
     offsets: Offsets,
     anchors: HashMap<usize, Node>,
     nodes: usize,
     path: Vec<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
     parser: Parser<'a, StrInput<'a>>,
+    /// Tabs that made the scanner stop where YAML allows them.
+    tabs: Option<Range<usize>>,
 }
 
 impl<'a> Builder<'a> {
@@ -255,7 +183,7 @@ impl<'a> Builder<'a> {
         self.count(1, &span)?;
         if depth > MAX_DEPTH {
             return Err(Diagnostic::new(
-                DiagnosticKind::Limit,
+                Rule::Limit,
                 "",
                 Some(span),
                 format!("the text is nested more than {MAX_DEPTH} levels deep"),
@@ -308,7 +236,7 @@ impl<'a> Builder<'a> {
                         None => entries.push((key, node)),
                         Some((first, _)) => self.diagnostics.push(
                             Diagnostic::new(
-                                DiagnosticKind::DuplicateKey,
+                                Rule::DuplicateKey,
                                 path,
                                 Some(key.span.clone()),
                                 format!("the key `{}` is written twice", shorten(&key.name)),
@@ -370,7 +298,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         Err(Diagnostic::new(
-            DiagnosticKind::Limit,
+            Rule::Limit,
             "",
             Some(span.clone()),
             format!("the text has more than {MAX_NODES} values, aliases expanded"),
@@ -424,67 +352,14 @@ impl<'a> Builder<'a> {
     }
 
     fn syntax(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(DiagnosticKind::Syntax, "", Some(span), message)
+        Diagnostic::new(Rule::Syntax, "", Some(span), message)
     }
 
-    fn scan_error(&self, error: &ScanError) -> Diagnostic {
-        let at = self.byte(error.marker().index());
-        let text = &self.source.text;
-        let end = at + text[floor(text, at)..].chars().next().map_or(0, char::len_utf8);
-        let span = Span::new(self.source, at..end);
-        let line_start = text[..floor(text, at)].rfind('\n').map_or(0, |newline| newline + 1);
-        let line = text[line_start..].lines().next().unwrap_or_default();
-        if let Some(tab) = indent_tab(line) {
-            let tab = line_start + tab;
-            return self
-                .syntax(Span::new(self.source, tab..tab + 1), "a tab indents this line")
-                .label("a tab")
-                .help("indent with spaces; YAML forbids tabs there".to_owned());
-        }
-        // The parser stops at a colon; what is wrong is the indentation of the key before it.
-        let span = if error.info().contains("mapping values") {
-            let indent = line.len() - line.trim_start().len();
-            Span::new(self.source, line_start + indent..end)
-        } else {
-            span
-        };
-        self.syntax(span, format!("this is not YAML: {}", error.info()))
-            .label("the parser stopped here")
-            .help(syntax_help(error.info(), line))
+    fn scan_error(&mut self, error: &ScanError) -> Diagnostic {
+        let at = self.offsets.byte(error.marker().index());
+        self.tabs = syntax::tabs_after_colon(error.info(), self.text, at);
+        syntax::scan_error(self.source, self.from + at, error.info())
     }
-}
-
-fn floor(text: &str, byte: usize) -> usize {
-    let mut byte = byte.min(text.len());
-    while !text.is_char_boundary(byte) {
-        byte -= 1;
-    }
-    byte
-}
-
-fn indent_tab(line: &str) -> Option<usize> {
-    let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
-    line[..indent].find('\t')
-}
-
-/// What most likely led the parser astray.
-fn syntax_help(info: &str, line: &str) -> String {
-    if line.contains("@") || line.contains('`') || line.contains('%') {
-        return "quote values that start with a special character".into();
-    }
-    if info.contains("anchor") || info.contains("alias") {
-        return "a value that starts with `*` or `&` needs quotes".into();
-    }
-    if info.contains("flow") || info.contains("',' or") || info.contains("bracket") {
-        return "close every `[` and `{`, and put commas between the items".into();
-    }
-    if info.contains("quoted") {
-        return "close the quotation".into();
-    }
-    if info.contains("simple key") || info.contains("mapping values") || info.contains("':'") {
-        return "write `key: value`, with a space after the colon, and indent the keys of one mapping alike".into();
-    }
-    "check indentation, colons, quotes and brackets around this place".into()
 }
 
 fn size(node: &Node) -> usize {
@@ -493,47 +368,4 @@ fn size(node: &Node) -> usize {
         Value::Map(entries) => entries.iter().map(|(_, node)| size(node)).sum(),
         _ => 0,
     }
-}
-
-/// A plain scalar by the YAML 1.2 core schema.
-fn resolve(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
-        _ => {}
-    }
-    let (sign, digits) = match text.as_bytes()[0] {
-        b'-' => (-1.0, &text[1..]),
-        b'+' => (1.0, &text[1..]),
-        _ => (1.0, text),
-    };
-    if matches!(digits, ".inf" | ".Inf" | ".INF") {
-        return Value::Float(sign * f64::INFINITY);
-    }
-    let radix = |prefix: &str, radix| {
-        let digits = text.strip_prefix(prefix)?;
-        let valid = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        valid.then(|| i128::from_str_radix(digits, radix).ok()).flatten()
-    };
-    if let Some(value) = radix("0x", 16).or_else(|| radix("0o", 8)) {
-        return Value::Int(value);
-    }
-    let is_number = digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.')
-        && digits.bytes().any(|byte| byte.is_ascii_digit())
-        && digits
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    if is_number {
-        if digits.bytes().all(|byte| byte.is_ascii_digit())
-            && let Ok(value) = text.parse()
-        {
-            return Value::Int(value);
-        }
-        if let Ok(value) = text.parse() {
-            return Value::Float(value);
-        }
-    }
-    Value::String(text.to_owned())
 }

@@ -1,0 +1,309 @@
+//! Every rule that a diagnostic can name: one table, read by the checks and by `fsct explain CODE`.
+//!
+//! A wrong value of a single key needs no rule of its own: its code is its key, and the key's
+//! documentation says what is allowed.
+
+/// Whether a pipeline that breaks a rule can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is refused.
+    Error,
+    /// It runs; `--deny-warnings` refuses it.
+    Warning,
+}
+
+/// Which keys a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// None: it is about the text as a whole.
+    Text,
+    /// Any key of a kind, such as every path.
+    Any,
+    /// These.
+    These(&'static [&'static str]),
+}
+
+/// Keys that only some methods read.
+const OF_METHODS: Keys = Keys::These(&[
+    "method.alignment",
+    "method.attention",
+    "method.classifier",
+    "method.depth",
+    "method.dim_attn",
+    "method.dim_head",
+    "method.distance",
+    "method.heads",
+    "method.mlp_dim",
+    "method.prototypes",
+]);
+
+const ROOTS: Keys =
+    Keys::These(&["data.root", "train.data.root", "validate.data.root", "test.data.root"]);
+
+macro_rules! rules {
+    ($($variant:ident $severity:ident $keys:expr, $name:literal, $title:literal: $text:literal;)*) => {
+        /// A rule that a pipeline can break.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Rule {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Rule {
+            /// All rules: those of the text first, then by key.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The last part of its code.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The rule in one line.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// The reason, and what to do.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Whether a pipeline that breaks it is refused.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity,)* }
+            }
+
+            /// The keys that it is about.
+            pub fn keys(self) -> Keys {
+                use Keys::{Any, Text, These};
+                match self { $(Self::$variant => $keys,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    DuplicateKey Error Text, "duplicate_key", "a key is written twice in one mapping":
+        "YAML forbids it, and readers disagree on which one counts. Keep one.";
+    Encoding Error Text, "encoding", "the file is not plain UTF-8 text":
+        "Invalid UTF-8, UTF-16 and control characters such as NUL are refused at the first one. \
+         Save the file as UTF-8; a byte order mark and Windows line ends are fine.";
+    File Error Text, "file", "the pipeline file cannot be read":
+        "It does not exist, is a folder, or may not be read. The exit code is 2: nothing is said \
+         about the pipeline itself.";
+    Limit Error Text, "limit", "the text is larger, deeper or more expanded than any pipeline":
+        "A pipeline file has at most 1 MiB, 32 levels and 20,000 values, aliases expanded, and \
+         `extends` names at most 16 files in a row. The limits keep a broken or hostile file from \
+         filling the memory.";
+    MissingKey Error Text, "missing_key", "a key that has no default is not written":
+        "`data`, `backbone.kind` and `method.kind` are what a pipeline is about; nothing sensible \
+         can be assumed. Everything else has a default.";
+    Override Error Text, "override", "a `--set` is not of the form `key=value`":
+        "Write the key with dots and the value as in YAML: `--set memory.amp=f16`.";
+    Value Error Text, "pipeline", "the file is empty, or not a mapping":
+        "A pipeline is a mapping from `data`, `backbone`, `method` and others to their settings. \
+         `fsct init` writes one to start from.";
+    Syntax Error Text, "syntax", "the text is not YAML, or YAML that a pipeline has no use for":
+        "Most often a tab, an unclosed bracket or quote, a missing space after a colon or uneven \
+         indentation. Merge keys, custom tags, keys that are not plain words and several documents \
+         in one file are refused too.";
+    UnknownKey Error Text, "unknown_key", "a key does not exist":
+        "Unknown keys are errors, as a misspelt key would otherwise be silently ignored. \
+         `fsct explain` lists all keys.";
+    DoesNotExist Error Any, "does_not_exist", "the file or folder is not there":
+        "A path in a file is relative to that file; one in `--set` or the environment is relative \
+         to the current directory. `~` is the home folder and `${NAME}` an environment variable. \
+         `fsct validate --offline` does not look.";
+    Unexpanded Error Any, "unexpanded", "a path names a variable or a home folder that is not known":
+        "In a path, `${NAME}` is replaced by the environment variable NAME, which must be set and \
+         not empty, and a leading `~` by the home folder, which the variable HOME names. `~name`, \
+         the home folder of somebody else, is not supported. `$${` is a literal `${`.";
+    NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
+        "`distance` belongs to `protonet`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, \
+         `dim_head`, `mlp_dim`, `prototypes` and `classifier` to `fsct` and `profoct`; `attention` \
+         to all but `protonet`. Elsewhere the key would do nothing. Remove it, or choose the method \
+         that reads it.";
+    Unused Warning These(&[
+        "data.splits",
+        "data.rotations",
+        "optimizer.momentum",
+        "optimizer.schedule.final_share",
+        "optimizer.schedule.step_epochs",
+        "optimizer.schedule.step_factor",
+    ]), "unused", "nothing reads the value":
+        "Another key's value decides whether this one is read: only `sgd` has momentum, only a \
+         `cosine` schedule a final share. Remove it, or change the other key.";
+    NothingToTrain Error These(&["backbone.train"]), "nothing_to_train",
+        "a prototypical network has no weights but its backbone's":
+        "With `backbone.train: false` no step could change anything. Train the backbone, or use a \
+         method with weights of its own.";
+    NoSuchTrunk Error These(&["backbone.trunk"]), "no_such_trunk",
+        "the architecture does not come with this trunk":
+        "`resnet18` and `resnet34` have torchvision's trunk and FETI's, `resnet12` only FETI's, and \
+         convolutional networks have no choice.";
+    OtherArchitecture Error These(&["backbone.weights.from"]), "other_architecture",
+        "such weights are of another architecture":
+        "torchvision's are of `resnet18` and `resnet34` with torchvision's trunk, FETI's of ResNets \
+         with `trunk: feti`. A convolutional network starts from a `checkpoint`.";
+    UnfitWeights Error These(&["backbone.weights.path"]), "unfit",
+        "the file is there, and its weights cannot be used":
+        "It is damaged, or its tensors have other names or shapes than the backbone's; the message \
+         names them. `backbone.weights.allow_missing` lists those that may keep their initial \
+         values. `fsct validate --offline` does not look.";
+    CropScales Error These(&["data.augment.random_resized_crop.min_scale"]), "above_max",
+        "the least share of the area is above the greatest":
+        "The area of a random crop is drawn between `min_scale` and `max_scale` of the image's.";
+    ImageTooSmall Error These(&["data.image_size"]), "too_small",
+        "the backbone shrinks the image to nothing":
+        "Each pooling layer halves height and width; a Conv4 has four. Use larger images or a \
+         backbone with less pooling.";
+    Moments Error These(&["data.normalize.mean", "data.normalize.std"]), "moments",
+        "mean and deviation do not fit the channels":
+        "Give one number for all channels or one for each: three for `conv4`, one for `conv4s`. A \
+         deviation divides, so it is above 0.";
+    RootMissing Error ROOTS, "missing", "nothing says where the data set is":
+        "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`. Only \
+         `format: synthetic` needs none.";
+    UnusableData Error These(&["data.root"]), "unusable",
+        "the folder is there, and its images cannot be used":
+        "A file is damaged or cannot be read; the message names it. `fsct validate --offline` does \
+         not look.";
+    DeviceAbsent Error These(&["device"]), "absent", "there is no such GPU, or no driver":
+        "`nvidia-smi` lists the GPUs that the driver sees; they are counted from 0. `device: auto` \
+         takes the CPU where there is none.";
+    DeviceNotCompiled Error These(&["device"]), "not_compiled", "this fsct was built without CUDA":
+        "Build it with `cargo build --release --features cuda`, or write `device: cpu` or \
+         `device: auto`.";
+    ExtendsCycle Error These(&["extends"]), "cycle", "a pipeline extends itself":
+        "The files named by `extends` form a chain that must end: the last one extends nothing. The \
+         message shows the chain.";
+    ExtendsUnreadable Error These(&["extends"]), "unreadable",
+        "the pipeline that is extended cannot be read":
+        "The path is relative to the file that names it; `~` and `${NAME}` are expanded. It names \
+         one YAML file, which may be a part of a pipeline only.";
+    ExtendsOutsideFile Error These(&["extends"]), "outside_file",
+        "only a pipeline file can extend another":
+        "`--set` and the environment change single values. Write `extends: base.yaml` at the top of \
+         the file.";
+    OneStepAnEpoch Warning These(&["memory.accumulation_steps"]), "one_step",
+        "a window is longer than an epoch":
+        "An epoch ends the last window early, so there is one optimizer step an epoch whatever the \
+         number says.";
+    SamePeak Warning These(&["memory.accumulation_steps"]), "same_peak",
+        "accumulating whole episodes does not lower the peak":
+        "Each episode is as large as before; only the effective batch grows. `accumulation_unit: \
+         queries` splits one episode and lowers the peak. Writing `accumulation_unit: episodes` says \
+         that the larger batch is meant, and silences this.";
+    TooManyParts Error These(&["memory.accumulation_steps"]), "too_many",
+        "an episode has fewer images than micro-batches":
+        "With `accumulation_unit: queries` a micro-batch is a part of one episode and holds at least \
+         one of its `n_way × (k_shot + n_query)` images.";
+    CacheOnCpu Warning These(&["memory.clear_cache_every"]), "on_cpu",
+        "the CPU keeps no cache to clear":
+        "Freed memory goes back to the allocator at once. The key acts on a GPU only.";
+    UnusedLossScale Warning These(&["memory.loss_scale"]), "unused", "only f16 needs a loss scale":
+        "f32 and bf16 reach down to 1e-38, where no gradient underflows; f16 ends at 6e-8. Remove \
+         `loss_scale`, or choose `amp: f16`.";
+    DenseCovariance Warning These(&["method.vic.covariance.form"]), "dense",
+        "the covariance matrix of all features is large":
+        "It is features × features: 2.35 GiB at 25088 features, and three are alive at once. `gram` \
+         computes the same number from a samples × samples matrix.";
+    OneShotInvariance Warning These(&["method.vic.invariance.weight"]), "one_shot",
+        "with one shot the invariance term is zero":
+        "It is the distance of support features to their prototype, and a single shot is its own \
+         prototype.";
+    VicWithoutProfoct Error These(&["method.vic"]), "without_profoct",
+        "VIC terms belong to `profoct`":
+        "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \
+         another method the block would do nothing.";
+    WarmupNeverEnds Warning These(&["optimizer.schedule.warmup_steps"]), "never_ends",
+        "the warm-up is longer than training":
+        "The learning rate rises in a straight line during the warm-up, so it is never reached. A \
+         few percent of the steps are usual.";
+    BestWithoutValidation Warning These(&["test.checkpoint"]), "no_validation",
+        "without validation no checkpoint is the best":
+        "The best checkpoint is the one with the highest validation accuracy. Write \
+         `checkpoint: last`, or validate.";
+}
+
+impl Rule {
+    /// Its stable code, such as `fsct::device::absent`; `*` stands for one of several keys.
+    pub fn code(self) -> String {
+        match self.keys() {
+            Keys::Text => format!("fsct::{}", self.name()),
+            Keys::These([key]) => self.code_at(key),
+            Keys::Any | Keys::These(_) => format!("fsct::*::{}", self.name()),
+        }
+    }
+
+    /// Its code where one key breaks it; an item of a list is named after the list.
+    pub fn code_at(self, key: &str) -> String {
+        let path = || {
+            key.split('.')
+                .filter(|part| !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit()))
+                .map(|part| format!("::{part}"))
+                .collect::<String>()
+        };
+        match (self, self.keys()) {
+            (Self::Value, _) if !key.is_empty() => format!("fsct{}", path()),
+            (_, Keys::Text) => format!("fsct::{}", self.name()),
+            (_, Keys::Any | Keys::These(_)) => format!("fsct{}::{}", path(), self.name()),
+        }
+    }
+
+    /// The rule that a code names.
+    pub fn of_code(code: &str) -> Option<Self> {
+        let exact = Self::ALL.iter().find(|rule| rule.code() == code);
+        let (path, name) = code.strip_prefix("fsct::")?.rsplit_once("::").unwrap_or(("", code));
+        let key = path.replace("::", ".");
+        let at = || Self::ALL.iter().find(|rule| rule.name() == name && rule.is_about(&key));
+        exact.or_else(at).copied()
+    }
+
+    /// Whether it is about the key itself, not about one below it.
+    pub fn is_about(self, key: &str) -> bool {
+        match self.keys() {
+            Keys::Text => false,
+            Keys::Any => !key.is_empty(),
+            Keys::These(keys) => keys.contains(&key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_leads_back_to_its_rule() {
+        for &rule in Rule::ALL {
+            assert_eq!(Rule::of_code(&rule.code()), Some(rule), "{}", rule.code());
+            if let Keys::These(keys) = rule.keys() {
+                for key in keys {
+                    assert_eq!(Rule::of_code(&rule.code_at(key)), Some(rule), "{key}");
+                }
+            }
+        }
+        assert_eq!(
+            Rule::of_code("fsct::test::data::root::does_not_exist"),
+            Some(Rule::DoesNotExist)
+        );
+        assert_eq!(Rule::of_code("fsct::memory::amp"), None, "a key's own code");
+        assert_eq!(Rule::of_code("fsct::memory::amp::unused"), None);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_after_its_key() {
+        assert_eq!(Rule::Value.code_at("memory.amp"), "fsct::memory::amp");
+        assert_eq!(Rule::Value.code_at("data.normalize.mean.2"), "fsct::data::normalize::mean");
+        assert_eq!(Rule::Value.code_at(""), "fsct::pipeline");
+        assert_eq!(Rule::Syntax.code_at("memory"), "fsct::syntax");
+    }
+
+    #[test]
+    fn every_rule_has_a_title_and_a_reason() {
+        for &rule in Rule::ALL {
+            assert!(rule.title().len() > 15 && !rule.title().ends_with('.'), "{rule:?}");
+            assert!(rule.text().len() > 40 && rule.text().ends_with('.'), "{rule:?}");
+        }
+    }
+}

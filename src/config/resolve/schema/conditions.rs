@@ -1,0 +1,70 @@
+//! Rules over several keys, as far as a schema can say them.
+
+use serde_json::{Value, json};
+
+use crate::config::pipeline::{BackboneKind, MethodKind, READ_BY};
+
+/// Rules over several keys, as far as a schema can say them.
+pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
+    let key = |path: &str| {
+        let inner = path.split('.').map(|name| format!("/properties/{name}")).collect::<String>();
+        schema.get("properties").and_then(|it| it.pointer(inner.strip_prefix("/properties")?))
+    };
+    let one_of = |section, kinds: &Value| {
+        within(section, json!({"properties": {"kind": {"enum": kinds}}, "required": ["kind"]}))
+    };
+    let then = |section: &str, name: &str, rule: Value| json!({"properties": {section: {"properties": {name: rule}}}});
+    let kinds = |path| key(path).map_or(Value::Null, |kind| kind["enum"].clone());
+    let mut rules = Vec::new();
+
+    let backbones = kinds("backbone.kind");
+    let backbones: Vec<BackboneKind> = serde_json::from_value(backbones).unwrap_or_default();
+    for kind in &backbones {
+        let least = then("data", "image_size", json!({"minimum": kind.min_image_size()}));
+        rules.push(json!({"if": one_of("backbone", &json!([kind])), "then": least}));
+    }
+    let convolutions: Vec<_> = backbones.iter().filter(|kind| !kind.is_resnet()).collect();
+    let no_trunk = then("backbone", "trunk", json!({"type": "null"}));
+    rules.push(json!({"if": one_of("backbone", &json!(convolutions)), "then": no_trunk}));
+    let feti = then("backbone", "trunk", json!({"enum": ["feti", null]}));
+    rules.push(json!({"if": one_of("backbone", &json!([BackboneKind::Resnet12])), "then": feti}));
+    let from = |source: &str| {
+        let weights = json!({"type": "object", "properties": {"from": {"const": source}}, "required": ["from"]});
+        within("backbone", json!({"properties": {"weights": weights}, "required": ["weights"]}))
+    };
+    let resnets: Vec<_> = backbones.iter().filter(|kind| kind.is_resnet()).collect();
+    let named: Vec<_> = resnets.iter().filter(|kind| ***kind != BackboneKind::Resnet12).collect();
+    let torchvision = json!({"properties": {"backbone": {"properties":
+        {"kind": {"enum": named}, "trunk": {"enum": ["torchvision", null]}}}}});
+    rules.push(json!({"if": from("torchvision"), "then": torchvision}));
+    let feti = json!({"properties": {"backbone": {"anyOf": [
+        {"properties": {"kind": {"const": BackboneKind::Resnet12}}},
+        {"properties": {"kind": {"enum": resnets}, "trunk": {"const": "feti"}}, "required": ["trunk"]},
+    ]}}});
+    rules.push(json!({"if": from("feti"), "then": feti}));
+    let trained = then("backbone", "train", json!({"const": true}));
+    rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet])), "then": trained}));
+
+    let methods = kinds("method.kind");
+    for (path, by, choices) in READ_BY.iter().filter(|(_, by, _)| *by == "method.kind") {
+        let others = methods.as_array().into_iter().flatten();
+        let others: Vec<_> =
+            others.filter(|kind| !choices.iter().any(|choice| *kind == choice)).collect();
+        let default = key(path).and_then(|schema| schema.get("default"));
+        let (Some((section, name)), Some(default)) = (path.split_once('.'), default) else {
+            continue;
+        };
+        debug_assert!(by.starts_with(section));
+        let default = then(section, name, json!({"const": default}));
+        rules.push(json!({"if": one_of(section, &json!(others)), "then": default}));
+    }
+    let vic = json!({"properties": {"vic": {"type": "object"}}, "required": ["vic"]});
+    let profoct = then("method", "kind", json!({"const": MethodKind::Profoct}));
+    rules.push(json!({"if": within("method", vic), "then": profoct}));
+    rules
+}
+
+/// A schema for a key that is there.
+fn within(key: &str, schema: Value) -> Value {
+    json!({"properties": {key: schema}, "required": [key]})
+}
