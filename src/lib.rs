@@ -7,6 +7,7 @@
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
 //! import `burn`, [`report`] only consumes the events that [`run`] emits.
 
+mod atomic_file;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -150,10 +150,12 @@ fn every_code_has_a_case() -> Outcome {
     for case in cases()? {
         seen.extend(diagnostics(&case).iter().map(fsct::config::Diagnostic::code));
     }
-    // What depends on the machine is shown by tests/cli.rs, and weights by tests/weights.rs.
+    // What depends on the machine is shown by tests/cli.rs, weights by tests/weights.rs, and data by
+    // tests/data_commands.rs.
     let outside = [
         Rule::File,
         Rule::UnfitWeights,
+        Rule::Overlap,
         Rule::UnusableData,
         Rule::DeviceAbsent,
         Rule::DeviceNotCompiled,

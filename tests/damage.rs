@@ -122,8 +122,22 @@ fn bad_images_are_named_or_counted() -> Outcome {
         }),
     )?;
     bad_image("a BMP cut short", "x.bmp", "", write(cut(bytes(ImageFormat::Bmp), 0.5)))?;
-    bad_image("text named as an image", "x.png", "no PNG, JPEG or BMP", write(b"hello".to_vec()))?;
-    bad_image("a GIF named as a PNG", "x.png", "Gif", write(b"GIF89a\x01\0\x01\0\0\0\0".to_vec()))?;
+    bad_image("text named as an image", "x.png", "first bytes", write(b"hello".to_vec()))?;
+    for (name, format) in [
+        ("x.webp", ImageFormat::WebP),
+        ("x.gif", ImageFormat::Gif),
+        ("x.tiff", ImageFormat::Tiff),
+        ("x.ppm", ImageFormat::Pnm),
+    ] {
+        bad_image(
+            "an image of another format, cut short",
+            name,
+            "",
+            write(cut(bytes(format), 0.5)),
+        )?;
+    }
+    bad_image("a format that is not read", "x.png", "Hdr", write(b"#?RADIANCE\n\n".to_vec()))?;
+    bad_image("a web page", "x.jpg", "web page", write(b"<!DOCTYPE html><html>".to_vec()))?;
     bad_image("a folder named x.jpg", "x.jpg", "folder", |path| Ok(fs::create_dir(path)?))?;
     #[cfg(unix)]
     {
@@ -175,13 +189,13 @@ fn an_empty_class_is_named_or_counted() -> Outcome {
     let root = tempfile::tempdir()?;
     good(root.path())?;
     fs::create_dir(root.path().join("train/void"))?;
-    fs::write(root.path().join("train/ant/Thumbs.db"), "x")?;
+    fs::write(root.path().join("train/ant/notes.txt"), "x")?;
     let said = open(root.path(), "").unwrap_err().to_string();
-    assert!(said.contains("void") && said.contains("no image"), "{said}");
+    assert!(said.contains("class `void` of base has no image: its folder is empty"), "{said}");
     let skipped = open(root.path(), ", on_bad_image: skip")?;
     let notes = skipped.notes().join("\n");
     assert!(notes.contains("1 classes of base have no image") && notes.contains("void"), "{notes}");
-    assert!(notes.contains("Thumbs.db"), "a file without an image suffix is noted: {notes}");
+    assert!(notes.contains("1 .txt (such as notes.txt)"), "other files are counted: {notes}");
     Ok(())
 }
 
@@ -217,7 +231,7 @@ fn bad_lists_are_named() -> Outcome {
     bad_root("a label out of range", "the label 7 has no name", |root| {
         filelist(
             root,
-            &json!({"label_names": ["a"], "image_names": ["x.png"], "image_labels": [7]}),
+            &json!({"label_names": ["a", "b"], "image_names": ["x.png"], "image_labels": [7]}),
         )
     })?;
     bad_root("a negative label", "the label -1 has no name", |root| {
@@ -383,7 +397,7 @@ fn bad_pickles_and_packs_are_named() -> Outcome {
     damaged("shorter than a header", &|it| it.truncate(20))?;
     damaged("header is damaged", &|it| it[13] ^= 1)?;
     damaged("version is 9", &|it| it[8] = 9)?;
-    damaged("no pack", &|it| it[0] = b'x')?;
+    damaged("not a pack", &|it| it[0] = b'x')?;
     damaged("index is damaged", &|it| {
         let last = it.len() - 3;
         it[last] ^= 1;

@@ -51,7 +51,12 @@ fn picture(class: usize, image: usize) -> RgbImage {
 
 /// Class folders with `images` images each.
 fn classes(root: &Path, count: usize, images: usize) -> Outcome {
-    for class in 0..count {
+    classes_from(root, 0, count, images)
+}
+
+/// The same, with classes that are numbered from `first` on.
+fn classes_from(root: &Path, first: usize, count: usize, images: usize) -> Outcome {
+    for class in first..first + count {
         let folder = root.join(format!("class{class:02}"));
         fs::create_dir_all(&folder)?;
         for image in 0..images {
@@ -90,7 +95,7 @@ fn inspect_says_what_is_there_and_what_is_wrong() -> Outcome {
     let json: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(json["splits"]["base"]["classes"]["class00"], 7);
     // The same pictures stand in each split: class00/0 of base, val and novel are one.
-    let groups = json["duplicates"].as_array().ok_or("duplicates")?;
+    let groups = json["shared_pictures"].as_array().ok_or("shared_pictures")?;
     assert_eq!(groups.len(), 3 * 7);
     Ok(())
 }
@@ -138,8 +143,8 @@ test: {episodes: 12}
 #[test]
 fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
     let place = Place::new()?;
-    for (split, count) in [("train", 4), ("val", 3), ("test", 4)] {
-        classes(&place.path("set").join(split), count, 6)?;
+    for (split, first, count) in [("train", 0, 4), ("val", 4, 3), ("test", 7, 4)] {
+        classes_from(&place.path("set").join(split), first, count, 6)?;
     }
     let said = place.succeeds(&["data", "pack", "set", "--size", "24", "-o", "set.fsct"])?;
     assert!(said.contains("66 images of 24 px"), "{said}");
@@ -208,6 +213,66 @@ fn a_pack_trains_and_models_are_compared_on_the_same_episodes() -> Outcome {
     fs::write(place.path("q.jsonl"), packed.lines().skip(1).collect::<Vec<_>>().join("\n"))?;
     let other = place.fsct(&["compare", "p.jsonl", "q.jsonl"])?;
     assert!(String::from_utf8_lossy(&other.stderr).contains("different episodes"));
+    Ok(())
+}
+
+#[test]
+fn overlaps_are_warnings_and_a_test_without_a_new_class_is_refused() -> Outcome {
+    let place = Place::new()?;
+    for (split, first) in [("train", 0), ("val", 3), ("test", 6)] {
+        classes_from(&place.path("set").join(split), first, 3, 6)?;
+    }
+    let text = PIPELINE.replace("set.fsct", "set");
+    fs::write(place.path("p.yaml"), &text)?;
+    let validate = |more: &[&str]| place.fsct(&[&["validate", "p.yaml"], more].concat());
+    assert!(validate(&["--deny-warnings"])?.status.success(), "nothing overlaps");
+
+    // A class of the same name, with other pictures.
+    fs::create_dir(place.path("set/test/class01"))?;
+    for image in 0..6 {
+        picture(20, image).save(place.path(&format!("set/test/class01/{image}.png")))?;
+    }
+    let output = validate(&[])?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "a warning: {said}");
+    assert!(said.contains("1 classes are in both base and novel: class01"), "{said}");
+    assert_eq!(validate(&["--deny-warnings"])?.status.code(), Some(1));
+    let said = place.succeeds(&["run", "p.yaml", "-q"])?;
+    assert!(said.contains("in both base and novel"), "a quiet run warns too: {said}");
+
+    // No new class at all.
+    let all = text.replace("test: {", "test: {data: {root: set, classes: base}, ");
+    fs::remove_dir_all(place.path("set/test"))?;
+    fs::create_dir(place.path("set/test"))?;
+    fs::rename(place.path("set/train/class02"), place.path("class02"))?;
+    classes_from(&place.path("set/test"), 0, 2, 6)?;
+    let output = place.fsct(&["run", "p.yaml"])?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr)?;
+    assert!(said.contains("all 2 test classes are training classes"), "{said}");
+    let output = place.fsct(&["data", "inspect", "set"])?;
+    assert_eq!(output.status.code(), Some(1), "pictures are in two splits");
+    fs::write(place.path("p.yaml"), all)?;
+    assert!(validate(&[])?.status.success(), "it may be asked for");
+    assert_eq!(validate(&["--deny-warnings"])?.status.code(), Some(1));
+    Ok(())
+}
+
+#[test]
+fn a_missing_split_is_named_for_what_is_missing() -> Outcome {
+    let place = Place::new()?;
+    for (split, first) in [("train", 0), ("val", 3)] {
+        classes_from(&place.path("set").join(split), first, 3, 6)?;
+    }
+    fs::write(place.path("p.yaml"), PIPELINE.replace("set.fsct", "set"))?;
+    let output = place.fsct(&["validate", "p.yaml"])?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout)?;
+    for part in ["there is no novel split", "folder `test` or `novel`", "test: {episodes: 0}"] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+    let without = place.fsct(&["validate", "p.yaml", "--set", "test.episodes=0"])?;
+    assert!(without.status.success(), "{}", String::from_utf8_lossy(&without.stdout));
     Ok(())
 }
 

@@ -296,8 +296,8 @@ fn every_key_exists() {
             let (key, value) = span.split_once(": ").unwrap_or((&span, ""));
             let path: Vec<_> = key.split('.').collect();
             // `train.csv` is a file.
-            let is_file =
-                ["csv", "json", "txt", "bpk", "ckpt", "sarif"].contains(&path[path.len() - 1]);
+            let is_file = ["csv", "json", "txt", "zip", "bpk", "ckpt", "sarif"]
+                .contains(&path[path.len() - 1]);
             if is_file || !path.iter().all(|it| is_word(it)) {
                 continue;
             }

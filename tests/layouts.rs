@@ -1,94 +1,17 @@
 //! Every layout, small: the same images, classes and splits whichever way they lie on disk.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::layout::{
+    CLASSES, IMAGES, Outcome, at, content, each, expected, folders, open, picture, plain, save,
+};
 use fsct::config::{Overrides, load_str};
 use fsct::data::{self, Dataset, Sampler, Split, Stream};
-use image::{Rgb, RgbImage};
-
-type Outcome = Result<(), Box<dyn Error>>;
-
-/// Classes by split; each has four images.
-const CLASSES: [(&str, &[&str]); 3] =
-    [("train", &["ant", "bee", "cat"]), ("val", &["dog", "eel"]), ("test", &["fox", "gnu"])];
-const IMAGES: usize = 4;
-
-/// An image that no other has.
-fn picture(class: &str, image: usize) -> RgbImage {
-    let seed = class.bytes().fold(image as u32, |seed, byte| seed * 31 + u32::from(byte));
-    RgbImage::from_fn(20, 16, |x, y| {
-        Rgb([(seed + x * 9) as u8, (seed / 3 + y * 11) as u8, (x * y + seed) as u8])
-    })
-}
-
-fn each(mut write: impl FnMut(&str, &str, usize) -> Outcome) -> Outcome {
-    for (split, classes) in CLASSES {
-        for class in classes {
-            for image in 0..IMAGES {
-                write(split, class, image)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn save(path: &Path, class: &str, image: usize) -> Outcome {
-    fs::create_dir_all(path.parent().ok_or("a parent")?)?;
-    picture(class, image).save(path)?;
-    Ok(())
-}
-
-fn open(data: &str, more: &str) -> Result<Dataset, Box<dyn Error>> {
-    let text = format!(
-        "data: {{{data}, image_size: 16}}\nbackbone: {{kind: conv4}}\nmethod: {{kind: fsct}}\n{more}"
-    );
-    let loaded = load_str("x.yaml", &text, &Overrides::default())?;
-    Ok(data::open(&loaded.pipeline, Path::new("."))?)
-}
-
-fn at(root: &Path) -> String {
-    format!("root: \"{}\"", root.display())
-}
-
-/// Split → class → the pixels of its images, in any order.
-type Content = BTreeMap<String, BTreeMap<String, Vec<Vec<u8>>>>;
-
-fn content(dataset: &Dataset) -> Result<Content, Box<dyn Error>> {
-    let mut content = Content::new();
-    for split in Split::ALL {
-        let set = dataset.split(split);
-        for class in set.classes() {
-            let pixels: Result<Vec<_>, _> = class
-                .images
-                .iter()
-                .map(|it| Ok::<_, data::DataError>(set.pixels(*it)?.into_owned()))
-                .collect();
-            let mut pixels = pixels?;
-            pixels.sort();
-            content.entry(split.to_string()).or_default().insert(class.name.clone(), pixels);
-        }
-    }
-    Ok(content)
-}
-
-fn folders(root: &Path) -> Outcome {
-    each(|split, class, image| {
-        save(&root.join(format!("{split}/{class}/{image}.png")), class, image)
-    })
-}
-
-fn plain(root: &Path) -> Outcome {
-    each(|_, class, image| save(&root.join(format!("{class}/{image}.png")), class, image))
-}
-
-fn expected() -> Result<Content, Box<dyn Error>> {
-    let root = tempfile::tempdir()?;
-    folders(root.path())?;
-    content(&open(&format!("format: folder, {}", at(root.path())), "")?)
-}
 
 /// A layout is guessed, and holds what it should.
 fn check(format: &str, root: &Path, more: &str) -> Outcome {
@@ -379,11 +302,8 @@ fn each_split_may_come_from_elsewhere() -> Outcome {
     );
     let crossed = open("root: nowhere, format: folder", &more)?;
     assert_eq!(crossed.split(Split::Base).classes()[0].name, "fox");
-    assert!(
-        crossed.notes().iter().any(|note| note.contains("both base and novel")),
-        "{:?}",
-        crossed.notes()
-    );
+    let warnings = crossed.warnings();
+    assert!(warnings.iter().any(|it| it.message.contains("both base and novel")), "{warnings:?}");
     let said = open(&at(own.path()), "test: {data: {root: nowhere}}\n").unwrap_err();
     assert!(said.to_string().contains("test.data.root"), "{said}");
     Ok(())

@@ -14,8 +14,11 @@ use serde_json::Value;
 
 const ARCHIVE: &[u8] = include_bytes!("parity/images.zip");
 
-fn archive() -> BTreeMap<String, Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(ARCHIVE)).unwrap();
+/// `tests/parity/make_formats.py` made these.
+const FORMATS: &[u8] = include_bytes!("parity/formats.zip");
+
+fn archive(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
     (0..archive.len())
         .map(|index| {
             let mut entry = archive.by_index(index).unwrap();
@@ -42,7 +45,7 @@ fn coloured(planes: &[u8], colour: Colour) -> Vec<u8> {
 
 #[test]
 fn every_image_is_as_pillow_and_torchvision_have_it() {
-    let archive = archive();
+    let archive = archive(ARCHIVE);
     let cases: Value = serde_json::from_slice(&archive["cases.json"]).unwrap();
     let side = cases["about"]["size"].as_u64().unwrap() as usize;
     let mut wrong = Vec::new();
@@ -122,7 +125,7 @@ fn every_image_is_as_pillow_and_torchvision_have_it() {
 /// Only a region is reconstructed; it must be the region of the whole.
 #[test]
 fn a_region_of_a_jpeg_is_that_of_the_whole() {
-    let archive = archive();
+    let archive = archive(ARCHIVE);
     let mut regions = 0;
     for (name, bytes) in archive.iter().filter(|(name, _)| name.ends_with(".jpg")) {
         let image = open(bytes).unwrap();
@@ -155,4 +158,43 @@ fn a_region_of_a_jpeg_is_that_of_the_whole() {
         }
     }
     assert!(regions > 200, "{regions}");
+}
+
+/// WebP, TIFF, GIF and PNM as Pillow decodes them, every pixel.
+#[test]
+fn other_formats_have_pillows_pixels() {
+    let archive = archive(FORMATS);
+    let mut wrong = Vec::new();
+    let names = archive.keys().filter(|name| !name.ends_with(".rgb"));
+    for name in names.clone() {
+        let expected = &archive[&format!("{name}.rgb")];
+        let side =
+            |at: usize| u32::from_le_bytes(expected[at..at + 4].try_into().unwrap()) as usize;
+        let image = match open(&archive[name]) {
+            Ok(image) => image,
+            Err(reason) => {
+                wrong.push(format!("{name}: {reason}"));
+                continue;
+            }
+        };
+        let Size { width, height } = image.size();
+        assert_eq!((width, height), (side(0), side(4)), "{name}");
+        let mut pixels: Vec<u8> = Vec::new();
+        let row = &mut |_: usize, row: &[u8]| {
+            pixels.extend(row.chunks_exact(4).flat_map(|pixel| &pixel[..3]));
+        };
+        image.region(0..width, 0..height, row).unwrap();
+        let differences = pixels.iter().zip(&expected[8..]).map(|(a, b)| a.abs_diff(*b));
+        let (count, most) = differences.fold((0, 0), |(count, most), difference| {
+            (count + usize::from(difference > 0), most.max(difference))
+        });
+        if count > 0 {
+            wrong.push(format!(
+                "{name}: {count} of {} values differ, by up to {most}",
+                pixels.len()
+            ));
+        }
+    }
+    assert!(names.count() > 20);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

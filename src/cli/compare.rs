@@ -17,6 +17,7 @@ use crate::run::RunError;
 use crate::run::answer::argmax;
 use crate::run::compare::{Answers, Comparison};
 use crate::run::evaluate::evaluate_episodes;
+use crate::run::folder::write_atomically;
 
 /// Compare trained models on the same episodes
 ///
@@ -71,24 +72,27 @@ impl Compare {
         }
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(&comparisons).unwrap_or_default();
-            fs::write(path, json + "\n").map_err(RunError::file("write", path))?;
+            write_atomically(path, (json + "\n").as_bytes())?;
         }
         Ok(())
     }
 
     /// Tests every model on the same episodes.
     fn ask(&self, output: Output) -> Result<Vec<Answers>, Error> {
-        let list = TemporaryList::new();
+        // Removed when it is dropped.
+        let list = tempfile::Builder::new().prefix("fsct-compare-").suffix(".jsonl").tempfile();
+        let list = list.map_err(RunError::file("create a file in", std::env::temp_dir()))?;
+        let list = list.into_temp_path();
         let mut asked = self.episodes.clone();
         let mut all = Vec::new();
         for run in &self.runs {
             let model = Model::open(run, &self.set)?;
             let mut answers =
                 Answers { name: run.display().to_string(), right: Vec::new(), asked: 0 };
-            self.answer(&model, asked.as_deref(), &list.0, &mut answers)
+            self.answer(&model, asked.as_deref(), &list, &mut answers)
                 .map_err(|error| located(error, &model.loaded))?;
             // The others are asked by name: their sets may be numbered otherwise.
-            asked = Some(list.0.display().to_string());
+            asked = Some(list.display().to_string());
             if !output.quiet {
                 eprintln!("{}: {} episodes", answers.name, answers.right.len());
             }
@@ -121,22 +125,6 @@ impl Compare {
             answers.right.push(right);
         })?;
         Ok(())
-    }
-}
-
-/// A file of episodes that goes when it is no longer needed.
-struct TemporaryList(PathBuf);
-
-impl TemporaryList {
-    fn new() -> Self {
-        let name = format!("fsct-compare-{}.jsonl", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for TemporaryList {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }
 

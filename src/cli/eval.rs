@@ -77,6 +77,9 @@ impl Eval {
         if !quiet {
             data.notes().iter().for_each(|note| eprintln!("note: {note}"));
         }
+        for warning in data.warnings() {
+            eprintln!("warning: {}; {}", warning.message, warning.help);
+        }
         let set = data.split(self.split);
         let episodes = episodes(self.episodes.as_deref(), self.split, set, pipeline)?;
         if let Some(path) = &self.write_episodes {

@@ -243,7 +243,7 @@ mod tests {
             json!({
                 "file": "a b.yaml", "line": 1, "column": 16, "path": "data.format",
                 "code": "fsct::data::format", "severity": "error",
-                "message": "`data.format` must be `synthetic`, `omniglot`, `filelist`, `csv`, `folder`, `cifar_fs`, `easyfsl`, `pickle` or `pack`, not `omniglott`",
+                "message": "`data.format` must be `synthetic`, `omniglot`, `filelist`, `csv`, `cub`, `folder`, `cifar_fs`, `easyfsl`, `pickle` or `pack`, not `omniglott`",
                 "help": "did you mean `omniglot`?",
             })
         );
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(
             write(&findings(), Format::Github, false),
             "::error file=a b.yaml,line=1,col=16,endLine=1,endColumn=25,title=fsct%3A%3Adata%3A%3Aformat::\
-             `data.format` must be `synthetic`, `omniglot`, `filelist`, `csv`, `folder`, `cifar_fs`, `easyfsl`, `pickle` or `pack`, not `omniglott`%0Adid you mean `omniglot`?\n"
+             `data.format` must be `synthetic`, `omniglot`, `filelist`, `csv`, `cub`, `folder`, `cifar_fs`, `easyfsl`, `pickle` or `pack`, not `omniglott`%0Adid you mean `omniglot`?\n"
         );
         assert_eq!(data("50%\n"), "50%25%0A");
     }

@@ -11,6 +11,7 @@ use crate::{
     data, device,
     plan::{fit::fit, footprint::Environment},
     report::bytes,
+    run::RunError,
 };
 
 /// Write a commented starter pipeline for a data folder
@@ -50,7 +51,7 @@ impl Init {
             (starter.validates, starter.tests) = (survey.validates, survey.tests);
             if let Some(shares) = survey.shares {
                 starter.splits = Some(SPLITS);
-                self.split(root, shares, output)?;
+                self.split(root, starter.format, shares, output)?;
             }
         }
         if let Some(budget) = self.budget {
@@ -69,12 +70,20 @@ impl Init {
     }
 
     /// Writes which class is in which split beside the pipeline; an existing file is used.
-    fn split(&self, root: &Path, shares: [f64; 3], output: Output) -> Result<(), Error> {
+    fn split(
+        &self,
+        root: &Path,
+        format: Format,
+        shares: [f64; 3],
+        output: Output,
+    ) -> Result<(), Error> {
         let path = self.output.with_file_name(SPLITS);
         if path.exists() {
             return Ok(());
         }
-        let [train, val, test] = write_splits(root, shares, SEED, &path)?;
+        let options = data::Options { one_split: true, ..data::Options::default() };
+        let listing = data::list(format, Some(root), options).map_err(RunError::from)?;
+        let [train, val, test] = write_splits(root, &listing, shares, SEED, &path)?;
         if !output.quiet {
             println!(
                 "wrote {}: {train} classes to train, {val} to validate, {test} to test; \

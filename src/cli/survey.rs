@@ -34,18 +34,9 @@ impl Survey {
     /// When the data set is damaged, has no readable image, or has too few classes or images for
     /// any episode.
     pub fn of(root: &Path, format: Format) -> Result<Self, Error> {
-        let options = Options { splits: None, rotations: false };
-        let (listing, has_splits) = match data::list(format, Some(root), options) {
-            Ok(listing) => (listing, true),
-            Err(error) if format == Format::Folder => {
-                let listing = data::list_classes(root).map_err(RunError::from)?;
-                if listing.items.is_empty() {
-                    return Err(RunError::from(error).into());
-                }
-                (listing, false)
-            }
-            Err(error) => return Err(RunError::from(error).into()),
-        };
+        let has_splits = !data::is_unsplit(format, root);
+        let options = Options { one_split: !has_splits, ..Options::default() };
+        let listing = data::list(format, Some(root), options).map_err(RunError::from)?;
         readable(root, &listing)?;
         let mut images: BTreeMap<Split, BTreeMap<&str, usize>> = BTreeMap::new();
         for item in &listing.items {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error,
     config::{self, Diagnostic, Diagnostics, Loaded, Overrides, Rule, check_files, load},
-    data::{self, DataError, Sampler, Split, Stream},
+    data::{self, DataError, DataWarning, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
 };
@@ -100,23 +100,29 @@ pub(super) fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
     }
     // Synthetic glyphs would have to be drawn first, and a check writes nothing.
     if diagnostics.is_empty() && loaded.pipeline.data.format != Some(config::Format::Synthetic) {
-        diagnostics.extend(episodes(loaded).err().map(|error| match error {
-            DataError::Pipeline { key, message, help } => {
-                loaded.diagnostic_of(Rule::Value, key, message).help(help)
-            }
-            error => {
-                let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-                loaded.diagnostic_of(Rule::UnusableData, "data.root", error.to_string()).help(
-                    help.or_else(|| Some("repair the data set, or name another folder".into())),
-                )
-            }
-        }));
+        match episodes(loaded) {
+            Ok(warnings) => diagnostics.extend(warnings.into_iter().map(|warning| {
+                let DataWarning { message, help } = warning;
+                loaded.diagnostic_of(Rule::Overlap, "data.root", message).help(help.to_owned())
+            })),
+            Err(error) => diagnostics.push(data_diagnostic(loaded, error)),
+        }
     }
     diagnostics
 }
 
-/// Whether every split that the pipeline draws from has its episodes.
-fn episodes(loaded: &Loaded) -> Result<(), DataError> {
+/// A fault of the data, under the key that can mend it.
+fn data_diagnostic(loaded: &Loaded, error: DataError) -> Diagnostic {
+    if let DataError::Pipeline { key, message, help } = error {
+        return loaded.diagnostic_of(Rule::Value, key, message).help(help);
+    }
+    let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
+    let help = help.unwrap_or_else(|| "repair the data set, or name another folder".into());
+    loaded.diagnostic_of(Rule::UnusableData, "data.root", error.to_string()).help(help)
+}
+
+/// Checks that every split that the pipeline draws from has its episodes. Returns what is unwise.
+fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
     let pipeline = &loaded.absolute();
     let data = data::open(pipeline, Path::new("."))?;
     for note in data.notes() {
@@ -131,7 +137,7 @@ fn episodes(loaded: &Loaded) -> Result<(), DataError> {
             Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
         }
     }
-    Ok(())
+    Ok(data.warnings().to_vec())
 }
 
 /// The files that the arguments name, each once, in the order of the arguments.

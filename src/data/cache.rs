@@ -1,7 +1,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -15,10 +14,10 @@ pub enum Cache {
     Memory {
         /// An image each, once it is decoded.
         slots: Vec<OnceLock<Box<[u8]>>>,
-        /// Images that there is still room for.
+        /// Images that still fit.
         room: AtomicUsize,
     },
-    /// In a file that goes when the process does.
+    /// In a file without a name, which the system removes with the process.
     Disk(DiskCache),
 }
 
@@ -45,7 +44,7 @@ impl Cache {
         DiskCache::create(images, size, bytes).map(Self::Disk)
     }
 
-    /// Bytes of memory that it will take when every image was used, at `size` bytes each.
+    /// Bytes of memory that it takes once every image was used, at `size` bytes each.
     pub fn memory_bytes(&self, size: usize) -> usize {
         let Self::Memory { slots, room } = self else { return 0 };
         let filled = slots.iter().filter(|slot| slot.get().is_some()).count();
@@ -75,7 +74,7 @@ impl Cache {
             Self::Memory { slots, room } => {
                 let taken = room
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
-                // Of two threads that decode the same image the second's copy is dropped.
+                // If two threads decode the same image, the second copy is dropped.
                 if taken.is_ok() && slots[image].set(pixels.into()).is_err() {
                     room.fetch_add(1, Ordering::Relaxed);
                 }
@@ -88,7 +87,6 @@ impl Cache {
 /// Decoded images in a file.
 #[derive(Debug)]
 pub struct DiskCache {
-    path: PathBuf,
     file: Mutex<File>,
     size: usize,
     /// Place of each image in the file, once it is there.
@@ -99,18 +97,12 @@ pub struct DiskCache {
 
 impl DiskCache {
     fn create(images: usize, size: usize, bytes: usize) -> Result<Self, DataError> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("fsct-cache-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
-        let file = Mutex::new(file.map_err(DataError::file("create", &path))?);
-        // Without a name the file goes with the process, however it ends.
-        #[cfg(unix)]
-        let _ = std::fs::remove_file(&path);
+        let folder = std::env::temp_dir();
+        let file = tempfile::tempfile().map_err(DataError::file("create a file in", &folder))?;
+        let file = Mutex::new(file);
         let places = (0..images).map(|_| OnceLock::new()).collect();
         let room = (bytes / size.max(1)) as u64;
-        Ok(Self { path, file, size, places, next: AtomicU64::new(0), room })
+        Ok(Self { file, size, places, next: AtomicU64::new(0), room })
     }
 
     fn read(&self, image: usize) -> Option<Vec<u8>> {
@@ -132,14 +124,6 @@ impl DiskCache {
         if file.seek(SeekFrom::Start(place)).and_then(|_| file.write_all(pixels)).is_ok() {
             self.next.store(number + 1, Ordering::Relaxed);
             let _ = self.places[image].set(place);
-        }
-    }
-}
-
-impl Drop for DiskCache {
-    fn drop(&mut self) {
-        if cfg!(not(unix)) {
-            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::Split;
+
 /// Why images cannot be used.
 #[derive(Debug, Error, Diagnostic)]
 pub enum DataError {
@@ -61,6 +63,30 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A class of a split has no image.
+    #[error("class `{class}` of {split} has no image: {reason}")]
+    #[diagnostic(
+        code(fsct::data::class),
+        help("add its images, remove the class, or set `data.on_bad_image: skip`")
+    )]
+    EmptyClass {
+        /// The split.
+        split: Split,
+        /// The class.
+        class: String,
+        /// Why it has none.
+        reason: String,
+    },
+    /// The thread that prepares episodes failed. This is a bug.
+    #[error("the loader thread panicked: {reason}")]
+    #[diagnostic(
+        code(fsct::data::loader),
+        help("please report this with the pipeline and the message")
+    )]
+    Loader {
+        /// What the panic said.
+        reason: String,
+    },
     /// A file of predictions is wrong.
     #[error("{}:{line}: {reason}", path.display())]
     #[diagnostic(
@@ -100,6 +126,11 @@ impl DataError {
         help: impl Into<String>,
     ) -> Self {
         Self::Pipeline { key, message: message.into(), help: help.into() }
+    }
+
+    /// An archive, a pack or a pickle that cannot be used.
+    pub(super) fn archive(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Archive { path: path.to_owned(), reason: reason.into() }
     }
 
     /// Names what was being done to a file when it failed.

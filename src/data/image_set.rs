@@ -1,11 +1,11 @@
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::cache::Cache;
-use super::pack::Pack;
+use super::listing::Item;
 use super::source::ItemFile;
 use super::transform::{Normalization, augment, centre_view, view_of};
 use super::{DataError, ImageShape};
@@ -27,79 +27,10 @@ pub struct ImageSet(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     classes: Vec<Class>,
-    images: Images,
+    images: Vec<Item>,
     shape: ImageShape,
     options: SetOptions,
     cache: Cache,
-}
-
-/// The images of a set.
-#[derive(Debug)]
-pub(super) enum Images {
-    /// One by one.
-    Listed(Vec<Image>),
-    /// Some of a pack's, whose names stay in its file: a set of 60,000 is opened at once.
-    Packed {
-        /// The pack.
-        pack: Arc<Pack>,
-        /// Its number of each image, and where its name stands.
-        images: Vec<(usize, usize)>,
-    },
-}
-
-impl Images {
-    fn len(&self) -> usize {
-        match self {
-            Self::Listed(images) => images.len(),
-            Self::Packed { images, .. } => images.len(),
-        }
-    }
-
-    fn name(&self, image: usize) -> &str {
-        match self {
-            Self::Listed(images) => &images[image].name,
-            Self::Packed { pack, images } => pack.name(images[image].1),
-        }
-    }
-
-    /// Where an image is, and how it is turned.
-    fn file(&self, image: usize) -> (Cow<'_, ItemFile>, u8) {
-        match self {
-            Self::Listed(images) => (Cow::Borrowed(&images[image].file), images[image].turns),
-            Self::Packed { pack, images } => {
-                (Cow::Owned(ItemFile::Packed(pack.clone(), images[image].0)), 0)
-            }
-        }
-    }
-
-    /// The bytes of an image that need no decoding.
-    fn in_place(&self, image: usize, shape: ImageShape) -> Option<Result<&[u8], String>> {
-        match self {
-            Self::Packed { pack, images } if pack.shape() == shape => {
-                Some(pack.pixels(images[image].0))
-            }
-            Self::Listed(images) => match &images[image] {
-                Image { file: ItemFile::Packed(pack, at), turns: 0, .. }
-                    if pack.shape() == shape =>
-                {
-                    Some(pack.pixels(*at))
-                }
-                _ => None,
-            },
-            Self::Packed { .. } => None,
-        }
-    }
-}
-
-/// An image of a set.
-#[derive(Debug)]
-pub(super) struct Image {
-    /// Path inside the data set.
-    pub name: String,
-    /// Where it is.
-    pub file: ItemFile,
-    /// Quarter turns against the clock.
-    pub turns: u8,
 }
 
 /// How the images of a set become values.
@@ -113,16 +44,23 @@ pub(super) struct SetOptions {
     pub augmentation: Option<Augmentation>,
     /// Leave out classes that are too small for an episode.
     pub skip_small_classes: bool,
+    /// Why there is no class, if there is none.
+    pub absence: String,
 }
 
 impl ImageSet {
     pub(super) fn new(
-        classes: Vec<Class>,
-        images: Images,
+        images: Vec<Item>,
         shape: ImageShape,
         options: SetOptions,
         cache: Cache,
     ) -> Self {
+        let mut members: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
+        for (at, image) in images.iter().enumerate() {
+            members.entry(image.class.clone()).or_default().push(at);
+        }
+        let class = |(name, images): (Arc<str>, _)| Class { name: name.to_string(), images };
+        let classes = members.into_iter().map(class).collect();
         Self(Arc::new(Inner { classes, images, shape, options, cache }))
     }
 
@@ -138,7 +76,7 @@ impl ImageSet {
 
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
-        self.0.images.len() == 0
+        self.0.images.is_empty()
     }
 
     /// Shape of every image.
@@ -146,20 +84,15 @@ impl ImageSet {
         self.0.shape
     }
 
-    /// Bytes of memory that it will take when each image was used once.
+    /// Most bytes of memory that it takes, once each image was used.
     pub fn memory_bytes(&self) -> u64 {
-        // A name, a path and a slot of the cache; a pack's names stay in its file.
-        const LISTED: usize = 256;
-        let listed = match &self.0.images {
-            Images::Listed(images) => images.len() * LISTED,
-            Images::Packed { .. } => 0,
-        };
+        let listed: usize = self.0.images.iter().map(listed_bytes).sum();
         (listed + self.0.cache.memory_bytes(self.0.shape.values())) as u64
     }
 
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
-        self.0.images.name(image)
+        &self.0.images[image].name
     }
 
     /// Numbers of the images by path.
@@ -170,6 +103,11 @@ impl ImageSet {
     /// Whether classes too small for an episode are left out of episodes.
     pub fn skips_small_classes(&self) -> bool {
         self.0.options.skip_small_classes
+    }
+
+    /// Why there is no class, if there is none.
+    pub(super) fn absence(&self) -> &str {
+        &self.0.options.absence
     }
 
     /// Bytes of an image, `[channels, height, width]`.
@@ -184,15 +122,15 @@ impl ImageSet {
         if let Some(pixels) = cache.read(image) {
             return Ok(Cow::Owned(pixels));
         }
-        let named = |reason| bad(images.name(image), reason);
-        if !options.ink_is_dark
-            && let Some(pixels) = images.in_place(image, *shape)
+        let Item { name, file, turns, .. } = &images[image];
+        let named = |reason| bad(name, reason);
+        if let (ItemFile::Packed(pack, at), false, 0) = (file, options.ink_is_dark, turns)
+            && pack.shape() == *shape
         {
-            return pixels.map(Cow::Borrowed).map_err(named);
+            return pack.pixels(*at).map(Cow::Borrowed).map_err(named);
         }
-        let (file, turns) = images.file(image);
         let mut pixels = file
-            .with(turns, |opened| view_of(opened, &centre_view(opened.size(), *shape), *shape))
+            .with(*turns, |opened| view_of(opened, &centre_view(opened.size(), *shape), *shape))
             .map_err(named)?;
         self.ink(&mut pixels);
         cache.put(image, &pixels);
@@ -213,10 +151,10 @@ impl ImageSet {
         let Inner { images, shape, options, .. } = &*self.0;
         let pixels = match (seed, &options.augmentation) {
             (Some(seed), Some(steps)) => {
-                let (file, turns) = images.file(image);
+                let Item { name, file, turns, .. } = &images[image];
                 let mut pixels = file
-                    .with(turns, |opened| augment(opened, *shape, steps, seed))
-                    .map_err(|reason| bad(images.name(image), reason))?;
+                    .with(*turns, |opened| augment(opened, *shape, steps, seed))
+                    .map_err(|reason| bad(name, reason))?;
                 self.ink(&mut pixels);
                 Cow::Owned(pixels)
             }
@@ -251,6 +189,16 @@ impl ImageSet {
             pixels.iter_mut().for_each(|value| *value = 255 - *value);
         }
     }
+}
+
+/// About what an image takes that is listed: itself, its name, and its path or bytes.
+fn listed_bytes(image: &Item) -> usize {
+    let path = match &image.file {
+        ItemFile::Path(path) => path.as_os_str().len(),
+        ItemFile::Unusable(reason) => reason.len(),
+        ItemFile::Bytes(_) | ItemFile::Pixels(_) | ItemFile::Packed(..) | ItemFile::Zipped(..) => 0,
+    };
+    size_of::<Item>() + image.name.len() + path
 }
 
 fn bad(name: &str, reason: String) -> DataError {

@@ -18,7 +18,9 @@ pub struct Inspection {
     pub bad: BTreeMap<String, String>,
     /// Classes of the same name in two splits.
     pub shared_classes: BTreeSet<String>,
-    /// Images of the same content, where their splits or classes differ.
+    /// Images of the same content in several splits.
+    pub shared_pictures: Vec<Vec<String>>,
+    /// Images of the same content in one split, under several names.
     pub duplicates: Vec<Vec<String>>,
     /// Classes that are named and have no image.
     pub empty_classes: Vec<String>,
@@ -92,15 +94,17 @@ pub fn inspect(listing: &Listing) -> Inspection {
         }
     }
     splits.values_mut().for_each(|facts| facts.sizes.sort_by_key(|(_, count)| usize::MAX - count));
+    let (shared_pictures, duplicates) = duplicates(&listing.items, same);
     Inspection {
         shared_classes: shared(&splits),
-        duplicates: duplicates(&listing.items, same),
+        shared_pictures,
+        duplicates,
         splits,
         bad,
         empty_classes: listing
             .empty
             .iter()
-            .map(|(split, class)| format!("{split}: {class}"))
+            .map(|it| format!("{}: {} ({})", it.split, it.class, it.reason))
             .collect(),
         notes: listing.notes.clone(),
     }
@@ -127,21 +131,26 @@ fn shared(splits: &BTreeMap<String, SplitFacts>) -> BTreeSet<String> {
     names.filter(|name| !seen.insert(*name)).cloned().collect()
 }
 
-/// Groups of equal files. Digests are compared first, then bytes: equal means equal.
-fn duplicates(items: &[Item], same: HashMap<(u64, usize), Vec<usize>>) -> Vec<Vec<String>> {
-    let mut groups = Vec::new();
+/// Groups of equal files, those over several splits first. Digests are compared, then bytes.
+fn duplicates(
+    items: &[Item],
+    same: HashMap<(u64, usize), Vec<usize>>,
+) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    let (mut across, mut within) = (Vec::new(), Vec::new());
     for members in same.into_values().filter(|members| members.len() > 1) {
         let first = &items[members[0]];
-        let matter = members
-            .iter()
-            .any(|at| (items[*at].split, &items[*at].class) != (first.split, &first.class));
         let bytes = first.file.bytes().ok();
-        let equal = members[1..].iter().all(|at| items[*at].file.bytes().ok() == bytes);
-        if matter && equal {
-            let name = |at: &usize| format!("{}: {}", items[*at].split, items[*at].name);
-            groups.push(members.iter().map(name).collect());
+        if members[1..].iter().any(|at| items[*at].file.bytes().ok() != bytes) {
+            continue;
+        }
+        let name = |at: &usize| format!("{}: {}", items[*at].split, items[*at].name);
+        let names = members.iter().map(name).collect();
+        match members.iter().any(|at| items[*at].split != first.split) {
+            true => across.push(names),
+            false => within.push(names),
         }
     }
-    groups.sort();
-    groups
+    across.sort();
+    within.sort();
+    (across, within)
 }

@@ -1,10 +1,10 @@
-//! Published splits, by name: a data set that goes by one and has other counts is said to.
+//! Published splits, by name: a data set with a published name and other counts gets a note.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Split;
-use super::formats::Listing;
+use super::listing::Listing;
 use crate::config::Format;
 
 /// A published split.

@@ -1,4 +1,6 @@
+use std::any::Any;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use crate::config::Episode;
 
 /// Episodes prepared ahead of the one in training.
 const AHEAD: usize = 3;
-/// Episodes in memory beside the one in training: those, and one in the making.
+/// Episodes in memory beside the one in training: those prepared, and one in preparation.
 pub const EPISODES_IN_LOADER: usize = AHEAD + 1;
 
 /// An episode with its images.
@@ -24,9 +26,9 @@ pub struct EpisodeBatch {
     pub images: Vec<f32>,
 }
 
-/// Prepares episodes on threads of its own while the last one trains.
+/// Prepares episodes on threads of its own while the previous one trains.
 ///
-/// What it gives depends on no clock and no thread. Dropping it ends the thread.
+/// Its episodes do not depend on timing or on the number of threads. Dropping it ends the threads.
 pub struct Loader {
     prepared: Receiver<Result<EpisodeBatch, DataError>>,
     waited: Duration,
@@ -37,13 +39,16 @@ impl Loader {
     pub fn new(set: ImageSet, sampler: Sampler, numbers: Range<u64>) -> Self {
         let (send, prepared) = sync_channel(AHEAD);
         thread::spawn(move || {
-            // Not the global pool: a step that computes there would wait behind images, and images
-            // behind the step. Without threads to be had, this one does it all.
+            // Not the global pool: there, a training step would wait for images and images for the step.
+            // If no thread can be started, this one prepares the images.
             let pool = ThreadPoolBuilder::new().build().ok();
             for number in numbers {
-                let batch = prepare(&set, &sampler, number, pool.as_ref());
+                let prepared = AssertUnwindSafe(|| prepare(&set, &sampler, number, pool.as_ref()));
+                // A panic must reach the run as an error, not as an end of the episodes.
+                let batch = catch_unwind(prepared)
+                    .unwrap_or_else(|panic| Err(DataError::Loader { reason: text_of(&*panic) }));
                 let failed = batch.is_err();
-                // The receiver is gone: nobody wants the rest.
+                // An error to send means that the receiver is dropped: no more episodes are needed.
                 if send.send(batch).is_err() || failed {
                     return;
                 }
@@ -67,6 +72,12 @@ impl Iterator for Loader {
         self.waited += start.elapsed();
         batch
     }
+}
+
+/// The message of a panic.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
 
 fn prepare(

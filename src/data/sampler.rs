@@ -132,6 +132,25 @@ fn check(
             "lower `episode.n_way`, or `episode.n_query` so that more classes are large enough",
         ));
     }
+    if classes == 0 {
+        let (key, help) = match stream {
+            Stream::Train => {
+                ("data.root", "name a data set with training classes, or `train.data`")
+            }
+            Stream::Validate => (
+                "validate.episodes",
+                "write `validate: {episodes: 0}`, name another data set as `validate.data`, or split \
+                 the classes with `data.splits`",
+            ),
+            Stream::Test => (
+                "test.episodes",
+                "write `test: {episodes: 0}`, name another data set as `test.data`, or split the \
+                 classes with `data.splits`",
+            ),
+        };
+        let message = format!("there is no {split} split: {}", set.absence());
+        return Err(DataError::pipeline(key, message, help));
+    }
     if shape.n_way > classes {
         return Err(DataError::pipeline(
             "episode.n_way",

@@ -10,8 +10,9 @@ use super::ImageShape;
 use super::codec::raster::{PIXEL, Raster};
 use super::codec::{Opened, open};
 use super::pack::Pack;
+use super::zipped::Zip;
 
-/// Largest image file that is read.
+/// Largest image file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Where an image is.
@@ -19,24 +20,33 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 pub enum ItemFile {
     /// In a file of its own.
     Path(PathBuf),
-    /// Read already, out of an archive.
-    Bytes(Arc<[u8]>),
+    /// In memory, or in a part of a file: the bytes of an image file.
+    Bytes(Arc<Blob>),
     /// In an array of images.
     Pixels(PixelBlock),
     /// In a pack, under this number.
     Packed(Arc<Pack>, usize),
-    /// Nowhere, for this reason.
+    /// In a zip, under this number.
+    Zipped(Arc<Zip>, usize),
+    /// Nowhere: it cannot be used, for this reason.
     Unusable(String),
 }
 
-/// An image in an array of images, `[height, width, channels]`.
+/// An image in an array of images.
 #[derive(Debug, Clone)]
 pub struct PixelBlock {
     /// The array.
-    pub bytes: Arc<Blob>,
+    pub array: Arc<PixelArray>,
     /// Where the image starts.
     pub start: usize,
-    /// Its shape.
+}
+
+/// An array of images of one shape, each `[height, width, channels]`.
+#[derive(Debug)]
+pub struct PixelArray {
+    /// Its bytes.
+    pub bytes: Blob,
+    /// Shape of each image.
     pub shape: ImageShape,
 }
 
@@ -77,21 +87,25 @@ impl ItemFile {
                 }
                 // A pipe or a device would be read forever.
                 if !meta.is_file() {
-                    return Err("it is no regular file".into());
+                    return Err("it is not a regular file".into());
                 }
                 if meta.len() > MAX_FILE_BYTES {
-                    return Err(format!("it has {} bytes, which no image has", meta.len()));
+                    return Err(format!(
+                        "it has {} bytes, more than the {MAX_FILE_BYTES} that are read",
+                        meta.len()
+                    ));
                 }
                 fs::read(path).map(Cow::Owned).map_err(|error| error.to_string())
             }
             Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
             Self::Pixels(block) => Ok(Cow::Borrowed(block.pixels())),
             Self::Packed(pack, image) => pack.pixels(*image).map(Cow::Borrowed),
+            Self::Zipped(zip, index) => zip.read(*index, MAX_FILE_BYTES).map(Cow::Owned),
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }
 
-    /// Opens it, turned by quarter turns against the clock, and uses it.
+    /// Opens it, turned by `turns` quarter turns against the clock, and calls `read` with it.
     pub fn with<T>(
         &self,
         turns: u8,
@@ -99,7 +113,7 @@ impl ItemFile {
     ) -> Result<T, String> {
         let bytes = self.bytes()?;
         let opened = match self {
-            Self::Pixels(block) => Opened::Whole(interleaved(&bytes, block.shape)),
+            Self::Pixels(block) => Opened::Whole(interleaved(&bytes, block.array.shape)),
             Self::Packed(pack, _) => Opened::Whole(planar(&bytes, pack.shape())),
             _ => open(&bytes)?,
         };
@@ -116,7 +130,7 @@ impl ItemFile {
 
 impl PixelBlock {
     fn pixels(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + self.shape.values()]
+        &self.array.bytes[self.start..self.start + self.array.shape.values()]
     }
 }
 

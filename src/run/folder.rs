@@ -1,11 +1,12 @@
 //! The folder of a run: what lies where, and how it is written.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::RunError;
+use crate::atomic_file;
 
 /// `runs/NAME-TIME/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,32 +94,17 @@ impl RunFolder {
     }
 }
 
-/// Writes a file completely or not at all: to a neighbour first, then renamed over it.
+/// Writes a file completely or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     write_atomically_with(path, |file| file.write_all(bytes))
 }
 
-/// Writes a file, completely or not at all, in as many pieces as it takes.
+/// Writes a file completely or not at all, in as many pieces as it takes.
 pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), RunError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(RunError::file("create", folder))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = File::create(&part).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_all()
-    });
-    written.map_err(RunError::file("write", &part))?;
-    fs::rename(&part, path).map_err(RunError::file("replace", path))?;
-    // Without this the rename itself may be lost with the power. Not every system can do it.
-    if let Ok(folder) = OpenOptions::new().read(true).open(folder) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
+    atomic_file::write_with(path, write).map_err(RunError::file("write", path))
 }
 
 /// A name that every file system takes.

@@ -9,7 +9,7 @@ use super::folder::{RunFolder, write_atomically};
 use super::trainer::Trainer;
 use super::{Interrupt, RunError};
 use crate::config::{self, Pipeline};
-use crate::data::{Dataset, Sampler, Split, Stream};
+use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
 use crate::device::Selected;
 use crate::graph;
 use crate::plan::footprint::{Bytes, Environment, Use};
@@ -62,6 +62,9 @@ pub fn run(
     let left_out = check_episodes(data, pipeline)?;
     for message in data.notes().iter().chain(&left_out) {
         reporter.report(&Event::Note { message: message.clone() });
+    }
+    for DataWarning { message, help } in data.warnings() {
+        reporter.report(&Event::Warning { message: format!("{message}; {help}") });
     }
     for note in &plan.notes {
         reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) });

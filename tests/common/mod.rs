@@ -4,6 +4,7 @@
 
 pub mod formula;
 pub mod gradients;
+pub mod layout;
 pub mod reference;
 
 /// Largest absolute value.

@@ -6,12 +6,13 @@ use super::{Output, Root, sheet};
 use crate::Error;
 use crate::data::inspect::{Inspection, SplitFacts, inspect};
 
-/// Names that are printed of a list; `--json` has all.
+/// Names that are printed of a list; `--json` prints all.
 const NAMED: usize = 10;
 
 /// Say what is in a data set: classes, sizes, broken files, overlaps, possible episodes
 ///
-/// Every image is read once. Exit code 1 when some cannot be.
+/// Every image is read once. Exit code 1 when one cannot be read or is in several splits, or a class is
+/// empty.
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The data set to inspect.
@@ -41,7 +42,10 @@ impl Inspect {
                 println!("wrote {}", path.display());
             }
         }
-        if found.bad.is_empty() { Ok(()) } else { Err(Error::Rejected) }
+        let is_sound = found.bad.is_empty()
+            && found.empty_classes.is_empty()
+            && found.shared_pictures.is_empty();
+        if is_sound { Ok(()) } else { Err(Error::Rejected) }
     }
 }
 
@@ -67,8 +71,12 @@ fn text(found: &Inspection) -> String {
     text += &list("images that cannot be read", bad);
     text += &list("classes without an image", found.empty_classes.clone());
     text += &list("classes in more than one split", found.shared_classes.iter().cloned().collect());
-    let duplicates = found.duplicates.iter().map(|group| group.join(" = ")).collect();
-    text += &list("the same image in several classes or splits", duplicates);
+    let groups = |groups: &[Vec<String>]| groups.iter().map(|group| group.join(" = ")).collect();
+    text += &list("the same image in several splits", groups(&found.shared_pictures));
+    text += &list(
+        "the same image in several classes or under several names",
+        groups(&found.duplicates),
+    );
     for note in &found.notes {
         text += &format!("note: {note}\n");
     }

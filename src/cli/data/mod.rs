@@ -13,7 +13,7 @@ pub(super) use split::write_splits;
 
 use super::Output;
 use crate::Error;
-use crate::config::Format;
+use crate::config::{Columns, Format};
 use crate::data::{self, Listing};
 use crate::run::RunError;
 
@@ -32,7 +32,7 @@ enum DataCommand {
     Inspect(inspect::Inspect),
     /// Write a data set as one memory-mapped file
     Pack(pack::Pack),
-    /// Write a seeded split of the class folders in a folder
+    /// Write a seeded split of the classes of a data set
     Split(split::Split),
 }
 
@@ -61,31 +61,31 @@ struct Root {
     /// Add classes rotated by 90, 180 and 270 degrees; omniglot only
     #[arg(long)]
     rotations: bool,
+    /// Columns of a CSV list, as `data.columns`: `--columns image=image_id,class=dx`
+    #[arg(long, value_name = "KEY=COLUMN,…", value_parser = columns, default_value = "", hide_default_value = true)]
+    columns: Columns,
 }
 
 impl Root {
-    /// Lists its images. A folder of classes without splits becomes the split `base`.
+    /// Lists its images. Classes without splits become the split `base`.
     fn list(&self, output: Output) -> Result<Listing, Error> {
         let root = Some(self.root.as_path());
         let format = data::format_of(self.format, root).map_err(RunError::from)?;
         if self.format.is_none() && !output.quiet {
             eprintln!("note: the detected layout is `{}`", format.word());
         }
-        let options = data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
-        let listing = data::list(format, root, options);
-        match listing {
-            Err(_) if format == Format::Folder && self.splits.is_none() => {
-                let whole = data::list_classes(&self.root).map_err(RunError::from)?;
-                if !output.quiet && !whole.items.is_empty() {
-                    eprintln!("note: no split is defined; all classes are in base");
-                }
-                if whole.items.is_empty() {
-                    return listing.map_err(|error| RunError::from(error).into());
-                }
-                Ok(whole)
-            }
-            listing => listing.map_err(|error| RunError::from(error).into()),
+        let one_split = self.splits.is_none() && data::is_unsplit(format, &self.root);
+        if one_split && !output.quiet {
+            eprintln!("note: no split is defined; all classes are in base");
         }
+        let columns = self.columns.clone();
+        let options = data::Options {
+            splits: self.splits.as_deref(),
+            columns: Some(&columns),
+            rotations: self.rotations,
+            one_split,
+        };
+        data::list(format, root, options).map_err(|error| RunError::from(error).into())
     }
 }
 
@@ -95,6 +95,21 @@ fn format(text: &str) -> Result<Format, String> {
         .into_iter()
         .find(|format| format.word() == text)
         .ok_or_else(|| format!("there is no layout `{text}`: use one of {}", words()))
+}
+
+fn columns(text: &str) -> Result<Columns, String> {
+    let mut columns = Columns::default();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let (key, name) = pair.split_once('=').ok_or(format!("`{pair}` is not KEY=COLUMN"))?;
+        let column = match key.trim() {
+            "image" => &mut columns.image,
+            "class" => &mut columns.class,
+            "split" => &mut columns.split,
+            other => return Err(format!("`{other}` is not image, class or split")),
+        };
+        *column = Some(name.trim().to_owned());
+    }
+    Ok(columns)
 }
 
 /// An existing file is kept unless it is to be replaced.

@@ -8,7 +8,7 @@ use super::{Output, Root, free};
 use crate::Error;
 use crate::data::pack::PackWriter;
 use crate::data::transform::{centre_view, view_of};
-use crate::data::{DataError, ImageShape, Item, mark_repeated};
+use crate::data::{DataError, EmptyClass, ImageShape, Item, mark_repeated};
 use crate::report::table;
 use crate::run::RunError;
 
@@ -53,8 +53,8 @@ impl Pack {
         }
         if !output.quiet {
             listing.notes.iter().for_each(|note| eprintln!("note: {note}"));
-            for (split, class) in &listing.empty {
-                eprintln!("note: the class {class} of {split} has no image and is omitted");
+            for EmptyClass { split, class, reason } in &listing.empty {
+                eprintln!("note: class {class} of {split} has no image and is omitted: {reason}");
             }
         }
         let size = usize::from(self.size);

@@ -5,19 +5,19 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Output, free};
+use super::{Output, Root, free};
 use crate::Error;
-use crate::data;
-use crate::run::RunError;
+use crate::data::Listing;
 use crate::run::folder::write_atomically;
 
-/// Write a seeded split of the class folders in a folder
+/// Write a seeded split of the classes of a data set
 ///
 /// The file is what `data.splits` names. The same folders and seed give the same file.
 #[derive(Debug, Args)]
 pub struct Split {
-    /// Folder with one folder per class
-    root: PathBuf,
+    /// The data set: a folder with one folder per class, or one CSV list.
+    #[command(flatten)]
+    root: Root,
     /// File to write
     #[arg(long, short, value_name = "FILE", default_value = "splits.json")]
     output: PathBuf,
@@ -51,7 +51,9 @@ impl Split {
                 "give three shares that add up to 1",
             ));
         }
-        let [train, val, test] = write_splits(&self.root, shares, self.seed, &self.output)?;
+        let listing = self.root.list(output)?;
+        let [train, val, test] =
+            write_splits(&self.root.root, &listing, shares, self.seed, &self.output)?;
         if !output.quiet {
             println!(
                 "wrote {}: {train} classes to train, {val} to validate, {test} to test; use it as \
@@ -63,22 +65,23 @@ impl Split {
     }
 }
 
-/// Shuffles the class folders of `root` and writes which of them train, validate and test; returns
-/// how many do.
+/// Shuffles the classes of the data set in `root` and writes which of them train, validate and test;
+/// returns how many do.
 pub fn write_splits(
     root: &Path,
+    listing: &Listing,
     shares: [f64; 3],
     seed: u64,
     output: &Path,
 ) -> Result<[usize; 3], Error> {
-    let listing = data::list_classes(root).map_err(RunError::from)?;
     let mut classes: Vec<String> =
         listing.items.iter().map(|item| item.class.to_string()).collect();
+    classes.sort();
     classes.dedup();
     if classes.len() < 2 {
         return Err(Error::failed_with_help(
-            format!("{} has {} folders with images", root.display(), classes.len()),
-            "name a folder with one folder per class",
+            format!("{} has {} classes with images", root.display(), classes.len()),
+            "name a folder with one folder per class, or a list",
         ));
     }
     classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -32,11 +32,15 @@ pub struct Data {
     /// Which class is in which split, where the layout does not say it: a file of `fsct data split`,
     /// or a folder with `train.txt`, `val.txt` and `test.txt`.
     ///
-    /// `folder` needs it unless the root has a folder a split, `omniglot` takes Vinyals' lists,
-    /// `cifar_fs` Bertinetto's.
+    /// `folder` needs it unless the root has a folder a split, and so does one CSV list of all images;
+    /// `omniglot` takes Vinyals' lists, `cifar_fs` Bertinetto's, and `cub` any.
     #[schemars(extend("format" = "path", "minLength" = 1, "examples" = ["splits.json"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub splits: Option<PathBuf>,
+    /// Columns of a CSV list, where their names are not the usual ones (`filename` and `label`,
+    /// `image_id` and `dx`, …).
+    #[serde(skip_serializing_if = "Columns::is_usual")]
+    pub columns: Columns,
     /// Each class three times more, turned by 90, 180 and 270 degrees; `omniglot` only.
     pub rotations: bool,
     /// Random changes to training images: `none`, `standard` or a mapping.
@@ -63,6 +67,7 @@ impl Default for Data {
             root: None,
             image_size: 84,
             splits: None,
+            columns: Columns::default(),
             rotations: false,
             augment: Augment::None,
             normalize: Normalize::None,
@@ -71,6 +76,32 @@ impl Default for Data {
             on_bad_image: OnBadImage::Error,
             skip_small_classes: false,
         }
+    }
+}
+
+/// Columns of a CSV list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Columns {
+    /// Column with the name of the image, with or without folder and suffix.
+    #[schemars(extend("minLength" = 1, "examples" = ["image_id"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Column with the class.
+    #[schemars(extend("minLength" = 1, "examples" = ["dx"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Column with the split: `train`, `val` or `test`. One list of all images needs it unless
+    /// `data.splits` is given.
+    #[schemars(extend("minLength" = 1, "examples" = ["split"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+}
+
+impl Columns {
+    /// Whether none is named.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -84,15 +115,19 @@ pub enum Format {
     Omniglot,
     /// CloserLookFewShot's `base.json`, `val.json` and `novel.json`.
     Filelist,
-    /// `train.csv`, `val.csv` and `test.csv`, images in `images/` or in class folders.
+    /// `train.csv`, `val.csv` and `test.csv`, or one list of all images with `splits`. The images lie
+    /// anywhere below the lists.
     Csv,
+    /// `CUB_200_2011` as it is published: `images.txt`, `image_class_labels.txt` and `classes.txt`.
+    Cub,
     /// `SPLIT/CLASS/IMAGE`, or `CLASS/IMAGE` with `splits`.
     Folder,
     /// CIFAR-FS: `data/CLASS/IMAGE` and Bertinetto's `splits/bertinetto/*.txt`.
     CifarFs,
     /// easyfsl's `train.json`, `val.json` and `test.json` of `class_names` and `class_roots`.
     Easyfsl,
-    /// Pickled arrays: `mini-imagenet-cache-*.pkl`. Nothing in them is executed.
+    /// Pickled images: `mini-imagenet-cache-*.pkl`, FC100's, tieredImageNet's. Nothing in them is
+    /// executed.
     Pickle,
     /// One file that `fsct data pack` wrote.
     Pack,
@@ -100,11 +135,12 @@ pub enum Format {
 
 impl Format {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Synthetic,
         Self::Omniglot,
         Self::Filelist,
         Self::Csv,
+        Self::Cub,
         Self::Folder,
         Self::CifarFs,
         Self::Easyfsl,
@@ -119,6 +155,7 @@ impl Format {
             Self::Omniglot => "omniglot",
             Self::Filelist => "filelist",
             Self::Csv => "csv",
+            Self::Cub => "cub",
             Self::Folder => "folder",
             Self::CifarFs => "cifar_fs",
             Self::Easyfsl => "easyfsl",

@@ -20,7 +20,7 @@ mod weights;
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
 pub use byte_size::ByteSize;
-pub use data::{Cache, Classes, Data, Format, OnBadImage, OtherData};
+pub use data::{Cache, Classes, Columns, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
 pub use episode::Episode;
 pub use finding::Finding;

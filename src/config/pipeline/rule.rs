@@ -163,6 +163,13 @@ rules! {
     RootMissing Error ROOTS, "missing", "nothing says where the data set is":
         "Write `data.root`, or give it as `--set data.root=…` or `FSCT_DATA__ROOT`. Only \
          `format: synthetic` needs none.";
+    Overlap Warning These(&["data.root"]), "overlap",
+        "two splits share classes or pictures, or a picture is there twice":
+        "Few-shot accuracy is of classes that training has not seen, on pictures that it has not seen. \
+         A picture under two names of one split could be support and query of an episode. Files are \
+         compared by identity (links), and by content where those of equal sizes have 64 MiB or less \
+         together; `fsct data inspect` compares all. If all test classes are training classes, it is \
+         an error.";
     UnusableData Error These(&["data.root"]), "unusable",
         "the folder is there, and its images cannot be used":
         "A file is damaged or cannot be read; the message names it. `fsct validate --offline` does \

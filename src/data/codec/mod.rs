@@ -9,11 +9,24 @@ use std::ops::Range;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::sniff::what_it_is;
 use jpeg::Jpeg;
 use raster::Raster;
 
-/// Largest image that is believed, in pixels: Pillow's own limit.
+/// Most pixels of an image that is read: Pillow's own limit.
 pub const MAX_PIXELS: usize = 178_956_970;
+
+/// Suffixes of the files that are read as images, in small letters.
+pub const SUFFIXES: [&str; 14] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pbm",
+    "pnm",
+];
+
+/// Whether a name ends as those of images do.
+pub fn has_image_suffix(name: &str) -> bool {
+    let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase());
+    suffix.is_some_and(|suffix| SUFFIXES.contains(&suffix.as_str()))
+}
 
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,16 +106,27 @@ fn whole(image: &Jpeg) -> Result<Raster, String> {
     Ok(Raster { width, height, pixels })
 }
 
-/// PNG and BMP.
+/// All but JPEG; of an animation the first image.
 fn other(file: &[u8]) -> Result<Raster, String> {
     let mut reader = ImageReader::new(Cursor::new(file))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Png | ImageFormat::Bmp) => {}
-        Some(format) => return Err(format!("it is {format:?}; PNG, JPEG and BMP are read")),
-        None => return Err("it is no PNG, JPEG or BMP".into()),
-    }
+    let read = "PNG, JPEG, BMP, WebP, TIFF, GIF and PNM are read";
+    let format = match reader.format() {
+        Some(
+            format @ (ImageFormat::Png
+            | ImageFormat::Bmp
+            | ImageFormat::WebP
+            | ImageFormat::Tiff
+            | ImageFormat::Gif
+            | ImageFormat::Pnm),
+        ) => format,
+        Some(format) => return Err(format!("it is {format:?}; {read}")),
+        None => {
+            let known = what_it_is(file).map(str::to_owned);
+            return Err(known.unwrap_or(format!("its first bytes are not an image's; {read}")));
+        }
+    };
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS as u64 * 4);
     reader.limits(limits);
@@ -113,9 +137,13 @@ fn other(file: &[u8]) -> Result<Raster, String> {
         return Err("it has no pixels".into());
     }
     if width * height > MAX_PIXELS {
-        return Err(format!("{width} × {height} pixels are more than any image has"));
+        return Err(format!("{width} × {height} pixels are more than the limit, {MAX_PIXELS}"));
     }
-    let orientation = decoder.exif_metadata().ok().flatten().and_then(|it| exif::of_tiff(&it));
+    let orientation = match format {
+        // EXIF is a TIFF itself.
+        ImageFormat::Tiff => exif::of_tiff(file),
+        _ => decoder.exif_metadata().ok().flatten().and_then(|it| exif::of_tiff(&it)),
+    };
     let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     Ok(raster_of(image, width, height).oriented(orientation.unwrap_or(1)))
 }
@@ -128,7 +156,7 @@ fn raster_of(image: DynamicImage, width: usize, height: usize) -> Raster {
         DynamicImage::ImageLumaA8(it) => {
             Raster::from_grey(width, height, it.into_raw().into_iter().step_by(2))
         }
-        // Pillow reads grey of 16 bits as numbers, and cuts them off at 255.
+        // Pillow reads grey of 16 bits as numbers, and clips them at 255.
         DynamicImage::ImageLuma16(it) => {
             Raster::from_grey(width, height, it.into_raw().into_iter().map(|it| it.min(255) as u8))
         }

@@ -2,22 +2,26 @@
 
 use std::path::Path;
 
-use super::folder::{Classes, folders};
-use super::{DataError, Listing, SplitLists, nothing};
+use super::class_folders::ClassFolders;
+use super::mismatch::mismatch;
+use super::splits::SplitLists;
+use super::walk::folders;
 use crate::config::Format;
+use crate::data::DataError;
+use crate::data::listing::Listing;
 
-/// Lists the images under `root`; `splits` takes the place of Bertinetto's lists.
+/// Lists the images under `root`; `splits` replaces Bertinetto's lists.
 pub fn list(root: &Path, splits: Option<&Path>) -> Result<Listing, DataError> {
     let own = root.join("splits").join("bertinetto");
     let splits = splits.unwrap_or(&own);
     let data = root.join("data");
     if !data.is_dir() {
-        return Err(nothing(Format::CifarFs, root, "it has no folder `data`"));
+        return Err(mismatch(Format::CifarFs, root, "it has no folder `data`"));
     }
     if !splits.exists() {
-        return Err(nothing(Format::CifarFs, root, format!("{} is missing", splits.display())));
+        return Err(mismatch(Format::CifarFs, root, format!("{} is missing", splits.display())));
     }
-    let mut classes = Classes::default();
-    classes.of_lists(&folders(&data)?, &SplitLists::read(splits)?, splits)?;
+    let mut classes = ClassFolders::default();
+    classes.add_listed_folders(folders(&data)?, &SplitLists::read(splits)?, splits)?;
     Ok(classes.listing())
 }

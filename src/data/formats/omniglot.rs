@@ -9,13 +9,18 @@ use std::sync::Arc;
 
 use zip::ZipArchive;
 
-use super::{Item, ItemFile, Listing, Options, SplitLists, entries, nothing};
+use super::mismatch::mismatch;
+use super::options::Options;
+use super::splits::SplitLists;
+use super::walk::entries;
 use crate::config::Format;
+use crate::data::listing::{Item, Listing};
+use crate::data::source::{Blob, ItemFile};
 use crate::data::{DataError, Split};
 
-/// Largest drawing that is believed; Omniglot's have some 200 bytes.
+/// Largest drawing that is read; Omniglot's have some 200 bytes.
 const MAX_DRAWING_BYTES: u64 = 1 << 20;
-/// Most bytes that an archive is believed to hold; both of Omniglot's have 15 MB.
+/// Most bytes that an archive may unpack to; both of Omniglot's have 15 MB.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 /// Folders below the root that are looked into: collection, alphabet, character.
 const MAX_DEPTH: usize = 4;
@@ -30,7 +35,7 @@ pub fn list(root: &Path, options: Options) -> Result<Listing, DataError> {
     let mut drawings = Drawings::new();
     walk(root, 0, &mut drawings)?;
     if drawings.is_empty() {
-        return Err(nothing(Format::Omniglot, root, "there is no drawing in it"));
+        return Err(mismatch(Format::Omniglot, root, "there is no drawing in it"));
     }
     let lists = options.splits.map(Vinyals::read).transpose()?;
     let turns = if options.rotations { 0..4u8 } else { 0..1 };
@@ -148,14 +153,14 @@ fn walk(folder: &Path, depth: usize, drawings: &mut Drawings) -> Result<(), Data
 }
 
 fn unzip(path: &Path, drawings: &mut Drawings) -> Result<(), DataError> {
-    let damaged = |reason: String| DataError::Archive { path: path.to_owned(), reason };
+    let damaged = |reason: String| DataError::archive(path, reason);
     let file = File::open(path).map_err(DataError::file("open", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
     let mut unpacked = 0;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| damaged(error.to_string()))?;
         let name = entry.name().map_err(|error| damaged(error.to_string()))?.into_owned();
-        // Nothing is written anywhere, so a name cannot escape; one that tries is no Omniglot's.
+        // Nothing is written, so such a name does no harm; but Omniglot has none.
         if name.split(['/', '\\']).any(|part| part == "..") || name.starts_with('/') {
             return Err(damaged(format!("the entry {name} leads out of it")));
         }
@@ -177,7 +182,7 @@ fn unzip(path: &Path, drawings: &mut Drawings) -> Result<(), DataError> {
         if bytes.len() as u64 != entry.size() {
             return Err(damaged(format!("{name} is not as long as it claims")));
         }
-        drawings.entry(key).or_insert(ItemFile::Bytes(bytes.into()));
+        drawings.entry(key).or_insert(ItemFile::Bytes(Arc::new(Blob::Owned(bytes))));
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! Lists of classes by split: `fsct data split`'s file, or a folder with a text file a split.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-use super::{DataError, Split, entries, split_named, utf8_name};
+use super::names::split_named;
+use super::text::read_text;
+use super::walk::{entries, utf8_name};
+use crate::data::{DataError, Split};
 
 /// Which class is in which split.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,18 +29,18 @@ impl SplitLists {
             for file in entries(path)? {
                 let Ok(name) = utf8_name(&file) else { continue };
                 let Some(split) = name.strip_suffix(".txt").and_then(split_named) else { continue };
-                let text = fs::read_to_string(&file).map_err(DataError::file("read", &file))?;
+                let text = read_text(&file)?;
                 named += 1;
                 let classes = text.lines().map(str::trim).filter(|line| !line.is_empty());
                 lists.add(split, classes.map(str::to_owned)).map_err(wrong)?;
             }
         } else {
-            let text = fs::read_to_string(path).map_err(DataError::file("read", path))?;
+            let text = read_text(path)?;
             let by_name: BTreeMap<String, Vec<String>> =
                 serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
             for (name, classes) in by_name {
                 let split = split_named(&name).ok_or_else(|| {
-                    wrong(format!("`{name}` is no split: use train, val and test"))
+                    wrong(format!("`{name}` is not a split: use train, val and test"))
                 })?;
                 named += 1;
                 lists.add(split, classes).map_err(wrong)?;
@@ -48,6 +50,14 @@ impl SplitLists {
             return Err(wrong("it names no class of train, val or test".into()));
         }
         Ok(lists)
+    }
+
+    /// What is said of classes that are there and in no list.
+    pub fn note_unlisted(&self, classes: &[&str], path: &Path) -> Option<String> {
+        let first = classes.first()?;
+        let more = if classes.len() > 1 { ", …" } else { "" };
+        let (count, path) = (classes.len(), path.display());
+        Some(format!("{count} classes are in no split of {path} and are left out: {first}{more}"))
     }
 
     fn add(

@@ -12,7 +12,9 @@ use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
 
 use super::glyph::{Alphabet, SIDE};
-use super::{Item, ItemFile, Listing, entries};
+use super::walk::entries;
+use crate::data::listing::{Item, Listing};
+use crate::data::source::ItemFile;
 use crate::data::{DataError, Split};
 
 /// Changes whenever other glyphs would be drawn, so that an old folder is not taken for a new one.
@@ -74,31 +76,39 @@ fn cache() -> PathBuf {
         .join("fsct")
 }
 
-/// Draws all glyphs into a neighbour of `folder`, then renames it: the folder is whole or absent,
-/// and of two processes that draw at once the second finds the first's.
+/// Draws all glyphs into a temporary folder beside `folder`, then renames it: the folder is complete or
+/// absent. If two processes draw at once, the second one uses the folder of the first.
 fn draw_into(folder: &Path) -> Result<(), DataError> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(DataError::file("create", parent))?;
-    let part = folder.with_extension(format!("part-{}", std::process::id()));
+    let part = tempfile::Builder::new()
+        .prefix(&format!("{VERSION}."))
+        .suffix(".part")
+        .tempdir_in(parent)
+        .map_err(DataError::file("create a folder in", parent))?;
     let alphabets: Vec<(Split, usize)> = ALPHABETS
         .iter()
         .flat_map(|(split, count)| (0..*count).map(move |_| *split))
         .enumerate()
         .map(|(index, split)| (split, index))
         .collect();
-    let drawn = alphabets
-        .par_iter()
-        .try_for_each(|(split, index)| draw_alphabet(&part.join(split.to_string()), *index));
-    let moved = drawn.and_then(|()| {
-        fs::rename(&part, folder).or_else(|error| {
-            // Somebody else was faster.
-            if folder.is_dir() { Ok(()) } else { Err(DataError::file("rename", &part)(error)) }
-        })
-    });
-    if part.exists() {
-        let _ = fs::remove_dir_all(&part);
+    alphabets.par_iter().try_for_each(|(split, index)| {
+        draw_alphabet(&part.path().join(split.to_string()), *index)
+    })?;
+    // As any new folder: a temporary one is for its owner alone.
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let _ = fs::set_permissions(part.path(), mode);
     }
-    moved
+    match fs::rename(part.path(), folder) {
+        // There is nothing left to remove.
+        Ok(()) => drop(part.keep()),
+        // Another process was faster.
+        Err(_) if folder.is_dir() => {}
+        Err(error) => return Err(DataError::file("rename", part.path())(error)),
+    }
+    Ok(())
 }
 
 fn draw_alphabet(split: &Path, index: usize) -> Result<(), DataError> {

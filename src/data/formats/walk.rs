@@ -1,103 +1,126 @@
-//! Folders and the names in them.
+//! Folders, and the images below them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use walkdir::WalkDir;
+
+use super::others::Others;
 use crate::data::DataError;
+use crate::data::codec::has_image_suffix;
 use crate::data::source::ItemFile;
 
-/// Folders below a class that are looked into.
-const MAX_DEPTH: usize = 8;
+/// Folders and files that operating systems and storage devices write beside a user's own.
+const SYSTEM_NAMES: [&str; 8] = [
+    "__MACOSX",
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "Thumbs.db",
+    "desktop.ini",
+];
 
-/// Entries of a folder, by name; hidden ones are left out.
+/// Whether an entry of a folder is not looked at: hidden, or written by the operating system.
+pub fn is_ignored(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    bytes.starts_with(b".") || SYSTEM_NAMES.iter().any(|it| name.eq_ignore_ascii_case(it))
+}
+
+/// Entries of a folder, by name. Hidden ones and those of the operating system are left out.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
         .map_err(DataError::file("list", folder))?;
-    paths.retain(|path| path.file_name().is_none_or(|it| it.as_encoded_bytes()[0] != b'.'));
+    paths.retain(|path| path.file_name().is_none_or(|name| !is_ignored(name)));
     paths.sort();
     Ok(paths)
 }
 
-/// A path's last name; `Err` holds it as far as it can be read.
+/// A path's last name; `Err` has the name with a replacement for what is not UTF-8.
 pub fn utf8_name(path: &Path) -> Result<String, String> {
     let name = path.file_name().unwrap_or_default();
     name.to_str().map(str::to_owned).ok_or_else(|| name.to_string_lossy().into_owned())
 }
 
-/// Whether a name ends as those of images do.
-pub fn is_image_name(name: &str) -> bool {
-    let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
-    matches!(end.as_deref(), Some("png" | "jpg" | "jpeg" | "jpe" | "jfif" | "bmp"))
+/// A folder in the root of a data set.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// Its name; what is not UTF-8 in it is replaced.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether its name is UTF-8. Lists, packs and reports cannot hold other names.
+    pub is_utf8: bool,
 }
 
-/// Images below a folder, by path inside it, with what cannot be used among them; and how many
-/// other files there are, with the name of one.
+/// The folders in a folder, by name.
+pub fn folders(root: &Path) -> Result<Vec<Folder>, DataError> {
+    let paths = entries(root)?.into_iter().filter(|path| path.is_dir());
+    let folder = |path: PathBuf| {
+        let name = utf8_name(&path);
+        Folder { is_utf8: name.is_ok(), name: name.unwrap_or_else(|lossy| lossy), path }
+    };
+    Ok(paths.map(folder).collect())
+}
+
+/// Images below a folder, by path inside it, together with those that cannot be used; and a count of
+/// the other files. Links are followed.
 pub fn images_below(folder: &Path) -> Result<(Vec<(String, ItemFile)>, Others), DataError> {
-    let mut found = (Vec::new(), Others::default());
-    walk(folder, "", 0, &mut found.0, &mut found.1)?;
-    Ok(found)
-}
-
-/// Files that are no images, by their ending.
-#[derive(Debug, Default)]
-pub struct Others {
-    /// How many.
-    pub count: usize,
-    /// One of them.
-    pub example: Option<String>,
-}
-
-impl Others {
-    /// Adds those of another folder.
-    pub fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.example = self.example.take().or(other.example);
-    }
-
-    /// What the user is told of them.
-    pub fn note(&self) -> Option<String> {
-        let example = self.example.as_ref()?;
-        Some(format!(
-            "{} files among the images are left out, as their names end like no image's: {example}{}",
-            self.count,
-            if self.count > 1 { ", …" } else { "" },
-        ))
-    }
-}
-
-fn walk(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut Vec<(String, ItemFile)>,
-    others: &mut Others,
-) -> Result<(), DataError> {
-    for path in entries(folder)? {
-        let name = match utf8_name(&path) {
-            Ok(name) => format!("{prefix}{name}"),
-            Err(name) => {
-                let reason = "its name is not UTF-8; rename it".to_owned();
-                found.push((format!("{prefix}{name}"), ItemFile::Unusable(reason)));
+    let mut images = Vec::new();
+    let mut others = Others::default();
+    let mut walk =
+        WalkDir::new(folder).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let path = match &entry {
+            Ok(entry) => entry.path().to_owned(),
+            Err(error) => error.path().unwrap_or(folder).to_owned(),
+        };
+        let file_name = path.file_name().unwrap_or_default();
+        if is_ignored(file_name) {
+            if entry.is_ok_and(|entry| entry.file_type().is_dir()) {
+                walk.skip_current_dir();
+            }
+            continue;
+        }
+        let inside = path.strip_prefix(folder).unwrap_or(&path);
+        let name = inside.to_string_lossy().replace('\\', "/");
+        let mut unusable =
+            |reason: &str| images.push((name.clone(), ItemFile::Unusable(reason.into())));
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if error.loop_ancestor().is_some() => {
+                unusable("it is a link that leads back to a folder above it");
                 continue;
             }
-        };
-        if is_image_name(&name) {
-            // A folder or a dangling link of that name is said when it is read.
-            found.push((name, ItemFile::Path(path)));
-        } else if fs::metadata(&path).is_ok_and(|meta| meta.is_dir()) {
-            if depth == MAX_DEPTH {
-                let reason = "a link leads back to its own folder, or folders are too deep";
-                found.push((name, ItemFile::Unusable(reason.into())));
-            } else {
-                walk(&path, &format!("{name}/"), depth + 1, found, others)?;
+            Err(error) if fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink()) => {
+                let reason = error.io_error().map_or(String::new(), |error| format!(": {error}"));
+                unusable(&format!("it is a link that leads nowhere{reason}"));
+                continue;
             }
-        } else if fs::metadata(&path).is_err() {
-            found.push((name, ItemFile::Unusable("it is a link that leads nowhere".into())));
+            Err(error) => {
+                let error =
+                    error.into_io_error().unwrap_or_else(|| std::io::Error::other("a link"));
+                return Err(DataError::File { doing: "list", path, error });
+            }
+        };
+        let is_folder = entry.file_type().is_dir();
+        if inside.to_str().is_none() {
+            unusable("its name is not UTF-8; rename it");
+        } else if has_image_suffix(&name) {
+            // A folder or a pipe with an image's name is an error when it is read.
+            images.push((name, ItemFile::Path(path.clone())));
         } else {
-            others.count += 1;
-            others.example.get_or_insert(name);
+            if !is_folder {
+                others.count(name);
+            }
+            continue;
+        }
+        if is_folder {
+            walk.skip_current_dir();
         }
     }
-    Ok(())
+    Ok((images, others))
 }

@@ -1,5 +1,6 @@
 //! Lines that become one.
 
+use super::super::simd::Avx2;
 use super::windows::{HALF, PRECISION};
 
 /// Values whose sums stay in registers while line after line is added.
@@ -12,13 +13,21 @@ pub struct Lines {
     stride: usize,
     rows: usize,
     mean: Vec<u8>,
+    /// Lets `mean` call code for AVX2.
+    avx2: Option<Avx2>,
 }
 
 impl Lines {
     /// Remembers `rows` lines of `length` values.
     pub fn new(rows: usize, length: usize) -> Self {
         let stride = length.next_multiple_of(CHUNK);
-        Self { values: vec![0; rows * stride], stride, rows, mean: vec![0; stride] }
+        Self {
+            values: vec![0; rows * stride],
+            stride,
+            rows,
+            mean: vec![0; stride],
+            avx2: Avx2::detect(),
+        }
     }
 
     /// The place of a line, over that of the oldest one.
@@ -29,9 +38,9 @@ impl Lines {
     /// The weighted mean of the lines from `first` on.
     pub fn mean(&mut self, first: usize, weights: &[i32]) -> &[u8] {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
-            unsafe { self.compute_wide(first, weights) };
+        if self.avx2.is_some() {
+            // SAFETY: `avx2` exists only where the processor has AVX2.
+            unsafe { self.compute_avx2(first, weights) };
             return &self.mean;
         }
         self.compute(first, weights);
@@ -40,7 +49,7 @@ impl Lines {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn compute_wide(&mut self, first: usize, weights: &[i32]) {
+    fn compute_avx2(&mut self, first: usize, weights: &[i32]) {
         self.compute(first, weights);
     }
 

@@ -5,6 +5,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::codec::raster::{PIXEL, luma};
+#[cfg(target_arch = "x86_64")]
+use super::super::simd::Avx2;
 use crate::config::Augmentation;
 
 /// A colour operation of `ColorJitter` and its factor.
@@ -46,17 +48,17 @@ pub fn jitter(pixels: &mut [u8], steps: &Augmentation, rng: &mut ChaCha8Rng) {
 pub fn recolour(pixels: &mut [u8], colour: Colour) {
     let (pixels, _) = pixels.as_chunks_mut::<PIXEL>();
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what the function is compiled for.
-        return unsafe { recolour_wide(pixels, colour) };
+    if Avx2::detect().is_some() {
+        // SAFETY: an `Avx2` exists only where the processor has it.
+        return unsafe { recolour_avx2(pixels, colour) };
     }
     recolour_all(pixels, colour);
 }
 
-/// In larger registers; what is computed is the same.
+/// The same computation, compiled for wider registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn recolour_wide(pixels: &mut [[u8; PIXEL]], colour: Colour) {
+fn recolour_avx2(pixels: &mut [[u8; PIXEL]], colour: Colour) {
     recolour_all(pixels, colour);
 }
 
@@ -98,7 +100,7 @@ fn whole(pixel: &[u8; PIXEL]) -> u32 {
 /// Takes each colour towards a base, or away from it. A float becomes a byte by cutting off its
 /// fraction and what is out of range.
 #[inline(always)]
-#[expect(clippy::manual_clamp, reason = "of NaN, `clamp` makes NaN, which is no byte")]
+#[expect(clippy::manual_clamp, reason = "`clamp` of NaN is NaN, which is not a byte")]
 fn blend(pixels: &mut [[u8; PIXEL]], factor: f32, base: impl Fn(u32) -> u32) {
     for pixel in pixels {
         let whole = whole(pixel);

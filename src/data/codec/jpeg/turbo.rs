@@ -1,9 +1,8 @@
-//! Any JPEG, by libjpeg-turbo's own decoder.
+//! libjpeg-turbo's decoder, called safely.
 //!
-//! Only what a region needs is reconstructed. The entropy coding has no index, so every bit up to
-//! the region's last row is read all the same.
+//! Only the rows and columns of a region are reconstructed. The entropy-coded data have no index, so
+//! all of them up to the region's last row are read in any case.
 
-use std::any::Any;
 use std::ffi::{c_int, c_ulong};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -20,17 +19,17 @@ use mozjpeg_sys::{
 use super::super::raster::PIXEL;
 use super::Size;
 
-/// Pixels around a region that are decoded too: chroma is upsampled from neighbours, and the
+/// Pixels around a region that are decoded as well: chroma is upsampled from neighbours, and the
 /// largest coding unit is 32 pixels wide.
 const MARGIN: usize = 32;
-/// Bytes of the library's registers.
+/// Bytes of the widest register that the library stores with.
 const REGISTER: usize = 32;
 /// Rows read at once.
 const ROWS: usize = 8;
 
 /// Size of an image, from its header.
 pub fn size(file: &[u8]) -> Result<Size, String> {
-    Decoder::new()?.run(|decoder| {
+    Decoder::run(|decoder| {
         decoder.read_header(file);
         Ok(Size { width: decoder.info.image_width as _, height: decoder.info.image_height as _ })
     })
@@ -43,7 +42,7 @@ pub fn region(
     rows: Range<usize>,
     row: &mut dyn FnMut(usize, &[u8]),
 ) -> Result<(), String> {
-    Decoder::new()?.run(|decoder| {
+    Decoder::run(|decoder| {
         decoder.read_header(file);
         decoder.region(columns, rows, row)
     })
@@ -56,44 +55,44 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn new() -> Result<Box<Self>, String> {
-        // SAFETY: both are C structures for which all zeros is a value; the library fills them in
-        // right below, before anything reads them.
+    /// Creates a decoder and runs `read` with it. An error that the library raises, at creation too,
+    /// is returned.
+    fn run<T>(read: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        // SAFETY: both are C structures for which all zeros is a value. `jpeg_destroy_decompress`
+        // accepts a decoder of zeros, so dropping it before `create` has finished is sound.
         let mut decoder = Box::new(unsafe {
             Self {
                 info: MaybeUninit::zeroed().assume_init(),
                 errors: Box::new(MaybeUninit::zeroed().assume_init()),
             }
         });
-        // SAFETY: the error manager outlives the decoder (they are one box), and is set before the
-        // first call that could fail.
-        unsafe {
-            jpeg_std_error(&mut decoder.errors);
-            decoder.errors.error_exit = Some(fail);
-            decoder.errors.emit_message = Some(warn);
-            decoder.info.common.err = &mut *decoder.errors;
-            let size = size_of::<jpeg_decompress_struct>();
-            jpeg_CreateDecompress(&mut decoder.info, JPEG_LIB_VERSION as c_int, size);
-        }
-        Ok(decoder)
-    }
-
-    /// Runs `read`; what the library throws becomes an error.
-    fn run<T>(
-        mut self: Box<Self>,
-        read: impl FnOnce(&mut Self) -> Result<T, String>,
-    ) -> Result<T, String> {
-        catch_unwind(AssertUnwindSafe(|| read(&mut self))).unwrap_or_else(|thrown| {
-            match thrown.downcast::<Thrown>() {
-                Ok(thrown) => Err(thrown.0),
-                // A bug of ours, not an error of the file.
-                Err(other) => resume_unwind(other as Box<dyn Any + Send>),
-            }
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            decoder.create();
+            read(&mut decoder)
+        }));
+        result.unwrap_or_else(|thrown| match thrown.downcast::<Thrown>() {
+            Ok(thrown) => Err(thrown.0),
+            // A panic of this crate, not an error of the file.
+            Err(panic) => resume_unwind(panic),
         })
     }
 
+    /// Calls the library's constructor. It may unwind, so it runs inside `catch_unwind`.
+    fn create(&mut self) {
+        // SAFETY: the error manager lives as long as the decoder (both are boxed and dropped
+        // together), and is set before the first call that can fail.
+        unsafe {
+            jpeg_std_error(&mut self.errors);
+            self.errors.error_exit = Some(fail);
+            self.errors.emit_message = Some(warn);
+            self.info.common.err = &mut *self.errors;
+            let size = size_of::<jpeg_decompress_struct>();
+            jpeg_CreateDecompress(&mut self.info, JPEG_LIB_VERSION as c_int, size);
+        }
+    }
+
     fn read_header(&mut self, file: &[u8]) {
-        // SAFETY: `file` outlives the decoder's use in `run`; the library only reads it.
+        // SAFETY: `file` outlives the closure that `run` calls; the library only reads it.
         unsafe {
             jpeg_mem_src(&mut self.info, file.as_ptr(), file.len() as c_ulong);
             jpeg_read_header(&mut self.info, 1);
@@ -110,8 +109,8 @@ impl Decoder {
         let is_cmyk = self.info.num_components == 4;
         self.info.out_color_space =
             if is_cmyk { J_COLOR_SPACE::JCS_CMYK } else { J_COLOR_SPACE::JCS_EXT_RGBX };
-        // SAFETY: the header is read, and every call below is made in the order that the library
-        // asks for: start, crop, skip, read.
+        // SAFETY: the header is read, and the calls below are made in the order that the library
+        // requires: start, crop, skip, read.
         unsafe { jpeg_start_decompress(&mut self.info) };
 
         let mut left = columns.start.saturating_sub(MARGIN) as u32;
@@ -127,8 +126,8 @@ impl Decoder {
             unsafe { jpeg_skip_scanlines(&mut self.info, above) };
         }
 
-        // To a row that is aligned to its registers the library writes past the caches, and reading
-        // it back took longer than all else but the entropy decoding. So no row is.
+        // The library writes to aligned rows with non-temporal stores, and reading such a row back
+        // took longer than everything except the entropy decoding. So rows are not aligned.
         let stride = (self.info.output_width as usize * PIXEL).next_multiple_of(REGISTER);
         let skip = (columns.start - left as usize) * PIXEL;
         let used = skip..skip + columns.len() * PIXEL;
@@ -141,7 +140,7 @@ impl Decoder {
             for (pointer, line) in pointers.iter_mut().zip(buffer.chunks_exact_mut(stride)) {
                 *pointer = line.as_mut_ptr();
             }
-            // SAFETY: each pointer leads to a row of the output's width.
+            // SAFETY: each pointer is to a row of at least the output's width.
             let read = unsafe {
                 jpeg_read_scanlines(&mut self.info, pointers.as_mut_ptr(), ROWS as u32) as usize
             };
@@ -163,12 +162,13 @@ impl Decoder {
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        // SAFETY: it was created, and is destroyed once.
+        // SAFETY: it is created or all zeros, and destroyed once.
         unsafe { jpeg_destroy_decompress(&mut self.info) };
     }
 }
 
-/// What is thrown through the library's frames, which are compiled to be unwound.
+/// The panic payload that carries an error through the library's frames, which are compiled with
+/// unwind tables.
 struct Thrown(String);
 
 /// The library's fatal errors.
@@ -185,8 +185,8 @@ unsafe extern "C-unwind" fn fail(info: &mut jpeg_common_struct) {
     resume_unwind(Box::new(Thrown(String::from_utf8_lossy(&text[..end]).into_owned())))
 }
 
-/// The library's warnings. It would go on with grey where data are missing; an image that lost a
-/// part of itself is damaged. Of odd headers it may say what it likes.
+/// The library's warnings. It fills missing data with grey; an image with missing data is damaged, so
+/// those warnings are errors here. Warnings about unusual headers are ignored.
 unsafe extern "C-unwind" fn warn(info: &mut jpeg_common_struct, level: c_int) {
     // SAFETY: the error manager is alive while the library runs.
     let code = unsafe { (*info.err).msg_code };
