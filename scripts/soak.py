@@ -185,7 +185,7 @@ class Soak:
         environment, prepare, how, when, what = {}, None, kind, None, None
         if kind == "signal":
             what = rng.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-            when = rng.uniform(0.0, 1.1 * usual)
+            when = rng.uniform(0.0, 0.9 * usual)
             how = f"{what.name} after {when:.2f} s"
         elif kind == "oom":
             environment["OOM_REHEARSAL"] = f"{rng.choice([1, 2, 4, 8]) * MIB}@{rng.randrange(24)}"

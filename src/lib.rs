@@ -5,7 +5,13 @@
 //! ```
 //!
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
-//! import `burn`, [`report`] only consumes the events that [`run`] emits.
+//! import `burn`, and [`report`] only consumes the events that [`run`] emits. `ARCHITECTURE.md`
+//! describes every module.
+
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "the command line is the only user of some internal items")
+)]
 
 mod atomic_file;
 #[cfg(feature = "cli")]
@@ -22,7 +28,7 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod stage;
-pub mod tiling;
+mod tiling;
 pub mod weights;
 
 pub use error::{Error, Failure};

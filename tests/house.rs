@@ -1,4 +1,4 @@
-//! The shape of the sources: small files, and tests that do not skip.
+//! The shape of the sources: small files, and documentation that says something.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,17 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 const LINES: usize = 350;
 /// Share of the files that must be no longer.
 const SHARE: f64 = 0.95;
+/// Fewer words than this repeat the item's name.
+const WORDS: usize = 4;
+/// Folders in which no documentation is shorter.
+const DOCUMENTED: &[&str] = &[
+    "src/config/resolve",
+    "src/config/text",
+    "src/config/tools",
+    "src/loss",
+    "src/plan",
+    "src/stage",
+];
 
 /// Every Rust file below a folder.
 fn sources(folder: &str) -> Result<Vec<PathBuf>, std::io::Error> {
@@ -47,6 +58,70 @@ fn nearly_every_source_file_is_short() -> Outcome {
     println!("{:.1} % of {} files have at most {LINES} lines", 100.0 * share, files.len());
     assert!(share >= SHARE, "{:.1} %: split some of\n{}", 100.0 * share, long.join("\n"));
     Ok(())
+}
+
+/// Documented public items of a source text, as (line, item, words of its documentation).
+fn documented(text: &str) -> Vec<(usize, String, usize)> {
+    let mut found = Vec::new();
+    let mut words = None;
+    let mut attribute = false;
+    let mut variants = false;
+    for (number, line) in text.lines().enumerate() {
+        let code = line.trim_start();
+        let indent = line.len() - code.len();
+        if code.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if let Some(doc) = code.strip_prefix("///") {
+            *words.get_or_insert(0) += doc.split_whitespace().count();
+        } else if attribute || code.starts_with("#[") {
+            attribute = !line.trim_end().ends_with(']');
+        } else {
+            // Variants are as public as their enum.
+            let variant = variants && indent == 4 && code.starts_with(char::is_uppercase);
+            if let Some(words) = words.take()
+                && (code.starts_with("pub ") || variant)
+            {
+                found.push((number + 1, code.to_owned(), words));
+            }
+            match (indent, code) {
+                (0, code) if code.starts_with("pub enum ") => variants = true,
+                (0, "}") => variants = false,
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn documentation_of_a_public_item_has_at_least_four_words() -> Outcome {
+    let (mut count, mut short) = (0, Vec::new());
+    let mut files = Vec::new();
+    for folder in DOCUMENTED {
+        files.extend(sources(folder)?);
+    }
+    for path in files {
+        for (line, item, words) in documented(&fs::read_to_string(&path)?) {
+            count += 1;
+            if words < WORDS {
+                short.push(format!("{}:{line}: {item}", relative(&path)));
+            }
+        }
+    }
+    assert!(count > 250, "only {count} documented items");
+    assert!(short.is_empty(), "{} of {count} items:\n{}", short.len(), short.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn the_reader_of_documentation_sees_items_fields_and_variants() {
+    let text = "/// One two.\n#[derive(\n    Debug\n)]\npub struct A {\n    /// One two three four.\n    \
+                pub b: u8,\n}\n/// Kinds of something, three words more.\npub enum C {\n    \
+                /// One.\n    D,\n}\n/// Private.\nfn e() {}\n#[cfg(test)]\n/// Not seen.\npub fn f() {}\n";
+    let words: Vec<_> =
+        documented(text).into_iter().map(|(line, _, words)| (line, words)).collect();
+    assert_eq!(words, [(5, 2), (7, 4), (10, 6), (12, 1)]);
 }
 
 /// A test that cannot run must not pass in silence; see `common::skip`.

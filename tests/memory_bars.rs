@@ -1,9 +1,10 @@
 //! What each memory stage saves, and that the plan predicts it: a step of ResNet18 and ResNet34,
 //! 5-way 5-shot 16-query, and of every pipeline in `pipelines/`.
 //!
-//! What a step takes is a constant and a part that is proportional to the number of images. So the
-//! shares at 105 images follow from steps of 8 and of 16 images of the same size, in a quarter of the
-//! time. The bars at the full size are ignored tests:
+//! Activations are proportional to the number of images, so the shares at 105 images are extrapolated
+//! from steps of 8 and of 16 images of the same size. The constant part of a step hides some of the
+//! slope there, so that the extrapolated shares are up to 5 points lower than the measured ones. The
+//! ignored tests measure the bars at full size:
 //!
 //! ```sh
 //! cargo test --release --test memory_bars -- --ignored

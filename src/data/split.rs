@@ -4,16 +4,16 @@ use std::str::FromStr;
 /// Classes for training, validation and test; they share none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Split {
-    /// Training.
+    /// The classes to train on.
     Base,
-    /// Validation.
+    /// The classes to validate on.
     Val,
-    /// Test.
+    /// The classes to test on.
     Novel,
 }
 
 impl Split {
-    /// All of them.
+    /// All splits, in their usual order.
     pub const ALL: [Self; 3] = [Self::Base, Self::Val, Self::Novel];
 }
 

@@ -27,9 +27,9 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 /// The value of each loss term of one episode, and its accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
-    /// What is minimised.
+    /// The value that is minimised.
     pub loss: f64,
-    /// Cross-entropy.
+    /// Cross-entropy of the query logits.
     pub cross_entropy: f64,
     /// Share of the queries whose largest logit is their class.
     pub accuracy: f64,
@@ -41,11 +41,11 @@ pub struct Terms {
 /// The values of the VIC terms before their weights, and the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct VicValues {
-    /// Variance term.
+    /// Value of the variance term.
     pub variance: f64,
-    /// Invariance term.
+    /// Value of the invariance term.
     pub invariance: f64,
-    /// Covariance term.
+    /// Value of the covariance term.
     pub covariance: f64,
     /// Weights that multiplied them.
     #[serde(flatten)]
@@ -77,7 +77,7 @@ impl Terms {
 /// What is minimised: cross-entropy, and with ProFOCT the VIC terms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
-    /// VIC regularisation.
+    /// VIC regularisation of the support features.
     pub vic: Option<Vic>,
 }
 
@@ -85,7 +85,7 @@ pub struct Objective {
 pub struct Loss {
     /// `[1]`, to be differentiated.
     pub total: Tensor<1>,
-    /// Its parts.
+    /// The parts it is made of.
     pub terms: Terms,
 }
 

@@ -52,11 +52,11 @@ pub struct OnAttention {
 
 /// The three terms before their weights, each `[1]`.
 pub struct VicTerms {
-    /// Variance term.
+    /// The variance term, a scalar.
     pub variance: Tensor<1>,
-    /// Invariance term.
+    /// The invariance term, a scalar.
     pub invariance: Tensor<1>,
-    /// Covariance term.
+    /// The covariance term, a scalar.
     pub covariance: Tensor<1>,
 }
 

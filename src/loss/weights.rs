@@ -31,7 +31,7 @@ pub struct Dynamic {
 /// Gradient norms at the support features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GradientNorms {
-    /// Of the cross-entropy.
+    /// Norm of the cross-entropy's gradient.
     pub cross_entropy: f64,
     /// Of the variance term before its weight.
     pub variance: f64,

@@ -15,9 +15,9 @@ pub struct SharedAttention {
     pub norm: LayerNorm,
     /// The shared projection, `dim → heads · dim_head`, no bias.
     pub project: Linear,
-    /// Back to `dim`.
+    /// Projection of the heads to `dim`.
     pub output: Linear,
-    /// Heads.
+    /// Number of attention heads.
     pub heads: usize,
     /// Cosine rather than softmax.
     pub cosine: bool,

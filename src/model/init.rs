@@ -24,7 +24,7 @@ impl<'a> Init<'a> {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), device }
     }
 
-    /// A constant parameter.
+    /// A parameter of one constant value.
     pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         Param::from_tensor(Tensor::full(shape, value, self.device))
     }
@@ -34,12 +34,12 @@ impl<'a> Init<'a> {
         Param::initialized(ParamId::new(), Tensor::full(shape, value, self.device))
     }
 
-    /// `U(−bound, bound)`.
+    /// A parameter drawn from `U(−bound, bound)`.
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         self.draw(shape, |rng| rng.random_range(-bound..=bound))
     }
 
-    /// `N(0, std²)`.
+    /// A parameter drawn from `N(0, std²)`.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         self.draw(shape, |rng| std * standard_normal(rng))
     }

@@ -10,9 +10,9 @@ use super::layers::to_host;
 pub struct NamedTensor {
     /// Path in the module, such as `backbone.blocks.0.conv.weight`.
     pub path: String,
-    /// Dimensions.
+    /// Dimensions of the tensor, in PyTorch's layout.
     pub shape: Vec<usize>,
-    /// Values.
+    /// Values of the tensor, row by row.
     pub values: Vec<f32>,
 }
 
@@ -50,7 +50,7 @@ impl Path {
         self.parts.push((name.into(), container == "Struct:Linear"));
     }
 
-    /// Leaves a field.
+    /// Leaves the field entered last.
     pub fn exit(&mut self) {
         self.parts.pop();
     }

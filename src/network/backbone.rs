@@ -23,7 +23,7 @@ pub struct BackboneSpec {
 /// The module that a backbone is built as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Plain blocks only.
+    /// Plain blocks: convolution, norm, ReLU, pool.
     Conv,
     /// A stem, then residual blocks in layer groups.
     ResNet,
@@ -32,7 +32,7 @@ pub enum Family {
 /// The unit that is recomputed at once where activations are not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment {
-    /// Each block.
+    /// Each block by itself.
     Block,
     /// Each layer group: the blocks at one resolution. Of a ResNet these are its stem and its four
     /// groups of residual blocks; of a Conv4 each block that pools, and the rest together.

@@ -51,7 +51,7 @@ impl Block {
         }
     }
 
-    /// Trained values.
+    /// Number of trained values.
     pub fn parameters(&self) -> usize {
         self.layers().iter().map(|(conv, norm)| conv.parameters() + norm.parameters()).sum()
     }

@@ -2,7 +2,7 @@
 /// `n_query` query images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpisodeShape {
-    /// Number of classes.
+    /// Number of classes in the episode.
     pub n_way: usize,
     /// Support images of each class.
     pub k_shot: usize,

@@ -4,12 +4,12 @@ use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes};
 use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
-/// Features → logits.
+/// What turns features into logits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadSpec {
     /// Few-shot cosine transformer; also ProFOCT's head.
     Fsct(FsctSpec),
-    /// CrossTransformer.
+    /// A CrossTransformer over feature maps.
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
@@ -38,13 +38,13 @@ pub struct FsctSpec {
     pub attention: Attention,
     /// Passes through the one transformer block; they share its weights, as published.
     pub depth: usize,
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: usize,
     /// Width of a head.
     pub dim_head: usize,
     /// Hidden width of the feed-forward block.
     pub mlp_dim: usize,
-    /// The last layer.
+    /// The last layer of the head.
     pub classifier: Classifier,
     /// Which ways share the weights of their shots.
     pub prototypes: Prototypes,
@@ -120,7 +120,7 @@ impl FsctLayers {
     }
 }
 
-/// A CrossTransformer.
+/// A CrossTransformer over feature maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CtxSpec {
     /// How support and queries are compared.
@@ -145,7 +145,7 @@ pub struct HeadLayer {
     pub name: &'static str,
     /// Features that it reads and writes, if it is a matrix.
     pub shape: Option<[usize; 2]>,
-    /// Trained values.
+    /// Number of trained values.
     pub parameters: usize,
     /// Rows that it reads of one episode.
     pub rows: usize,

@@ -9,7 +9,7 @@ pub struct Conv {
     pub output: Map,
     /// Height and width of the kernel.
     pub kernel: usize,
-    /// Stride.
+    /// Stride of the convolution, in pixels.
     pub stride: usize,
     /// Zeros around the input.
     pub padding: usize,
@@ -40,7 +40,7 @@ impl Conv {
         self.input[0] * self.kernel * self.kernel
     }
 
-    /// Trained values.
+    /// Number of trained values.
     pub fn parameters(&self) -> usize {
         self.weight() + if self.bias { self.output[0] } else { 0 }
     }
@@ -105,7 +105,7 @@ impl Pool {
     }
 }
 
-/// A linear layer.
+/// A linear layer over the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
     /// Features that it reads.
@@ -117,7 +117,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Trained values.
+    /// Number of trained values.
     pub fn parameters(&self) -> usize {
         self.input * self.output + if self.bias { self.output } else { 0 }
     }

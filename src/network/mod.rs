@@ -32,9 +32,9 @@ pub fn size(map: Map) -> usize {
 /// A backbone with a few-shot method on top, and the episode that both are made for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// Images → features.
+    /// What turns images into features.
     pub backbone: BackboneSpec,
-    /// Features → logits.
+    /// What turns features into logits.
     pub head: HeadSpec,
     /// Ways and shots that the head is made for.
     pub episode: EpisodeShape,

@@ -7,9 +7,9 @@ use crate::stage::{KINDS, StageSpec};
 /// A resolved pipeline with its stages in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The pipeline.
+    /// The pipeline that is planned.
     pub pipeline: Pipeline,
-    /// Its network.
+    /// The network that it describes.
     pub network: Network,
     /// Stages around a step, outermost first; those of the embedding last.
     pub stages: Vec<StageSpec>,

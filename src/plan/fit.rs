@@ -8,7 +8,7 @@ use crate::stage::KINDS;
 /// Memory settings, and what they cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// The settings.
+    /// The memory settings to use.
     pub memory: Memory,
     /// Peak bytes that they take.
     pub peak_bytes: u64,

@@ -5,7 +5,7 @@ use crate::model::EpisodeShape;
 
 /// The answer to one episode.
 pub struct Answer<'a> {
-    /// Its images.
+    /// Images of the episode, by index.
     pub episode: &'a EpisodeIndices,
     /// `[Q, n_way]` row-major, queries by class.
     pub logits: &'a [f32],

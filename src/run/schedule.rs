@@ -9,7 +9,7 @@ use crate::config::{Optimizer, ScheduleKind};
 pub struct Length {
     /// Optimizer steps an epoch.
     pub steps_per_epoch: usize,
-    /// Epochs.
+    /// Number of epochs in all.
     pub epochs: usize,
 }
 

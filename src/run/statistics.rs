@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// Mean accuracy over episodes with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Mean, 0..1.
+    /// Mean accuracy, from 0 to 1.
     pub mean: f64,
     /// Half-width of the 95 % interval: `1.96 · σ / √episodes`, σ with `episodes − 1` degrees of
     /// freedom.
     pub ci95: f64,
-    /// Episodes.
+    /// Number of episodes it is over.
     pub episodes: usize,
 }
 

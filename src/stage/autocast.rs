@@ -23,14 +23,14 @@ pub mod spec {
     use crate::config::{Amp, Memory, Pipeline};
     use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
 
-    /// 16-bit matrix products.
+    /// Specification of 16-bit matrix products.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Spec {
-        /// The precision.
+        /// The 16-bit precision to use.
         pub precision: Precision,
     }
 
-    /// A 16-bit precision.
+    /// A 16-bit floating-point precision.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Precision {
         /// IEEE half.
@@ -130,7 +130,7 @@ impl Build for spec::Spec {
 
 /// Asks the step inside for a 16-bit precision.
 pub struct Autocast<B> {
-    /// The precision.
+    /// The 16-bit precision that is used.
     pub dtype: FloatDType,
     /// The step that computes in it.
     pub inner: BoxStep<B>,

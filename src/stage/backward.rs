@@ -23,7 +23,7 @@ use crate::network::{DynamicDriver, EpisodeShape};
 
 /// Gradients of one episode.
 pub struct Backward {
-    /// What is minimised.
+    /// The loss that is minimised.
     pub objective: Objective,
     /// The backbone's forward and backward pass.
     pub embedding: Rc<dyn Embed>,

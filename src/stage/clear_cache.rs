@@ -77,9 +77,9 @@ pub struct ClearCache<B> {
     pub every: usize,
     /// The device whose cache is cleared.
     pub device: Device,
-    /// Steps taken.
+    /// Number of steps taken so far.
     pub steps: usize,
-    /// The step inside.
+    /// The step that it wraps.
     pub inner: BoxStep<B>,
 }
 

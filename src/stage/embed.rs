@@ -24,7 +24,7 @@ pub struct Embedded {
     pub features: Tensor<4>,
     /// Batch statistics of the episode, one pair of moments per batch norm.
     pub moments: Vec<Moments>,
-    /// The backward pass.
+    /// What propagates a gradient back.
     pub tape: Box<dyn Tape>,
 }
 

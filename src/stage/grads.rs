@@ -6,7 +6,7 @@ use burn::prelude::*;
 
 use crate::model::layers::{to_f32, to_host};
 
-/// Gradients by parameter.
+/// Gradients by parameter of a module.
 #[derive(Debug, Default)]
 pub struct Gradients(pub GradientsParams);
 
@@ -21,7 +21,7 @@ impl Gradients {
         module.visit(&mut Add { sum: &mut self.0, other: other.0 });
     }
 
-    /// Multiplies every gradient.
+    /// Multiplies every gradient by a factor.
     pub fn scale<M: Module>(&mut self, module: &M, factor: f64) {
         if factor != 1.0 {
             module.visit(&mut Scale { grads: &mut self.0, factor });

@@ -29,10 +29,10 @@ pub mod spec {
     use crate::config::{Amp, LossScale, Memory, Pipeline};
     use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
 
-    /// A scaled loss.
+    /// Specification of a scaled loss.
     #[derive(Debug, Clone, Copy, PartialEq)]
     pub struct Spec {
-        /// The scale.
+        /// The scale, fixed or dynamic.
         pub scale: LossScale,
     }
 
@@ -100,7 +100,7 @@ impl ScalerState {
         Self { scale: INITIAL, good_steps: 0, dynamic: true }
     }
 
-    /// A constant.
+    /// A scale that stays constant.
     pub fn fixed(scale: f64) -> Self {
         Self { scale, good_steps: 0, dynamic: false }
     }
@@ -126,7 +126,7 @@ impl ScalerState {
 pub struct LossScale<B> {
     /// State of the first step.
     pub initial: ScalerState,
-    /// The step inside.
+    /// The step that it wraps.
     pub inner: BoxStep<B>,
 }
 

@@ -44,11 +44,11 @@ use spec::MemoryStage;
 pub struct Kind {
     /// Name of the stage, which is that of its file.
     pub name: &'static str,
-    /// See [`MemoryStage::plan`].
+    /// The function [`MemoryStage::plan`] of the stage.
     pub plan: fn(&Pipeline) -> Option<StageSpec>,
-    /// See [`MemoryStage::choices`].
+    /// The function [`MemoryStage::choices`] of the stage.
     pub choices: fn(&Pipeline) -> Vec<Memory>,
-    /// See [`MemoryStage::bench`].
+    /// The function [`MemoryStage::bench`] of the stage.
     pub bench: fn(&Pipeline, &Memory) -> Vec<(String, Memory)>,
 }
 

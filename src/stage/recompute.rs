@@ -25,7 +25,7 @@ pub mod spec {
     use crate::network::Segment;
     use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
 
-    /// Recomputation of segments.
+    /// Specification of recomputation by segments.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Spec {
         /// The unit that is recomputed at once.

@@ -14,7 +14,7 @@ use crate::network::{BackboneSpec, BatchNormMode};
 pub struct BuildContext<'a> {
     /// The training device, without autodiff.
     pub device: &'a Device,
-    /// The backbone.
+    /// The backbone that the stage surrounds.
     pub backbone: &'a BackboneSpec,
     /// Statistics that batch norms use.
     pub norm: BatchNormMode,
@@ -50,7 +50,7 @@ pub enum Seat {
 /// Whether a device can carry out a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Support {
-    /// It can.
+    /// The device can carry it out.
     Supported,
     /// It cannot carry out the stage that this one belongs to, so this one is left out.
     NotNeeded,

@@ -45,11 +45,11 @@ pub trait MemoryStage: Debug {
 pub struct Description {
     /// Name of the stage, which is that of its file.
     pub stage: &'static str,
-    /// Its settings.
+    /// The settings, as YAML values.
     pub setting: String,
-    /// What it saves.
+    /// What the stage saves.
     pub saves: &'static str,
-    /// What it costs.
+    /// What the stage costs.
     pub costs: &'static str,
     /// When it changes results.
     pub changes: &'static str,
@@ -60,7 +60,7 @@ pub struct Description {
 pub struct Note {
     /// Key of the pipeline that it is about.
     pub key: &'static str,
-    /// The text.
+    /// The text of the note.
     pub text: String,
 }
 

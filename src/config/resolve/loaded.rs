@@ -20,7 +20,7 @@ use crate::config::{
 /// A valid pipeline and where it came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The resolved pipeline.
+    /// The resolved pipeline, defaults included.
     pub pipeline: Pipeline,
     /// The pipeline file's text.
     pub source: Arc<Source>,
@@ -33,9 +33,9 @@ pub struct Loaded {
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Not written anywhere.
+    /// A default, not written in any layer.
     Default,
-    /// Written here.
+    /// Written at this place of a layer.
     Written(Span),
 }
 

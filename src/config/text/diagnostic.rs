@@ -109,7 +109,7 @@ impl Diagnostics {
         Self(diagnostics)
     }
 
-    /// The diagnostics.
+    /// Iterates over the diagnostics in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }

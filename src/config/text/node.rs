@@ -5,26 +5,26 @@ use super::source::Span;
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it stands.
+    /// Where it is in its source.
     pub span: Span,
-    /// What it is.
+    /// The value at this place.
     pub value: Value,
 }
 
-/// A YAML value.
+/// A YAML value without its location.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `null`, `~` or nothing.
     Null,
-    /// `true` or `false`.
+    /// The value `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// A whole number of up to 128 bits.
     Int(i128),
-    /// Any other number.
+    /// A number that is not whole.
     Float(f64),
-    /// A string.
+    /// A string, quoted or plain.
     String(String),
-    /// A list.
+    /// A list of located values.
     List(Vec<Node>),
     /// Keys and values in the order of the text.
     Map(Vec<(Key, Node)>),
@@ -33,9 +33,9 @@ pub enum Value {
 /// A key and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// Its text.
+    /// The text of the key.
     pub name: String,
-    /// Where it stands.
+    /// Where it is in its source.
     pub span: Span,
 }
 

@@ -14,7 +14,7 @@ pub struct DiagnosticReport {
 }
 
 impl DiagnosticReport {
-    /// Attaches the text.
+    /// Attaches the text that the diagnostic points into.
     pub fn new(diagnostic: Diagnostic) -> Self {
         let source = diagnostic.span.as_ref().map(|span| {
             // An empty text has no line to show; one space gives the label somewhere to stand.

@@ -28,7 +28,7 @@ pub enum SourceKind {
     File,
     /// One environment variable, `NAME=value`.
     Environment,
-    /// One `--set`, `key=value`.
+    /// One `--set` argument, as `key=value`.
     Set,
 }
 
@@ -78,9 +78,9 @@ impl Source {
 /// A range of bytes in a [`Source`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The text.
+    /// The text that the span is part of.
     pub source: Arc<Source>,
-    /// Its bytes.
+    /// The range of bytes in it.
     pub bytes: Range<usize>,
 }
 

@@ -103,7 +103,7 @@ impl Draft {
         }
     }
 
-    /// The file.
+    /// The draft as the text of a file.
     pub fn to_yaml(&self) -> String {
         let mut text = self.header.join("\n");
         text.push('\n');

@@ -23,7 +23,7 @@ pub struct Starter<'a> {
     pub validates: bool,
     /// Whether there are classes to test on.
     pub tests: bool,
-    /// Memory settings.
+    /// Memory settings of the starter pipeline.
     pub memory: Memory,
 }
 

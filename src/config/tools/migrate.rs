@@ -13,7 +13,7 @@ use crate::config::{
 /// The pipeline, and what is to be said about it.
 #[derive(Debug, Clone)]
 pub struct Migrated {
-    /// The pipeline file.
+    /// Text of the pipeline file.
     pub yaml: String,
     /// What the new pipeline does differently, and what has no counterpart.
     pub notes: Vec<String>,

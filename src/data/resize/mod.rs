@@ -19,13 +19,13 @@ use windows::Windows;
 pub struct View {
     /// Columns and rows of the image that are resized.
     pub columns: Range<usize>,
-    /// See `columns`.
+    /// Rows of the image, as `columns`.
     pub rows: Range<usize>,
     /// Width and height that they are resized to.
     pub size: (usize, usize),
     /// Part of the resized image that is kept.
     pub kept_columns: Range<usize>,
-    /// See `kept_columns`.
+    /// Rows of the result, as `kept_columns`.
     pub kept_rows: Range<usize>,
 }
 
@@ -42,7 +42,7 @@ pub struct Resizer {
 }
 
 impl Resizer {
-    /// For a view.
+    /// Prepares the weights of a view.
     pub fn new(view: &View) -> Self {
         let (width, height) = view.size;
         let (columns, rows) = (&view.columns, &view.rows);

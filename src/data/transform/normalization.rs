@@ -9,7 +9,7 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// 0..255 → 0..1.
+    /// Maps 0 to 255 onto 0 to 1.
     pub const UNIT: Self = Self { scale: [1.0 / 255.0; 3], shift: [0.0; 3] };
 
     /// As a pipeline says.

@@ -13,7 +13,7 @@ use crate::network::{self, Block};
 /// A chain of [`ConvBlock`]s.
 #[derive(Module, Debug)]
 pub struct ConvNet {
-    /// Blocks in order.
+    /// The blocks in forward order.
     pub blocks: Vec<ConvBlock>,
 }
 
@@ -36,9 +36,9 @@ impl ConvNet {
 /// conv 3×3 → batch norm → ReLU, and perhaps max-pool 2.
 #[derive(Module, Debug)]
 pub struct ConvBlock {
-    /// Convolution.
+    /// The convolution of the block.
     pub conv: Conv2d,
-    /// Batch norm.
+    /// The batch norm after it.
     pub norm: BatchNorm,
     /// Whether the output is pooled.
     pub pool: bool,

@@ -21,12 +21,12 @@ use resnet::ResNet;
 pub enum Backbone {
     /// Conv4 and its variants.
     Conv(ConvNet),
-    /// A ResNet.
+    /// A ResNet of basic blocks.
     ResNet(ResNet),
 }
 
 impl Backbone {
-    /// A new backbone.
+    /// Builds the backbone that a specification describes.
     pub fn new(spec: &BackboneSpec, init: &mut Init) -> Self {
         match spec.family() {
             Family::Conv => Self::Conv(ConvNet::new(spec.blocks(), init)),

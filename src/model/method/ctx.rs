@@ -11,7 +11,7 @@ use crate::model::init::Init;
 use crate::model::layers::{conv2d, to_f32};
 use crate::network::{Alignment, Attention, CtxSpec, EpisodeShape, Map};
 
-/// CrossTransformer.
+/// A CrossTransformer head and its projection.
 #[derive(Module, Debug)]
 pub struct Ctx {
     /// 1×1 convolution that makes query, key and value of both sets.

@@ -14,14 +14,14 @@ use crate::model::layers::{layer_norm, linear, to_f32};
 use crate::model::prototypes::prototypes;
 use crate::network::{Attention, EpisodeShape, FsctSpec};
 
-/// Few-shot cosine transformer.
+/// The head of the few-shot cosine transformer.
 #[derive(Module, Debug)]
 pub struct Fsct {
     /// Weights of the shots in a prototype, before softmax: `[n_way or 1, k_shot, 1]`.
     pub prototype_weight: Param<Tensor<3>>,
     /// Attention of the prototypes over each query image.
     pub attention: SharedAttention,
-    /// Feed-forward block.
+    /// Feed-forward block after the attention.
     pub feed_forward: FeedForward,
     /// Features of a class → one logit.
     pub classifier: Classifier,
@@ -78,9 +78,9 @@ impl Fsct {
 pub struct FeedForward {
     /// Norm of the input.
     pub norm: LayerNorm,
-    /// `dim → mlp_dim`.
+    /// Linear layer from `dim` to `mlp_dim`.
     pub expand: Linear,
-    /// `mlp_dim → dim`.
+    /// Linear layer from `mlp_dim` to `dim`.
     pub contract: Linear,
 }
 
@@ -95,18 +95,18 @@ impl FeedForward {
 pub struct Classifier {
     /// Norm of the input.
     pub norm: LayerNorm,
-    /// `dim → dim_head`.
+    /// Linear layer from `dim` to `dim_head`.
     pub project: Linear,
-    /// `dim_head → 1`.
+    /// Last layer, from `dim_head` to 1.
     pub output: Output,
 }
 
-/// The last layer.
+/// The last layer of the classifier.
 #[derive(Module, Debug)]
 pub enum Output {
-    /// The cosine variant's.
+    /// The last layer of the cosine variant.
     Cosine(CosineLinear),
-    /// The softmax variant's.
+    /// The last layer of the softmax variant.
     Linear(Linear),
 }
 

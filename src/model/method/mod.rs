@@ -26,9 +26,9 @@ pub struct HeadOutput {
 pub enum Head {
     /// Few-shot cosine transformer; also ProFOCT's head.
     Fsct(Fsct),
-    /// CrossTransformer.
+    /// The head of a CrossTransformer.
     Ctx(Ctx),
-    /// Prototypical network.
+    /// The head of a prototypical network.
     Protonet(Protonet),
 }
 

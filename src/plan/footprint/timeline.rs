@@ -15,7 +15,7 @@ pub enum Use {
     Data,
 }
 
-/// Bytes by use.
+/// Bytes in use, by their use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bytes([u64; 6]);
 
@@ -25,7 +25,7 @@ impl Bytes {
         self.0[part as usize]
     }
 
-    /// Total bytes.
+    /// Sum of the bytes of all uses.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
@@ -39,7 +39,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Allocates bytes.
+    /// Allocates bytes for a use.
     pub fn hold(&mut self, part: Use, bytes: u64) {
         self.now.0[part as usize] += bytes;
         if self.now.total() > self.peak.total() {
@@ -62,7 +62,7 @@ impl Timeline {
         self.free(part, bytes);
     }
 
-    /// Bytes held now.
+    /// Bytes that are in use now.
     pub fn now(&self) -> Bytes {
         self.now
     }

@@ -15,19 +15,19 @@ pub use read::read;
 pub enum Shape {
     /// A mapping with these keys and no others.
     Map(Vec<Field>),
-    /// A list.
+    /// A list of values of one shape.
     List(Box<Shape>),
     /// A whole number within bounds.
     Int(Bounds),
     /// A number within bounds.
     Float(Bounds),
-    /// `true` or `false`.
+    /// The value `true` or `false`.
     Bool,
     /// One of a few words.
     Choice(Vec<String>),
     /// Any string; `format` names the reader it must satisfy.
     Text(Option<String>),
-    /// Nothing.
+    /// A value that is left empty.
     Null,
     /// One of several shapes.
     Any(Vec<Shape>),
@@ -36,7 +36,7 @@ pub enum Shape {
 /// A key of a mapping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// Its name.
+    /// The key of this field.
     pub name: String,
     /// What its value may be.
     pub shape: Shape,
@@ -47,9 +47,9 @@ pub struct Field {
 /// Bounds of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Bounds {
-    /// Least value.
+    /// The least value that is allowed.
     pub min: Option<f64>,
-    /// Greatest value.
+    /// The greatest value that is allowed.
     pub max: Option<f64>,
     /// The value must be greater than this.
     pub above: Option<f64>,

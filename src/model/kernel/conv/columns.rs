@@ -5,7 +5,7 @@ use crate::model::kernel::element::Element;
 /// Shapes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Images.
+    /// Number of images in the batch.
     pub images: usize,
     /// `[C, H, W]` of an input image.
     pub input: [usize; 3],
@@ -13,7 +13,7 @@ pub struct Geometry {
     pub output: [usize; 3],
     /// Height and width of the kernel.
     pub kernel: usize,
-    /// Stride.
+    /// Stride of the convolution, in pixels.
     pub stride: usize,
     /// Zeros around the input.
     pub padding: usize,

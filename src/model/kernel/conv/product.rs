@@ -8,13 +8,13 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `[rows, columns]`, row-major.
+    /// A matrix `[rows, columns]`, row by row.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "{rows}×{columns} values");
         Self { values, rows, columns, strides: [columns as isize, 1] }
     }
 
-    /// The transpose.
+    /// The transposed matrix, without a copy.
     pub fn transpose(self) -> Self {
         let [row, column] = self.strides;
         Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
@@ -24,9 +24,9 @@ impl<'a> Matrix<'a> {
 /// How a product combines with the values of its output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Into {
-    /// Replaces them.
+    /// Replaces the values of the output.
     Set,
-    /// Adds to them.
+    /// Adds to the values of the output.
     Add,
 }
 
