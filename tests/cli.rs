@@ -230,12 +230,16 @@ fn render_names_the_environment_the_set_and_the_file() -> Outcome {
     Ok(())
 }
 
-/// A folder with some small images.
+/// Images that differ from each other, and from those of folders with other names.
 fn images(folder: &std::path::Path, count: usize) -> Outcome {
     fs::create_dir_all(folder)?;
+    let name = folder.file_name().unwrap_or_default().as_encoded_bytes();
     for at in 0..count {
-        image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * 16 + y) as u8 ^ at as u8]))
-            .save(folder.join(format!("{at:04}_01.png")))?;
+        image::GrayImage::from_fn(16, 16, |x, y| match name.get(x as usize) {
+            Some(letter) if y == 0 => image::Luma([*letter]),
+            _ => image::Luma([(x * 16 + y) as u8 ^ at as u8]),
+        })
+        .save(folder.join(format!("{at:04}_01.png")))?;
     }
     Ok(())
 }
