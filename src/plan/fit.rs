@@ -33,7 +33,7 @@ pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
             let plan = compile(&candidate);
             Setting {
                 memory: candidate.memory,
-                peak_bytes: Footprint::of(&plan, environment).peak.total(),
+                peak_bytes: Footprint::of(&plan, environment).taken(),
                 slowdown: plan.slowdown(environment.device),
             }
         })
@@ -62,7 +62,7 @@ pub fn stronger(pipeline: &Pipeline, environment: Environment) -> Option<Setting
     let plan = compile(pipeline);
     let now = Footprint::of(&plan, environment);
     // A setting that saves less than this would run out again.
-    let enough = now.peak.total() - now.step / 5;
+    let enough = now.taken() - now.step / 5;
     let slowdown = plan.slowdown(environment.device);
     settings(pipeline, environment)
         .into_iter()

@@ -16,7 +16,7 @@ fn nodes(planned: &Planned) -> Vec<(String, String)> {
         .chain([
             ("backbone".to_owned(), kind(serde_yaml::to_value(pipeline.backbone.kind).ok())),
             ("head".to_owned(), kind(serde_yaml::to_value(pipeline.method.kind).ok())),
-            ("peak".to_owned(), size(planned.footprint.peak.total())),
+            ("peak".to_owned(), size(planned.footprint.taken())),
         ])
         .collect()
 }

@@ -42,6 +42,12 @@ pub fn write(planned: &Planned) -> Value {
             "data": part(Use::Data),
             "total": footprint.peak.total(),
         },
+        "gpu": footprint.gpu.map(|gpu| json!({
+            "in_use_bytes": gpu.in_use,
+            "reserved_bytes": gpu.reserved,
+            "context_bytes": gpu.context,
+            "total_bytes": gpu.total(),
+        })),
         "budget_bytes": budget.map(|budget| budget.0),
         "fits": planned.fits(),
     })

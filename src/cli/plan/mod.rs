@@ -7,7 +7,7 @@ mod text;
 use std::path::Path;
 
 use super::PipelineArgs;
-use crate::config::{ByteSize, Pipeline};
+use crate::config::{ByteSize, DeviceSpec, Pipeline};
 use crate::plan::fit::{Setting, fit};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
@@ -22,6 +22,9 @@ pub struct Plan {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Plan for this device in place of the pipeline's: cpu, cuda or cuda:N; it need not be there
+    #[arg(long)]
+    device: Option<DeviceSpec>,
     /// Check the text alone, without reading the data
     #[arg(long)]
     offline: bool,
@@ -50,7 +53,7 @@ struct Planned {
 
 impl Planned {
     fn fits(&self) -> bool {
-        self.budget.is_none_or(|budget| self.footprint.peak.total() <= budget.0)
+        self.budget.is_none_or(|budget| self.footprint.taken() <= budget.0)
     }
 }
 
@@ -59,7 +62,8 @@ impl Plan {
     ///
     /// # Errors
     /// The prediction exceeds the budget; the error names settings that fit.
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(mut self) -> Result<(), Error> {
+        self.pipeline.set.extend(self.device.map(|device| format!("device={device}")));
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();
         let environment = environment(&pipeline, self.offline);
@@ -99,7 +103,7 @@ pub(super) fn over(
     budget: ByteSize,
     environment: Environment,
 ) -> Error {
-    let needed = footprint.peak.total();
+    let needed = footprint.taken();
     let failure = Failure::new(format!(
         "`memory.budget: {budget}` is {} less than the {} that this pipeline takes",
         text::size(needed - budget.0),

@@ -67,9 +67,20 @@ pub fn write(planned: &Planned) -> String {
     }
     let total = footprint.peak.total();
     let _ = writeln!(text, "  {:<12} {:>12}", "total", size(total));
+    if let Some(gpu) = footprint.gpu {
+        let _ = writeln!(
+            text,
+            "  {:<12} {:>12}   what the pool holds for it",
+            "reserved",
+            size(gpu.reserved)
+        );
+        let _ = writeln!(text, "  {:<12} {:>12}   the driver's own", "context", size(gpu.context));
+        let _ = writeln!(text, "  {:<12} {:>12}", "GPU", size(gpu.total()));
+    }
     if let Some(budget) = budget {
+        let taken = footprint.taken();
         let (word, margin) =
-            if planned.fits() { ("free", budget.0 - total) } else { ("missing", total - budget.0) };
+            if planned.fits() { ("free", budget.0 - taken) } else { ("missing", taken - budget.0) };
         let _ =
             writeln!(text, "  {:<12} {:>12}   {word}: {}", "budget", size(budget.0), size(margin));
     }

@@ -1,12 +1,8 @@
-//! The memory of a pass through the backbone, operation by operation, with the CPU's kernels.
+//! The memory of a pass through the backbone, operation by operation, with the device's kernels.
 
 use super::timeline::{Timeline, Use};
+use super::workspace::Engine;
 use crate::network::{Block, Conv, Map, size};
-use crate::tiling::{pieces, tile};
-
-/// Bytes of an f32.
-const F32: u64 = 4;
-
 /// A pass over some images.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
@@ -14,8 +10,8 @@ pub struct Pass {
     pub images: u64,
     /// Bytes of a kept value: 4, or 2 under autocast.
     pub element: u64,
-    /// Threads that compute at once, each with its own buffers.
-    pub threads: u64,
+    /// Whose kernels compute it.
+    pub engine: Engine,
 }
 
 /// The position of a block in the chain.
@@ -31,51 +27,6 @@ impl Pass {
     /// Bytes of one map of all images.
     pub fn map(&self, map: Map) -> u64 {
         self.images * size(map) as u64 * self.element
-    }
-
-    fn pixels(&self, conv: &Conv) -> usize {
-        self.images as usize * conv.output[1] * conv.output[2]
-    }
-
-    /// Columns and results of one tile on each thread, and 16-bit weights in f32.
-    fn forward_workspace(&self, conv: &Conv) -> u64 {
-        self.product_workspace(conv.field(), conv.output[0], self.pixels(conv)) + self.wide(conv)
-    }
-
-    fn wide(&self, conv: &Conv) -> u64 {
-        if self.element == F32 { 0 } else { conv.weight() as u64 * F32 }
-    }
-
-    fn product_workspace(&self, field: usize, filters: usize, pixels: usize) -> u64 {
-        let tile = tile(field).min(pixels);
-        let tiles = pixels.div_ceil(tile).max(1) as u64;
-        tiles.min(self.threads) * ((field + filters) * tile) as u64 * F32
-    }
-
-    /// The sums of all pieces, their total, and the buffers of the pieces in progress.
-    fn weight_gradient_workspace(&self, conv: &Conv) -> u64 {
-        let (window, pixels) = (conv.kernel * conv.kernel, self.pixels(conv));
-        let (width, length) = pieces(conv.input[0], window, pixels);
-        let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
-        let sums = (by_pixel * conv.weight()) as u64 * F32;
-        let at_work = self.threads.min((by_channel * by_pixel) as u64) as usize;
-        let field = width * window;
-        let buffers = at_work * (field + conv.output[0]) * tile(field).min(length);
-        sums + (buffers + conv.weight()) as u64 * F32
-    }
-
-    /// Buffers for the gradient of the input, without the gradient itself.
-    fn input_gradient_workspace(&self, conv: &Conv) -> u64 {
-        if conv.stride == 1 {
-            let field = conv.output[0] * conv.kernel * conv.kernel;
-            let pixels = self.images as usize * conv.input[1] * conv.input[2];
-            let turned = conv.weight() as u64 * F32;
-            let product = self.product_workspace(field, conv.input[0], pixels);
-            return self.wide(conv) + turned + product;
-        }
-        let tile = tile(conv.field()).min(conv.output[1] * conv.output[2]);
-        let buffers = (conv.output[0] + conv.field()) * tile + size(conv.input);
-        self.wide(conv) + self.threads.min(self.images) * buffers as u64 * F32
     }
 
     /// A block's forward pass. The caller holds the input before and after; the output is held after,
@@ -122,7 +73,7 @@ impl Pass {
 
     fn convolve(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.output));
-        time.touch(Use::Workspace, self.forward_workspace(conv));
+        time.touch(Use::Workspace, self.engine.forward(conv, self.images, self.element));
     }
 
     fn drop_unless(&self, time: &mut Timeline, tape: bool, map: Map) {
@@ -182,14 +133,14 @@ impl Pass {
     }
 
     fn through_weights(&self, time: &mut Timeline, conv: &Conv) {
-        time.touch(Use::Workspace, self.weight_gradient_workspace(conv));
+        time.touch(Use::Workspace, self.engine.weight_gradient(conv, self.images));
         let with_norm = conv.parameters() + 2 * conv.output[0];
         time.hold(Use::Gradients, with_norm as u64 * self.element);
     }
 
     fn through_input(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.input));
-        time.touch(Use::Workspace, self.input_gradient_workspace(conv));
+        time.touch(Use::Workspace, self.engine.input_gradient(conv, self.images, self.element));
         time.free(Use::Activations, self.map(conv.output));
     }
 }

@@ -6,12 +6,15 @@
 
 mod backbone;
 mod environment;
+mod gpu;
 mod head;
 mod timeline;
+mod workspace;
 
 use std::ops::Range;
 
 pub use environment::Environment;
+pub use gpu::{CONTEXT_BYTES, GpuUse};
 pub use timeline::{Bytes, Use};
 
 use super::Plan;
@@ -19,9 +22,11 @@ use crate::config::{BatchNormMode, OptimizerKind};
 use crate::data::EPISODES_IN_LOADER;
 use crate::network::{Block, HeadLayer, size};
 use crate::stage::spec::StepShape;
+use crate::stage::spec::DeviceKind;
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
 use timeline::Timeline;
+use workspace::Engine;
 
 const F32: u64 = 4;
 /// Temporary memory of an optimizer step, in quarters of a parameter's size.
@@ -34,12 +39,19 @@ pub struct Footprint {
     pub peak: Bytes,
     /// Bytes of a step in addition to those held between steps.
     pub step: u64,
+    /// What the driver takes for it, on a GPU.
+    pub gpu: Option<GpuUse>,
 }
 
 impl Footprint {
     /// Simulates a step of `plan`.
     pub fn of(plan: &Plan, environment: Environment) -> Self {
         Walk::new(plan, environment).footprint()
+    }
+
+    /// The bytes that a budget limits: on a GPU what the driver takes, the context included.
+    pub fn taken(&self) -> u64 {
+        self.gpu.map_or(self.peak.total(), |gpu| gpu.total())
     }
 }
 
@@ -80,11 +92,13 @@ impl<'a> Walk<'a> {
         let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
         self.time.hold(Use::Optimizer, trained * self.moments());
-        self.time.hold(Use::Data, self.environment.data_bytes);
-        self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
-        // The threads of the pool, and the training thread.
-        let threads = self.environment.threads as u64 + 1;
-        self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
+        if self.environment.device == DeviceKind::Cpu {
+            self.time.hold(Use::Data, self.environment.data_bytes);
+            self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
+            // The threads of the pool, and the training thread.
+            let threads = self.environment.threads as u64 + 1;
+            self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
+        }
         let between_steps = self.time.now().total();
 
         let episodes = self.step.episodes as u64;
@@ -117,7 +131,12 @@ impl<'a> Walk<'a> {
         self.test();
 
         let peak = self.time.peak();
-        Footprint { peak, step: peak.total().saturating_sub(between_steps) }
+        let gpu = self.environment.device == DeviceKind::Gpu;
+        Footprint {
+            peak,
+            step: peak.total().saturating_sub(between_steps),
+            gpu: gpu.then(|| GpuUse::of(peak.total())),
+        }
     }
 
     /// Validation: a pass without a tape over some images, and the features of a whole split where they
@@ -128,10 +147,9 @@ impl<'a> Walk<'a> {
         if episodes == 0 {
             return;
         }
-        let threads = self.environment.threads as u64;
         let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
         let images = if whole { self.images() } else { pipeline.images_at_once() as u64 };
-        let pass = Pass { images, element: F32, threads };
+        let pass = Pass { images, element: F32, engine: self.engine() };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.plan.network.backbone.features();
         let bank = split.map(features);
@@ -150,6 +168,13 @@ impl<'a> Walk<'a> {
     fn episode(&self) -> u64 {
         let image = size(self.plan.network.backbone.image());
         self.images() * image as u64 * F32
+    }
+
+    fn engine(&self) -> Engine {
+        match self.environment.device {
+            DeviceKind::Cpu => Engine::Cpu { threads: self.environment.threads as u64 },
+            DeviceKind::Gpu => Engine::Gpu,
+        }
     }
 
     fn images(&self) -> u64 {
@@ -177,7 +202,7 @@ impl<'a> Walk<'a> {
         let pass = Pass {
             images: self.images(),
             element: if lowered { F32 / 2 } else { F32 },
-            threads: self.environment.threads as u64,
+            engine: self.engine(),
         };
         // 16-bit copies of the weights, each for the duration of its part's pass.
         let [backbone_copy, head_copy] =

@@ -1,0 +1,45 @@
+//! What a GPU's driver takes for the tensors of a step.
+
+/// The driver's context with the kernels of this program: 300 to 500 MiB, by GPU and driver.
+const CONTEXT_BYTES: u64 = 512 << 20;
+/// The pool grows by multiples of it.
+const GRANULE: u64 = 32 << 20;
+/// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
+const FRAGMENTATION: f64 = 0.05;
+
+/// Memory of a GPU that a plan will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuUse {
+    /// Bytes of tensors at the peak.
+    pub in_use: u64,
+    /// Bytes of the pool that holds them.
+    pub reserved: u64,
+    /// Bytes of the driver's context.
+    pub context: u64,
+}
+
+impl GpuUse {
+    /// What the driver takes when tensors take `in_use` bytes.
+    pub fn of(in_use: u64) -> Self {
+        let reserved = (in_use as f64 * (1.0 + FRAGMENTATION)) as u64;
+        Self { in_use, reserved: reserved.next_multiple_of(GRANULE), context: CONTEXT_BYTES }
+    }
+
+    /// Bytes of the GPU in all.
+    pub fn total(&self) -> u64 {
+        self.reserved + self.context
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_holds_more_than_is_in_use() {
+        let taken = GpuUse::of(1 << 30);
+        assert!(taken.reserved > 1 << 30 && taken.reserved.is_multiple_of(GRANULE));
+        assert!(taken.reserved as f64 <= 1.15 * (1u64 << 30) as f64);
+        assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
+    }
+}

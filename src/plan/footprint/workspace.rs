@@ -1,0 +1,91 @@
+//! What the kernels of a convolution take while they work, beside its input and output.
+
+use crate::network::{Conv, size};
+use crate::tiling::{pieces, tile};
+
+/// Bytes of an f32.
+const F32: u64 = 4;
+
+/// Whose kernels compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The CPU's: each thread has buffers of its own.
+    Cpu {
+        /// Threads that work at once.
+        threads: u64,
+    },
+    /// A GPU's: operands are gathered as they are multiplied, and stored nowhere.
+    Gpu,
+}
+
+/// Bytes that the GPU's partial sums of a layer's weight gradient take at most, unless one sum is more.
+const PARTIAL_SUMS: u64 = 16 << 20;
+/// Pixels that the GPU sums into one of them at least.
+const PIXELS_OF_A_SUM: u64 = 128;
+
+impl Engine {
+    /// The forward pass: columns and results of one tile on each thread, and 16-bit weights in f32; on a GPU the
+    /// weights in the order that the kernel reads them.
+    pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
+        match self {
+            Self::Gpu => reordered(conv, element),
+            Self::Cpu { threads } => {
+                product(threads, conv.field(), conv.output[0], pixels(conv, images))
+                    + wide(conv, element)
+            }
+        }
+    }
+
+    /// The gradient of the weights: all pieces' sums, their total, and the buffers of those at work.
+    pub fn weight_gradient(self, conv: &Conv, images: u64) -> u64 {
+        let pixels = pixels(conv, images);
+        let Self::Cpu { threads } = self else {
+            let one = conv.weight() as u64 * F32;
+            let most = (pixels as u64).div_ceil(PIXELS_OF_A_SUM);
+            return one * (PARTIAL_SUMS / one).clamp(1, most);
+        };
+        let window = conv.kernel * conv.kernel;
+        let (width, length) = pieces(conv.input[0], window, pixels);
+        let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
+        let sums = (by_pixel * conv.weight()) as u64 * F32;
+        let at_work = threads.min((by_channel * by_pixel) as u64) as usize;
+        let field = width * window;
+        let buffers = at_work * (field + conv.output[0]) * tile(field).min(length);
+        sums + (buffers + conv.weight()) as u64 * F32
+    }
+
+    /// The gradient of the input: buffers beside it.
+    pub fn input_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
+        let Self::Cpu { threads } = self else { return reordered(conv, element) };
+        if conv.stride == 1 {
+            let field = conv.output[0] * conv.kernel * conv.kernel;
+            let pixels = images as usize * conv.input[1] * conv.input[2];
+            let turned = conv.weight() as u64 * F32;
+            return wide(conv, element) + turned + product(threads, field, conv.input[0], pixels);
+        }
+        let tile = tile(conv.field()).min(conv.output[1] * conv.output[2]);
+        let buffers = (conv.output[0] + conv.field()) * tile + size(conv.input);
+        wide(conv, element) + threads.min(images) * buffers as u64 * F32
+    }
+}
+
+fn pixels(conv: &Conv, images: u64) -> usize {
+    images as usize * conv.output[1] * conv.output[2]
+}
+
+/// 16-bit weights in f32.
+fn wide(conv: &Conv, element: u64) -> u64 {
+    if element == F32 { 0 } else { conv.weight() as u64 * F32 }
+}
+
+/// Weights with their dimensions in another order.
+fn reordered(conv: &Conv, element: u64) -> u64 {
+    conv.weight() as u64 * element
+}
+
+/// Tiles of a product of matrices, one on each thread.
+fn product(threads: u64, field: usize, filters: usize, pixels: usize) -> u64 {
+    let tile = tile(field).min(pixels);
+    let tiles = pixels.div_ceil(tile).max(1) as u64;
+    tiles.min(threads) * ((field + filters) * tile) as u64 * F32
+}
