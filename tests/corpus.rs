@@ -158,6 +158,7 @@ fn every_code_has_a_case() -> Outcome {
         Rule::Overlap,
         Rule::UnusableData,
         Rule::DeviceAbsent,
+        Rule::DeviceFull,
         Rule::DeviceNotCompiled,
     ];
     for rule in Rule::ALL.iter().filter(|rule| !outside.contains(rule)) {

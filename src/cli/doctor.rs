@@ -65,13 +65,15 @@ fn say_gpus() -> usize {
             return 0;
         }
     };
-    println!("NVIDIA driver  {}, CUDA up to {}", driver.version, driver.cuda);
+    let version = driver.version.as_deref().unwrap_or("version unknown (NVML is not installed)");
+    println!("NVIDIA driver  {version}, CUDA up to {}", driver.cuda);
     for (index, gpu) in driver.gpus.iter().enumerate() {
+        let free =
+            gpu.free_bytes.map_or_else(String::new, |free| format!("{} free of ", bytes(free)));
         println!(
-            "cuda:{index:<9} {}, compute capability {}, {} free of {}",
+            "cuda:{index:<9} {}, compute capability {}, {free}{}",
             gpu.name,
             gpu.capability,
-            bytes(gpu.free_bytes),
             bytes(gpu.total_bytes),
         );
     }
@@ -80,7 +82,7 @@ fn say_gpus() -> usize {
 
 /// Tries each precision on a device. Returns what computes wrongly.
 fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>, Error> {
-    let Selected { device, name } = device.map_err(crate::run::RunError::from)?;
+    let Selected { device, name, .. } = device.map_err(crate::run::RunError::from)?;
     let mut wrong = Vec::new();
     let exact = product(&Device::flex(), DType::F32).0;
     for (word, dtype, tolerance) in
@@ -99,8 +101,9 @@ fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>,
             wrong.push(format!("{name} multiplies wrongly in {word} (error {error:.1e})"));
         }
     }
-    if let Some(pools) = device.memory_pool_usage() {
-        println!("{name:<14} {} in its pools", bytes(pools.bytes_reserved));
+    let taken = device::MemoryMeter::new(&device, 0).read();
+    if let Some(reserved) = taken.reserved_bytes {
+        println!("{name:<14} {} in its pool", bytes(reserved));
     }
     Ok(wrong)
 }

@@ -16,7 +16,7 @@ use crate::report::{Broadcast, Console, Jsonl};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::events::{Event, Reporter};
 use crate::run::folder::{RunFolder, write_atomically};
-use crate::run::{Interrupt, RunError, whole};
+use crate::run::{Interrupt, RunError, guarded, whole};
 
 /// Train and test a pipeline.
 #[derive(Debug, Args)]
@@ -137,7 +137,7 @@ fn execute(
     let plan = plan::compile(pipeline);
     if let Some(budget) = pipeline.memory.budget {
         let footprint = Footprint::of(&plan, environment);
-        if footprint.peak.total() > budget.0 {
+        if footprint.taken() > budget.0 {
             return Err(super::plan::over(pipeline, &footprint, budget, environment));
         }
     }
@@ -151,6 +151,9 @@ fn execute(
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
     let mut reporter = Broadcast(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
+    if let Some(message) = &device.note {
+        reporter.report(&Event::Note { message: message.clone() });
+    }
     let job = Job { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
     job.train(plan, checkpoint, environment, &mut reporter).map_err(|it| located(it, loaded))
 }
@@ -175,7 +178,9 @@ impl Job<'_> {
     ) -> Result<(), RunError> {
         loop {
             let Self { data, device, folder, interrupt } = *self;
-            let outcome = whole::run(&plan, data, device, folder, interrupt, checkpoint, reporter);
+            let outcome = guarded(folder, || {
+                whole::run(&plan, data, device, folder, interrupt, checkpoint, reporter)
+            });
             let (error, step) = match outcome {
                 Ok(_) => return Ok(()),
                 Err(RunError::OutOfMemory { reason, step, kept, folder })
@@ -186,6 +191,10 @@ impl Job<'_> {
                 Err(error) => return Err(error),
             };
             let Some(next) = stronger(&plan.pipeline, environment) else { return Err(error) };
+            if !folder.last().exists() {
+                // The network alone does not fit, and no setting makes it smaller.
+                return Err(error);
+            }
             reporter.report(&Event::Escalated {
                 step,
                 memory: next.memory.clone(),
@@ -194,7 +203,7 @@ impl Job<'_> {
             let pipeline = Pipeline { memory: next.memory, ..plan.pipeline };
             write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
             if !is_cpu(&device.device) {
-                // A GPU that ran out may be good for nothing any more; a new process has a new one.
+                // The CUDA context may be unusable after an out-of-memory error; a new process has a new one.
                 return Err(restarted(folder, &pipeline, error));
             }
             checkpoint = Some(Checkpoint::read(&folder.last())?);

@@ -81,10 +81,11 @@ impl Validate {
 /// What the text alone does not show: files, the device, and whether the data has such episodes.
 pub(super) fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
     let mut diagnostics = check_files(loaded);
-    if let Err(error) = device::select(loaded.pipeline.device, loaded.pipeline.memory.allocator) {
+    if let Err(error) = device::check(loaded.pipeline.device) {
         let rule = match error {
             DeviceError::NotCompiled(_) => Rule::DeviceNotCompiled,
             DeviceError::Absent { .. } => Rule::DeviceAbsent,
+            DeviceError::Full { .. } => Rule::DeviceFull,
         };
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
         let diagnostic = loaded.diagnostic_of(rule, "device", error.to_string());

@@ -10,33 +10,65 @@ pub struct MemoryUse {
     pub current_bytes: u64,
     /// Most bytes in use at once so far.
     pub peak_bytes: u64,
+    /// Most bytes that the GPU's pool held so far: those in use, and those kept for later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_bytes: Option<u64>,
 }
 
-/// Measures the memory of a device: the counting allocator on the CPU, the backend's memory pools
-/// on a GPU.
+/// Measures the memory of a device: the counting allocator on the CPU, the driver's pool on a GPU.
 #[derive(Debug)]
 pub struct MemoryMeter {
     device: Device,
     peak_bytes: u64,
+    reserved_bytes: u64,
 }
 
 impl MemoryMeter {
     /// Starts to measure; `peak_bytes` is a peak to go on from.
     pub fn new(device: &Device, peak_bytes: u64) -> Self {
         allocator::reset_peak();
-        Self { device: device.clone(), peak_bytes }
+        #[cfg(feature = "cuda")]
+        if let Some(pool) = super::cuda::pool() {
+            // Without it, the peak includes what happened before.
+            let _ = pool.reset_high();
+        }
+        Self { device: device.clone(), peak_bytes, reserved_bytes: 0 }
     }
 
     /// What is in use now, and the peak since the start.
-    ///
-    /// A GPU's pools are looked at only here. They hold on to what a step took, so what they have
-    /// reserved after it is at least its peak.
     pub fn read(&mut self) -> MemoryUse {
-        let (current, peak) = match self.device.memory_pool_usage() {
-            Some(pools) => (pools.bytes_in_use, pools.bytes_reserved),
-            None => (allocator::current_bytes() as u64, allocator::peak_bytes() as u64),
+        let Some((current, peak, reserved)) = self.of_gpu() else {
+            self.peak_bytes = self.peak_bytes.max(allocator::peak_bytes() as u64);
+            let current_bytes = allocator::current_bytes() as u64;
+            return MemoryUse { current_bytes, peak_bytes: self.peak_bytes, reserved_bytes: None };
         };
         self.peak_bytes = self.peak_bytes.max(peak);
-        MemoryUse { current_bytes: current, peak_bytes: self.peak_bytes }
+        self.reserved_bytes = self.reserved_bytes.max(reserved);
+        MemoryUse {
+            current_bytes: current,
+            peak_bytes: self.peak_bytes,
+            reserved_bytes: Some(self.reserved_bytes),
+        }
+    }
+
+    /// Bytes of a GPU: in use now, and the high marks of use and of the pool.
+    fn of_gpu(&self) -> Option<(u64, u64, u64)> {
+        // Tells a GPU from the CPU, and waits until the GPU's queue has been handed to the driver.
+        let pools = self.device.memory_pool_usage()?;
+        #[cfg(feature = "cuda")]
+        if let Some(usage) = super::cuda::pool().and_then(|pool| pool.usage().ok()) {
+            return Some((usage.used, usage.used_high, usage.reserved_high));
+        }
+        Some((pools.bytes_in_use, pools.bytes_in_use, pools.bytes_reserved))
+    }
+}
+
+/// Returns memory that is kept for later to the device.
+pub fn release(device: &Device) {
+    device.memory_cleanup();
+    #[cfg(feature = "cuda")]
+    if let Some(pool) = super::cuda::pool() {
+        // What cannot be given back now is given back when it is needed.
+        let _ = pool.trim();
     }
 }

@@ -1,15 +1,26 @@
 //! Where to compute, and how much memory that takes.
 
 pub mod allocator;
+#[cfg(any(feature = "cuda", test))]
+mod cache;
 mod cpu;
 #[cfg(feature = "cuda")]
+mod cuda;
 mod driver;
+mod errors;
 mod kind;
+#[cfg(any(feature = "cuda", test))]
+#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "its tests need no GPU"))]
+mod libdevice;
 mod memory;
 pub mod nvidia;
+pub(crate) mod panics;
+#[cfg(feature = "cuda")]
+mod pool;
 mod select;
 
 pub use cpu::is_cpu;
+pub(crate) use errors::DeviceFailure;
 pub use kind::DeviceKind;
-pub use memory::{MemoryMeter, MemoryUse};
-pub use select::{DeviceError, Selected, kind_of, select};
+pub use memory::{MemoryMeter, MemoryUse, release};
+pub use select::{DeviceError, Selected, check, kind_of, select};

@@ -1,6 +1,7 @@
 use burn::prelude::*;
 
-use super::DeviceKind;
+use super::{DeviceFailure, DeviceKind};
+use super::driver::Driver;
 use crate::config::{Allocator, DeviceSpec};
 
 /// A device that is there.
@@ -10,6 +11,8 @@ pub struct Selected {
     pub device: Device,
     /// Its name: `cpu` or `cuda:N`.
     pub name: String,
+    /// What a user should know before the first step: why `device: auto` took the CPU, or what takes time.
+    pub note: Option<String>,
 }
 
 impl Selected {
@@ -22,20 +25,16 @@ impl Selected {
 /// The kind of device that a pipeline would run on here; nothing is started on it.
 pub fn kind_of(asked: DeviceSpec) -> DeviceKind {
     match asked {
-        DeviceSpec::Cpu => DeviceKind::Cpu,
         DeviceSpec::Cuda(_) => DeviceKind::Gpu,
-        #[cfg(feature = "cuda")]
-        DeviceSpec::Auto if super::driver::device_count().is_ok_and(|count| count > 0) => {
-            DeviceKind::Gpu
-        }
-        DeviceSpec::Auto => DeviceKind::Cpu,
+        DeviceSpec::Auto if is_usable(0).is_ok() => DeviceKind::Gpu,
+        DeviceSpec::Auto | DeviceSpec::Cpu => DeviceKind::Cpu,
     }
 }
 
 /// Name of the CPU as a device.
 const CPU: &str = "cpu";
 
-/// Why a device cannot be had.
+/// Why a device cannot be used.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum DeviceError {
     /// This binary has no GPU support.
@@ -45,11 +44,13 @@ pub enum DeviceError {
         help("build it with `cargo build --release --features cuda`, or write `device: cpu`")
     )]
     NotCompiled(DeviceSpec),
-    /// There is no driver, or no such GPU.
+    /// There is no driver, no such GPU, or something that kernels need is missing.
     #[error("`device: {asked}` asks for a GPU, but {reason}")]
     #[diagnostic(
         code(fsct::device::absent),
-        help("check `nvidia-smi`, or write `device: auto` to fall back to the CPU")
+        help(
+            "`fsct doctor` says what is there; `device: auto` uses the CPU where no GPU can be used"
+        )
     )]
     Absent {
         /// What the pipeline says.
@@ -57,44 +58,78 @@ pub enum DeviceError {
         /// What was found.
         reason: String,
     },
+    /// Other processes hold the GPU's memory.
+    #[error(
+        "`device: {asked}` asks for a GPU, but it has no memory left for a process to start: {reason}"
+    )]
+    #[diagnostic(
+        code(fsct::device::full),
+        help(
+            "`nvidia-smi` lists the processes that hold its memory; stop one, or use another GPU"
+        )
+    )]
+    Full {
+        /// What the pipeline says.
+        asked: DeviceSpec,
+        /// What the driver said.
+        reason: String,
+    },
 }
 
 /// Finds the device that a pipeline asks for, and has its memory managed as asked. The first
 /// choice of an allocator holds for the process.
 pub fn select(asked: DeviceSpec, allocator: Allocator) -> Result<Selected, DeviceError> {
-    manage(allocator);
-    match asked {
-        DeviceSpec::Cpu => Ok(cpu()),
-        DeviceSpec::Auto => Ok(cuda(0).unwrap_or_else(|_| cpu())),
-        DeviceSpec::Cuda(index) => cuda(index).map_err(|absence| match absence {
-            Absence::NotCompiled => DeviceError::NotCompiled(asked),
-            Absence::NotFound(reason) => DeviceError::Absent { asked, reason },
-        }),
-    }
-}
-
-fn cpu() -> Selected {
-    make_cpu_the_default();
-    Selected { device: Device::flex(), name: CPU.into() }
-}
-
-fn manage(allocator: Allocator) {
     super::allocator::keep_freed_pages(allocator == Allocator::Pooled);
-    #[cfg(feature = "cuda")]
-    if allocator == Allocator::Returning {
-        use burn::cubecl::config::memory::CudaAllocator;
-        use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
-        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-        config.memory.cuda.allocator = CudaAllocator::Async;
-        CubeClRuntimeConfig::try_set(config);
+    match asked {
+        DeviceSpec::Cpu => Ok(cpu(None)),
+        DeviceSpec::Auto => Ok(cuda(0, allocator).unwrap_or_else(|absence| cpu(absence.note()))),
+        DeviceSpec::Cuda(index) => cuda(index, allocator).map_err(|it| it.of(asked)),
     }
+}
+
+/// Looks whether a device can be used, and starts nothing on it.
+pub fn check(asked: DeviceSpec) -> Result<(), DeviceError> {
+    match asked {
+        DeviceSpec::Cpu | DeviceSpec::Auto => Ok(()),
+        DeviceSpec::Cuda(index) => is_usable(index).map_err(|it| it.of(asked)),
+    }
+}
+
+fn cpu(note: Option<String>) -> Selected {
+    make_cpu_the_default();
+    Selected { device: Device::flex(), name: CPU.into(), note }
 }
 
 #[cfg_attr(feature = "cuda", expect(dead_code, reason = "only one of the two builds can say each"))]
 enum Absence {
     NotCompiled,
     #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "needs the cuda feature"))]
-    NotFound(String),
+    NotUsable(String),
+}
+
+impl Absence {
+    /// The error of a pipeline that asks for this device.
+    fn of(self, asked: DeviceSpec) -> DeviceError {
+        match self {
+            Self::NotCompiled => DeviceError::NotCompiled(asked),
+            Self::NotUsable(reason) => match DeviceFailure::of(&reason) {
+                Some(DeviceFailure::OutOfMemory(reason)) => DeviceError::Full { asked, reason },
+                _ => DeviceError::Absent { asked, reason },
+            },
+        }
+    }
+
+    /// What a user is told who left the choice to us.
+    fn note(self) -> Option<String> {
+        let reason = match self {
+            Self::NotUsable(reason) => reason,
+            Self::NotCompiled => {
+                let gpus = Driver::get().and_then(Driver::gpus).ok()?;
+                format!("this fsct was built without CUDA ({} is there)", gpus.first()?.name)
+            }
+        };
+        Some(format!("`device: auto` takes the CPU: {reason}"))
+    }
 }
 
 /// Burn reads an optimizer's record onto its default device, which in a CUDA build is the GPU, there
@@ -112,18 +147,25 @@ fn make_cpu_the_default() {
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda(_index: usize) -> Result<Selected, Absence> {
+fn cuda(_index: usize, _allocator: Allocator) -> Result<Selected, Absence> {
+    Err(Absence::NotCompiled)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn is_usable(_index: usize) -> Result<(), Absence> {
     Err(Absence::NotCompiled)
 }
 
 #[cfg(feature = "cuda")]
-fn cuda(index: usize) -> Result<Selected, Absence> {
-    // Without a driver `Device::cuda` panics on a worker thread, so the driver is asked first.
-    let count = super::driver::device_count().map_err(Absence::NotFound)?;
-    if index >= count {
-        return Err(Absence::NotFound(format!("there are {count} of them, counted from 0")));
-    }
-    Ok(Selected { device: Device::cuda(index), name: format!("cuda:{index}") })
+fn is_usable(index: usize) -> Result<(), Absence> {
+    super::cuda::check(index).map(drop).map_err(Absence::NotUsable)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize, allocator: Allocator) -> Result<Selected, Absence> {
+    let note = super::cuda::compiling();
+    let device = super::cuda::device(index, allocator).map_err(Absence::NotUsable)?;
+    Ok(Selected { device, name: format!("cuda:{index}"), note })
 }
 
 #[cfg(test)]

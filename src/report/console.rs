@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{bytes, finished};
 use crate::config::Memory;
+use crate::device::MemoryUse;
 use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
 
 /// How much output a run prints.
@@ -112,12 +113,12 @@ impl Console {
         if let Some(bar) = &self.bar {
             bar.set_position(step.step as u64);
             bar.set_message(format!(
-                "epoch {}/{}  loss {loss:.3}  acc {:.1} %  mem {} (peak {})",
+                "epoch {}/{}  loss {loss:.3}  acc {:.1} %  mem {} ({})",
                 step.epoch,
                 self.epochs,
                 100.0 * accuracy,
                 bytes(step.memory.current_bytes),
-                bytes(step.memory.peak_bytes),
+                peak(&step.memory),
             ));
         }
         if self.verbosity == Verbosity::Verbose {
@@ -126,13 +127,13 @@ impl Console {
             });
             self.line(&format!(
                 "step {}: loss {:.4}{vic}, accuracy {:.1} %, gradient norm {:.3}, {:.0} images/s, \
-                 peak {}{}",
+                 {}{}",
                 step.step,
                 step.terms.loss,
                 100.0 * step.terms.accuracy,
                 step.gradient_norm,
                 step.images_per_second,
-                bytes(step.memory.peak_bytes),
+                peak(&step.memory),
                 if step.skipped { ", skipped: gradients overflowed" } else { "" },
             ));
         }
@@ -227,6 +228,13 @@ fn loaded(weights: &LoadedWeights) -> String {
         text.push_str(&format!("; at initial values: {}", some_of(&missing).join(", ")));
     }
     text
+}
+
+/// `peak 2.70 GiB`, and what a GPU's pool held for it: `peak 2.70 GiB, 2.84 GiB reserved`.
+fn peak(memory: &MemoryUse) -> String {
+    let reserved = memory.reserved_bytes;
+    let reserved = reserved.map_or_else(String::new, |it| format!(", {} reserved", bytes(it)));
+    format!("peak {}{reserved}", bytes(memory.peak_bytes))
 }
 
 /// The first few, and how many more.

@@ -116,7 +116,7 @@ pub fn measure(
             let mut values =
                 Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
             net.visit(&mut values);
-            if plain.is_none() {
+            if plain.is_none() && is_cpu(device) {
                 // They are kept for the settings to come, and are no part of this one.
                 base +=
                     values.all.values().map(|it| size_of_val(it.as_slice()) as u64).sum::<u64>();

@@ -55,6 +55,27 @@ pub enum RunError {
         /// The run's folder.
         folder: PathBuf,
     },
+    /// The GPU failed, and this process cannot use it any more.
+    #[error("the GPU failed: {reason}")]
+    #[diagnostic(
+        code(fsct::run::device_lost),
+        help(
+            "check `nvidia-smi` and the system's log (`dmesg`) for errors of the GPU; {}",
+            if *resumable {
+                format!("`fsct run --resume {}` continues from the last checkpoint", folder.display())
+            } else {
+                "no step was taken yet, so start the run again".to_owned()
+            }
+        )
+    )]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+        /// Whether there is a checkpoint.
+        resumable: bool,
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// A step failed.
     #[error(transparent)]
     #[diagnostic(code(fsct::run::step))]
@@ -123,7 +144,9 @@ impl From<RunError> for crate::Error {
         }
         match error {
             RunError::Interrupted { .. } => Self::Interrupted(failure),
-            RunError::OutOfMemory { .. } => Self::DoesNotFit(failure),
+            RunError::OutOfMemory { .. } | RunError::Device(DeviceError::Full { .. }) => {
+                Self::DoesNotFit(failure)
+            }
             _ => Self::Failed(failure),
         }
     }

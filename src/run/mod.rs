@@ -14,8 +14,10 @@ pub mod statistics;
 pub mod trainer;
 pub mod whole;
 
+mod device_errors;
 mod error;
 mod interrupt;
 
+pub use device_errors::guarded;
 pub use error::RunError;
 pub use interrupt::Interrupt;

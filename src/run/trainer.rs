@@ -16,7 +16,7 @@ use super::schedule::{Length, learning_rate};
 use super::{Interrupt, RunError};
 use crate::config::OnOom;
 use crate::data::{Dataset, EpisodeBatch, ImageSet, Loader, Sampler, Split, Stream};
-use crate::device::{MemoryMeter, Selected, is_cpu};
+use crate::device::{MemoryMeter, Selected, is_cpu, panics};
 use crate::graph::{self, Built};
 use crate::loss::Terms;
 use crate::model::{EpisodeShape, FewShotNet};
@@ -141,8 +141,9 @@ impl<'a> Trainer<'a> {
             self.plan.pipeline.seed,
             Stream::Train,
         )?;
-        if self.progress.step == 0 && self.plan.pipeline.memory.on_oom == OnOom::Escalate {
-            // Something to go on from, should the first step run out of memory.
+        let escalates = self.plan.pipeline.memory.on_oom == OnOom::Escalate;
+        if self.progress.step == 0 && (escalates || !is_cpu(&self.device)) {
+            // A state to resume from, should the first step run out of memory or the GPU fail.
             self.save(&self.folder.last(), reporter)?;
         }
         let mut loader = Loader::new(base, sampler, self.progress.episodes as u64..total as u64);
@@ -165,7 +166,7 @@ impl<'a> Trainer<'a> {
                         self.progress.episodes = before;
                         return Err(self.out_of_memory(reason, reporter));
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(RunError::of_device(error, self.folder)),
                 };
                 self.progress.stages = state;
                 let taken = self.apply(grads)?;
@@ -323,10 +324,10 @@ impl<'a> Trainer<'a> {
     /// Keeps the state before the step that ran out.
     fn out_of_memory(&mut self, reason: String, reporter: &mut dyn Reporter) -> RunError {
         self.cap.lift();
-        // After a failed allocation a GPU may not answer any more; there, the last checkpoint
-        // written is what is left.
-        let on_cpu = is_cpu(&self.device);
-        let kept = on_cpu && self.save(&self.folder.last(), reporter).is_ok();
+        let path = self.folder.last();
+        // A GPU that ran out usually still answers. Where it does not, the last checkpoint is what is left.
+        let saved = panics::outcome(|| self.save(&path, reporter), |_| Some(()));
+        let kept = matches!(saved, Ok(Ok(())));
         let (step, folder) = (self.progress.step + 1, self.folder.path().to_owned());
         RunError::OutOfMemory { reason, step, kept, folder }
     }

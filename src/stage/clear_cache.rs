@@ -12,6 +12,7 @@ use burn::prelude::*;
 
 use super::seat::{Build, BuildContext, Seat};
 use super::step::{BoxStep, Grads, Step, StepContext, StepError};
+use crate::device::release;
 use crate::model::FewShotNet;
 
 /// The stage as data.
@@ -101,5 +102,5 @@ impl<B> Step<B> for ClearCache<B> {
 
 /// Returns cached memory to the device.
 pub fn clear(device: &Device) {
-    device.memory_cleanup();
+    release(device);
 }

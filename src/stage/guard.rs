@@ -1,18 +1,15 @@
-//! Out-of-memory as an outcome of a step.
+//! Errors of the device as outcomes of a step.
 //!
 //! On the CPU the counting allocator reports that a step exceeded its limit; on a GPU the backend
 //! panics with a message. In both cases the weights are unchanged.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use super::step::{BoxStep, Grads, Step, StepContext, StepError, Window};
-use crate::device::allocator;
+use crate::device::{allocator, panics};
 use crate::model::FewShotNet;
 
-/// Turns running out of memory into an error.
+/// Turns running out of memory, and the loss of the device, into an error.
 pub struct Guard {
-    /// The step that may run out of memory.
+    /// The step that may fail.
     pub inner: BoxStep<Window>,
 }
 
@@ -24,13 +21,7 @@ impl Step<Window> for Guard {
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
         within_cap()?;
-        let step = AssertUnwindSafe(|| self.inner.grads(net, window, cx));
-        let grads = catch_unwind(step).unwrap_or_else(|panic| match message(&*panic) {
-            Some(message) if is_out_of_memory(message) => {
-                Err(StepError::OutOfMemory(message.to_owned()))
-            }
-            _ => resume_unwind(panic),
-        })?;
+        let grads = panics::outcome(|| self.inner.grads(net, window, cx), StepError::of_device)??;
         within_cap()?;
         Ok(grads)
     }
@@ -43,18 +34,6 @@ fn within_cap() -> Result<(), StepError> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())
-}
-
-/// The messages of CUDA, and of the allocator above it.
-fn is_out_of_memory(message: &str) -> bool {
-    let message = message.to_lowercase();
-    ["out of memory", "out_of_memory", "outofmemory", "can't allocate buffer"]
-        .iter()
-        .any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -94,6 +73,12 @@ mod tests {
     fn a_full_device_is_an_error() {
         let result = grads("CUDA_ERROR_OUT_OF_MEMORY: out of memory");
         assert!(matches!(result, Err(StepError::OutOfMemory(_))));
+    }
+
+    #[test]
+    fn a_device_that_is_lost_is_an_error() {
+        let result = grads("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered");
+        assert!(matches!(result, Err(StepError::DeviceLost(_))));
     }
 
     #[test]

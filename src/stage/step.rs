@@ -5,6 +5,7 @@ use burn::tensor::FloatDType;
 
 use super::grads::Gradients;
 use super::state::StageState;
+use crate::device::DeviceFailure;
 use crate::loss::Terms;
 use crate::model::{FewShotNet, Moments};
 use crate::network::EpisodeShape;
@@ -74,4 +75,17 @@ pub enum StepError {
     /// The device ran out of memory.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// The GPU failed and answers no call any more.
+    #[error("the GPU failed: {0}")]
+    DeviceLost(String),
+}
+
+impl StepError {
+    /// The error that a device's message tells of, if it is one that a run can handle.
+    pub(crate) fn of_device(message: &str) -> Option<Self> {
+        DeviceFailure::of(message).map(|failure| match failure {
+            DeviceFailure::OutOfMemory(reason) => Self::OutOfMemory(reason),
+            DeviceFailure::Lost(reason) => Self::DeviceLost(reason),
+        })
+    }
 }

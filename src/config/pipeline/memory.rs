@@ -15,8 +15,8 @@ use super::{
 pub struct Memory {
     /// Most memory that the run may take, such as `8GiB`; without it, nothing is checked.
     ///
-    /// Of the GPU, or of the process on the CPU. `fsct plan` and `fsct run` refuse a pipeline whose
-    /// prediction is above it, and say what would fit.
+    /// Of the process on the CPU; of a GPU what the driver's pool holds and its context. `fsct plan`
+    /// and `fsct run` refuse a pipeline whose prediction is above it, and say what would fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<ByteSize>,
     /// What happens when memory runs out in a step.
@@ -47,12 +47,11 @@ pub struct Memory {
     ///
     /// Only `amp: f16` needs one. Gradients are divided by it before they are used.
     pub loss_scale: LossScale,
-    /// What becomes of memory that a step took and freed.
+    /// Where memory goes that a step took and freed.
     ///
     /// `pooled` keeps it for the next step, which needs it again. `returning` is for a machine or
-    /// GPU that is shared: on a CPU freed memory goes back to the system at once, for some time a
-    /// step; on a GPU the pools are fed by the driver's stream-ordered allocator, so that what
-    /// `clear_cache_every` gives back waits for no kernel. Results do not change.
+    /// GPU that is shared: freed memory goes back to the system or the driver at once, for some
+    /// time a step. Results do not change.
     pub allocator: Allocator,
     /// Return cached memory to the device every this many steps; 0 = never.
     ///

@@ -174,9 +174,15 @@ rules! {
         "the folder is there, and its images cannot be used":
         "A file is damaged or cannot be read; the message names it. `fsct validate --offline` does \
          not look.";
-    DeviceAbsent Error These(&["device"]), "absent", "there is no such GPU, or no driver":
-        "`nvidia-smi` lists the GPUs that the driver sees; they are counted from 0. `device: auto` \
-         takes the CPU where there is none.";
+    DeviceAbsent Error These(&["device"]), "absent",
+        "there is no such GPU, no driver, or no libdevice":
+        "`fsct doctor` lists the GPUs that the driver sees, counted from 0, and says what is missing. \
+         Kernels are compiled with NVIDIA's libdevice, which the CUDA toolkit has and the driver has \
+         not; the message names the command that gets it. `device: auto` takes the CPU where no GPU \
+         can be used.";
+    DeviceFull Error These(&["device"]), "full", "the GPU has no memory left for a process to start":
+        "A process takes some 500 MiB before it stores anything. `nvidia-smi` lists the processes that \
+         hold the GPU's memory; stop one, or use another GPU: `device: cuda:1`.";
     DeviceNotCompiled Error These(&["device"]), "not_compiled", "this fsct was built without CUDA":
         "Build it with `cargo build --release --features cuda`, or write `device: cpu` or \
          `device: auto`.";

@@ -1,0 +1,115 @@
+//! CUDA as Burn is asked to use it.
+//!
+//! - **Memory.** Each tensor is an allocation of the driver's stream-ordered pool, which reuses freed memory without
+//!   waiting for the GPU, and tells its high marks. CubeCL's own pools carve pages of the size of the largest tensor
+//!   so far, and held up to 2.3 times what was in use.
+//! - **One stream**, so that memory freed by one thread is there for the next.
+//! - **Compiled kernels** are kept in the cache folder, by GPU architecture, PTX version and build of this program.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use burn::cubecl::MemoryAllocationMode;
+use burn::cubecl::config::cache::CacheConfig;
+use burn::cubecl::config::memory::CudaAllocator;
+use burn::cubecl::config::streaming::StreamPolicy;
+use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+use burn::cubecl::cuda::{CudaDevice, CudaRuntime};
+use burn::cubecl::prelude::Runtime;
+use burn::prelude::*;
+
+use super::driver::{Driver, spoken};
+use super::pool::Pool;
+use super::{cache, libdevice, panics};
+use crate::config::Allocator;
+
+/// The oldest CUDA whose driver is used: 12.0 is 12000. Kernels are compiled to the PTX version of the driver, and
+/// 8.0 is the oldest in which all of them assemble (scripts/cuda_stand_in.sh).
+const OLDEST_CUDA: i32 = 12_000;
+
+/// Looks for what a GPU needs, and starts nothing on it. Returns a toolkit's root, for libdevice.
+///
+/// # Errors
+/// In words: what is missing, and how to get it.
+pub(super) fn check(index: usize) -> Result<PathBuf, String> {
+    let driver = Driver::get()?;
+    let gpus = driver.gpus()?.len();
+    if index >= gpus {
+        return Err(match gpus {
+            0 => "the NVIDIA driver lists no GPU".into(),
+            1 => "the only GPU is number 0".into(),
+            gpus => format!("the GPUs are numbered 0 to {}", gpus - 1),
+        });
+    }
+    let version = driver.cuda_version()?;
+    if version < OLDEST_CUDA {
+        return Err(format!(
+            "the NVIDIA driver runs CUDA up to {}, and {} is needed: update the driver to version 525 or newer",
+            spoken(version),
+            spoken(OLDEST_CUDA)
+        ));
+    }
+    libdevice::toolkit_root()
+}
+
+/// Makes a GPU ready.
+///
+/// # Errors
+/// In words: what is missing, and how to get it.
+pub(super) fn device(index: usize, allocator: Allocator) -> Result<Device, String> {
+    let root = check(index)?;
+    // SAFETY: a device is selected before the run starts any thread, so nobody reads the environment at the same time.
+    #[expect(unsafe_code, reason = "CubeCL has no other way to be told")]
+    unsafe {
+        std::env::set_var("CUDA_PATH", root);
+    }
+    panics::keep_quiet();
+    configure();
+    let pool = Driver::get()?.pool(index)?;
+    pool.keep(match allocator {
+        Allocator::Pooled => u64::MAX,
+        Allocator::Returning => 0,
+    })?;
+    // A context that cannot be made is a panic.
+    let started = || CudaRuntime::client(&CudaDevice { index });
+    let client = panics::outcome(started, |message| Some(message.to_owned()))?;
+    // SAFETY: nothing is allocated on the stream yet, and the mode stays to the end of the process.
+    #[expect(unsafe_code, reason = "CubeCL warns of changes while others allocate")]
+    unsafe {
+        client.allocation_mode(MemoryAllocationMode::Dedicated);
+    }
+    POOL.get_or_init(|| pool);
+    Ok(Device::cuda(index))
+}
+
+static POOL: OnceLock<Pool> = OnceLock::new();
+
+/// The pool of the GPU in use, if one is.
+pub(super) fn pool() -> Option<&'static Pool> {
+    POOL.get()
+}
+
+/// What is said of the first start on a machine, before the folder of kernels is made.
+pub(super) fn compiling() -> Option<String> {
+    let folder = kernels();
+    (!folder.exists()).then(|| {
+        format!(
+            "compiling kernels: the first step takes longer, and later starts find them in {}",
+            folder.display()
+        )
+    })
+}
+
+fn kernels() -> PathBuf {
+    cache::folder().join("kernels")
+}
+
+/// Sets what holds for the process; the first call counts.
+fn configure() {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.memory.cuda.allocator = CudaAllocator::Async;
+    config.streaming.policy = StreamPolicy::Single;
+    config.compilation.cache = true;
+    config.environment.path = CacheConfig::Directory(kernels());
+    CubeClRuntimeConfig::try_set(config);
+}

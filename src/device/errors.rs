@@ -1,0 +1,80 @@
+//! What a GPU's errors say: Burn passes them on as the text of a panic alone.
+
+/// What a message of the device means for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DeviceFailure {
+    /// An allocation was refused; the device still answers.
+    OutOfMemory(String),
+    /// The device failed, and answers no call of this process any more.
+    Lost(String),
+}
+
+/// CUDA's error numbers that have a plain meaning for a user.
+const MEANINGS: [(u32, &str); 8] = [
+    (214, "uncorrectable memory error (ECC)"),
+    (700, "illegal memory access"),
+    (702, "a kernel ran into the time limit of the display's driver"),
+    (709, "the context was destroyed"),
+    (715, "illegal instruction"),
+    (716, "misaligned address"),
+    (719, "a launch failed"),
+    (999, "unknown error of the driver"),
+];
+const OUT_OF_MEMORY: u32 = 2;
+
+impl DeviceFailure {
+    /// The failure that a message tells of, if it tells of one.
+    pub fn of(message: &str) -> Option<Self> {
+        const FULL: [&str; 4] =
+            ["out of device memory", "out of memory", "out_of_memory", "can't allocate buffer"];
+        const FAILED: [&str; 2] = ["cuda_error_", "the device is poisoned"];
+        if let Some((call, status)) = failed_call(message) {
+            return Some(if status == OUT_OF_MEMORY {
+                Self::OutOfMemory(format!("{call} found no memory left"))
+            } else {
+                let meaning = MEANINGS.iter().find(|(number, _)| *number == status);
+                let meaning = meaning.map_or("error of the driver", |(_, text)| text);
+                Self::Lost(format!("{meaning} (CUDA error {status} of {call})"))
+            });
+        }
+        let names = |line: &str, words: &[&str]| {
+            let line = line.to_lowercase();
+            words.iter().any(|word| line.contains(word))
+        };
+        let line = |words: &[&str]| message.lines().find(|line| names(line, words));
+        if let Some(line) = line(&FULL) {
+            return Some(Self::OutOfMemory(line.trim().to_owned()));
+        }
+        line(&FAILED).map(|line| Self::Lost(line.trim().to_owned()))
+    }
+}
+
+/// The function and the number in `cuLaunchKernel failed with status 700`.
+fn failed_call(message: &str) -> Option<(&str, u32)> {
+    let (before, after) = message.split_once(" failed with status ")?;
+    let call = before.rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_').next()?;
+    let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+    Some((call, after[..digits].parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_apart() {
+        let full = "An IO error happened\nCaused by:\n  out of device memory allocating 512 bytes\n<backtrace>";
+        let Some(DeviceFailure::OutOfMemory(reason)) = DeviceFailure::of(full) else { panic!() };
+        assert_eq!(reason, "out of device memory allocating 512 bytes");
+        let lost = "Caused by: cuLaunchKernel failed with status 700\nBacktrace:";
+        let Some(DeviceFailure::Lost(reason)) = DeviceFailure::of(lost) else { panic!() };
+        assert_eq!(reason, "illegal memory access (CUDA error 700 of cuLaunchKernel)");
+        let full = DeviceFailure::of("cuLaunchKernel failed with status 2");
+        assert!(matches!(full, Some(DeviceFailure::OutOfMemory(_))));
+        let start = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+        assert!(matches!(DeviceFailure::of(start), Some(DeviceFailure::OutOfMemory(_))));
+        let lost = "DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")";
+        assert!(matches!(DeviceFailure::of(lost), Some(DeviceFailure::Lost(_))));
+        assert_eq!(DeviceFailure::of("index out of bounds"), None);
+    }
+}

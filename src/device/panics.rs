@@ -1,0 +1,115 @@
+//! Panics that are an outcome.
+//!
+//! Burn reports a GPU's errors as panics: on the thread that asked, and on the thread that drives the device. Where
+//! such an error is expected and handled, nothing is printed; any other panic is printed in full, after those that
+//! were kept back.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
+use std::sync::{Mutex, Once, PoisonError};
+
+/// Panics that were not printed, oldest first.
+static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// More than these are of no use to a reader.
+const MAX_KEPT: usize = 8;
+
+thread_local! {
+    /// Calls of [`outcome`] that this thread is in.
+    static EXPECTED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work`; a panic in it is an error with the panic's message, and nothing is printed, provided `expected` says
+/// that it may be handled. Any other panic goes on.
+///
+/// # Errors
+/// What `expected` made of the panic's message.
+pub(crate) fn outcome<T, E>(
+    work: impl FnOnce() -> T,
+    expected: impl FnOnce(&str) -> Option<E>,
+) -> Result<T, E> {
+    keep_quiet();
+    EXPECTED.set(EXPECTED.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    EXPECTED.set(EXPECTED.get() - 1);
+    done.or_else(|panic| match message(&*panic).and_then(expected) {
+        Some(error) => {
+            kept().clear();
+            Err(error)
+        }
+        None => {
+            if EXPECTED.get() == 0 {
+                print_kept();
+            }
+            resume_unwind(panic)
+        }
+    })
+}
+
+/// The message of a panic.
+fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())
+}
+
+fn print_kept() {
+    for text in kept().drain(..) {
+        eprintln!("{text}");
+    }
+}
+
+/// Installs the hook, once.
+pub(crate) fn keep_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if EXPECTED.get() > 0 || is_of_device() {
+                keep(info);
+            } else {
+                print_kept();
+                print(info);
+            }
+        }));
+    });
+}
+
+fn keep(info: &PanicHookInfo) {
+    let mut kept = kept();
+    if kept.len() < MAX_KEPT {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let trace = Backtrace::capture();
+        kept.push(format!("thread '{name}': {info}\n{trace}"));
+    }
+}
+
+/// Whether CubeCL made this thread to drive a device; the thread that waits for the result gets the error.
+fn is_of_device() -> bool {
+    std::thread::current()
+        .name()
+        .is_some_and(|name| name.starts_with("DSU-") || name.starts_with("DSD-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expected_panic_is_an_error() {
+        let result =
+            outcome(|| -> u8 { panic!("full: {}", 7) }, |it| it.contains("full").then_some(1));
+        assert_eq!(result, Err(1));
+        assert_eq!(outcome(|| 3, |_| Some(())), Ok(3));
+    }
+
+    #[test]
+    #[should_panic(expected = "something else")]
+    fn any_other_panic_goes_on() {
+        let _ = outcome(|| panic!("something else"), |_| None::<()>);
+    }
+}
