@@ -14,8 +14,7 @@ use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::memory::CudaAllocator;
 use burn::cubecl::config::streaming::StreamPolicy;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
-use burn::cubecl::cuda::{CudaDevice, CudaRuntime};
-use burn::cubecl::prelude::Runtime;
+use burn::cubecl::device::CudaDevice;
 use burn::prelude::*;
 
 use super::driver::{Driver, spoken};
@@ -71,7 +70,7 @@ pub(super) fn device(index: usize, allocator: Allocator) -> Result<Device, Strin
         Allocator::Returning => 0,
     })?;
     // A context that cannot be made is a panic.
-    let started = || CudaRuntime::client(&CudaDevice { index });
+    let started = || burn::cubecl::Device::Cuda(CudaDevice { index }).client();
     let client = panics::outcome(started, |message| Some(message.to_owned()))?;
     // SAFETY: nothing is allocated on the stream yet, and the mode stays to the end of the process.
     #[expect(unsafe_code, reason = "CubeCL warns of changes while others allocate")]

@@ -80,7 +80,7 @@ impl Default for Memory {
     }
 }
 
-/// What becomes of memory that a step took and freed.
+/// Where memory goes that a step took and freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allocator {
