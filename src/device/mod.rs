@@ -3,6 +3,7 @@
 pub mod allocator;
 #[cfg(any(feature = "cuda", test))]
 mod cache;
+mod cap;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -19,6 +20,8 @@ pub(crate) mod panics;
 mod pool;
 mod select;
 
+pub(crate) use cap::exceeded;
+pub use cap::{has_cap, set_cap};
 pub use cpu::is_cpu;
 pub(crate) use errors::DeviceFailure;
 pub use kind::DeviceKind;

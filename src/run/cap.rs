@@ -1,16 +1,18 @@
-//! The most memory that a run may take on the CPU.
+//! The most memory that a run may take.
 
 use burn::prelude::*;
 
 use crate::config::ByteSize;
-use crate::device::{allocator, is_cpu};
+use crate::device::{has_cap, is_cpu, set_cap};
+use crate::plan::footprint::CONTEXT_BYTES;
 
 /// A cap for a rehearsal: `BYTES` or `BYTES@STEP`, in force from that optimizer step on.
 const REHEARSAL: &str = "OOM_REHEARSAL";
 
-/// Holds the process to a number of bytes while it trains. A GPU has its own end.
+/// Holds the process to a number of bytes while it trains.
 #[derive(Debug)]
 pub struct MemoryCap {
+    device: Device,
     bytes: Option<u64>,
     from_step: usize,
 }
@@ -21,22 +23,24 @@ impl MemoryCap {
         let rehearsal = std::env::var(REHEARSAL).ok().and_then(|text| parse(&text));
         let (bytes, from_step) = match rehearsal {
             Some((bytes, step)) => (Some(bytes), step),
+            // A GPU's budget holds the driver's context too.
+            None if !is_cpu(device) => (budget.map(|it| it.0.saturating_sub(CONTEXT_BYTES)), 0),
             None => (budget.map(|budget| budget.0), 0),
         };
-        Self { bytes: bytes.filter(|_| is_cpu(device)), from_step }
+        Self { device: device.clone(), bytes, from_step }
     }
 
     /// Puts it in force when its step has come.
     pub fn start_at(&self, step: usize) {
-        if self.bytes.is_some() && allocator::cap().is_none() && step >= self.from_step {
-            allocator::set_cap(self.bytes);
+        if self.bytes.is_some() && !has_cap() && step >= self.from_step {
+            set_cap(&self.device, self.bytes);
         }
     }
 
     /// Ends it.
     pub fn lift(&self) {
         if self.bytes.is_some() {
-            allocator::set_cap(None);
+            set_cap(&self.device, None);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! panics with a message. In both cases the weights are unchanged.
 
 use super::step::{BoxStep, Grads, Step, StepContext, StepError, Window};
-use crate::device::{allocator, panics};
+use crate::device::{self, panics};
 use crate::model::FewShotNet;
 
 /// Turns running out of memory, and the loss of the device, into an error.
@@ -28,12 +28,7 @@ impl Step<Window> for Guard {
 }
 
 fn within_cap() -> Result<(), StepError> {
-    match allocator::cap() {
-        Some(cap) if allocator::went_over() => Err(StepError::OutOfMemory(format!(
-            "the step needs more than the {cap} bytes that it may use"
-        ))),
-        _ => Ok(()),
-    }
+    device::exceeded().map_or(Ok(()), |reason| Err(StepError::OutOfMemory(reason)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a GPU's driver takes for the tensors of a step.
 
 /// The driver's context with the kernels of this program: 300 to 500 MiB, by GPU and driver.
-const CONTEXT_BYTES: u64 = 512 << 20;
+pub const CONTEXT_BYTES: u64 = 512 << 20;
 /// The pool grows by multiples of it.
 const GRANULE: u64 = 32 << 20;
 /// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
