@@ -19,7 +19,7 @@ use burn::prelude::*;
 
 use super::driver::{Driver, spoken};
 use super::pool::Pool;
-use super::{cache, libdevice, panics};
+use super::{DeviceFailure, cache, libdevice, panics};
 use crate::config::Allocator;
 
 /// The oldest CUDA whose driver is used: 12.0 is 12000. Kernels are compiled to the PTX version of the driver, and
@@ -71,14 +71,24 @@ pub(super) fn device(index: usize, allocator: Allocator) -> Result<Device, Strin
     })?;
     // A context that cannot be made is a panic.
     let started = || burn::cubecl::Device::Cuda(CudaDevice { index }).client();
-    let client = panics::outcome(started, |message| Some(message.to_owned()))?;
+    let client = panics::outcome(started, reason)?;
     // SAFETY: nothing is allocated on the stream yet, and the mode stays to the end of the process.
     #[expect(unsafe_code, reason = "CubeCL warns of changes while others allocate")]
     unsafe {
         client.allocation_mode(MemoryAllocationMode::Dedicated);
     }
+    let device = Device::cuda(index);
+    // The mode holds from the stream's first command on, and another mode before that would replace it.
+    let first = || drop(Tensor::<1>::from_floats([0.0], &device).into_data());
+    panics::outcome(first, reason)?;
     POOL.get_or_init(|| pool);
-    Ok(Device::cuda(index))
+    Ok(device)
+}
+
+/// Why a GPU does not start, from a panic's message.
+fn reason(message: &str) -> Option<String> {
+    let failure = DeviceFailure::of(message).map(DeviceFailure::reason);
+    Some(failure.unwrap_or_else(|| message.lines().next().unwrap_or_default().to_owned()))
 }
 
 static POOL: OnceLock<Pool> = OnceLock::new();

@@ -23,6 +23,13 @@ const MEANINGS: [(u32, &str); 8] = [
 const OUT_OF_MEMORY: u32 = 2;
 
 impl DeviceFailure {
+    /// What to say of it.
+    pub fn reason(self) -> String {
+        match self {
+            Self::OutOfMemory(reason) | Self::Lost(reason) => reason,
+        }
+    }
+
     /// The failure that a message tells of, if it tells of one.
     pub fn of(message: &str) -> Option<Self> {
         const FULL: [&str; 4] =
@@ -43,10 +50,18 @@ impl DeviceFailure {
         };
         let line = |words: &[&str]| message.lines().find(|line| names(line, words));
         if let Some(line) = line(&FULL) {
-            return Some(Self::OutOfMemory(line.trim().to_owned()));
+            return Some(Self::OutOfMemory(spoken(line)));
         }
-        line(&FAILED).map(|line| Self::Lost(line.trim().to_owned()))
+        line(&FAILED).map(|line| Self::Lost(spoken(line)))
     }
+}
+
+/// `out of memory (CUDA_ERROR_OUT_OF_MEMORY)` of `…: DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")`; any
+/// other line as it is.
+fn spoken(line: &str) -> String {
+    let inside = line.split_once("DriverError(").and_then(|(_, after)| after.split_once(", \""));
+    let parts = inside.and_then(|(name, after)| Some((name, after.split_once('"')?.0)));
+    parts.map_or_else(|| line.trim().to_owned(), |(name, text)| format!("{text} ({name})"))
 }
 
 /// The function and the number in `cuLaunchKernel failed with status 700`.
@@ -72,7 +87,9 @@ mod tests {
         let full = DeviceFailure::of("cuLaunchKernel failed with status 2");
         assert!(matches!(full, Some(DeviceFailure::OutOfMemory(_))));
         let start = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
-        assert!(matches!(DeviceFailure::of(start), Some(DeviceFailure::OutOfMemory(_))));
+        let reason = "out of memory (CUDA_ERROR_OUT_OF_MEMORY)";
+        assert_eq!(DeviceFailure::of(start), Some(DeviceFailure::OutOfMemory(reason.into())));
+        assert!(matches!(DeviceFailure::of(reason), Some(DeviceFailure::OutOfMemory(_))));
         let lost = "DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")";
         assert!(matches!(DeviceFailure::of(lost), Some(DeviceFailure::Lost(_))));
         assert_eq!(DeviceFailure::of("index out of bounds"), None);

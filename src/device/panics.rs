@@ -24,29 +24,33 @@ fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work`; a panic in it is an error with the panic's message, and nothing is printed, provided `expected` says
-/// that it may be handled. Any other panic goes on.
+/// Runs `work`; a panic in it is an error where `expected` knows its message, or that of a panic on a device's thread
+/// that caused it, and nothing is printed. Any other panic goes on.
 ///
 /// # Errors
-/// What `expected` made of the panic's message.
+/// What `expected` made of the message.
 pub(crate) fn outcome<T, E>(
     work: impl FnOnce() -> T,
-    expected: impl FnOnce(&str) -> Option<E>,
+    expected: impl Fn(&str) -> Option<E>,
 ) -> Result<T, E> {
     keep_quiet();
     EXPECTED.set(EXPECTED.get() + 1);
     let done = catch_unwind(AssertUnwindSafe(work));
     EXPECTED.set(EXPECTED.get() - 1);
-    done.or_else(|panic| match message(&*panic).and_then(expected) {
-        Some(error) => {
-            kept().clear();
-            Err(error)
-        }
-        None => {
-            if EXPECTED.get() == 0 {
-                print_kept();
+    done.or_else(|panic| {
+        // The oldest one is the cause.
+        let known = kept().iter().find_map(|text| expected(text));
+        match known.or_else(|| message(&*panic).and_then(&expected)) {
+            Some(error) => {
+                kept().clear();
+                Err(error)
             }
-            resume_unwind(panic)
+            None => {
+                if EXPECTED.get() == 0 {
+                    print_kept();
+                }
+                resume_unwind(panic)
+            }
         }
     })
 }
