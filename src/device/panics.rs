@@ -6,11 +6,11 @@
 
 use std::any::Any;
 use std::backtrace::Backtrace;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// Panics that were not printed, oldest first.
+/// Panics on devices' threads that were not printed, oldest first.
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// More than these are of no use to a reader.
 const MAX_KEPT: usize = 8;
@@ -18,6 +18,8 @@ const MAX_KEPT: usize = 8;
 thread_local! {
     /// Calls of [`outcome`] that this thread is in.
     static EXPECTED: Cell<usize> = const { Cell::new(0) };
+    /// Its own panics in there that were not printed.
+    static OWN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
@@ -43,6 +45,7 @@ pub(crate) fn outcome<T, E>(
         match known.or_else(|| message(&*panic).and_then(&expected)) {
             Some(error) => {
                 kept().clear();
+                OWN.take();
                 Err(error)
             }
             None => {
@@ -61,7 +64,7 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
 }
 
 fn print_kept() {
-    for text in kept().drain(..) {
+    for text in kept().drain(..).chain(OWN.take()) {
         eprintln!("{text}");
     }
 }
@@ -72,8 +75,13 @@ pub(crate) fn keep_quiet() {
     ONCE.call_once(|| {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if EXPECTED.get() > 0 || is_of_device() {
-                keep(info);
+            if EXPECTED.get() > 0 {
+                OWN.with_borrow_mut(|own| own.push(described(info)));
+            } else if is_of_device() {
+                let mut kept = kept();
+                if kept.len() < MAX_KEPT {
+                    kept.push(described(info));
+                }
             } else {
                 print_kept();
                 print(info);
@@ -82,14 +90,10 @@ pub(crate) fn keep_quiet() {
     });
 }
 
-fn keep(info: &PanicHookInfo) {
-    let mut kept = kept();
-    if kept.len() < MAX_KEPT {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("unnamed");
-        let trace = Backtrace::capture();
-        kept.push(format!("thread '{name}': {info}\n{trace}"));
-    }
+fn described(info: &PanicHookInfo) -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    format!("thread '{name}': {info}\n{}", Backtrace::capture())
 }
 
 /// Whether CubeCL made this thread to drive a device; the thread that waits for the result gets the error.
