@@ -24,6 +24,7 @@ const OUT_OF_MEMORY: u32 = 2;
 
 impl DeviceFailure {
     /// What to say of it.
+    #[cfg(feature = "cuda")]
     pub fn reason(self) -> String {
         match self {
             Self::OutOfMemory(reason) | Self::Lost(reason) => reason,

@@ -1,7 +1,7 @@
 use burn::prelude::*;
 
-use super::{DeviceFailure, DeviceKind};
 use super::driver::Driver;
+use super::{DeviceFailure, DeviceKind};
 use crate::config::{Allocator, DeviceSpec};
 
 /// A device that is there.
