@@ -6,7 +6,7 @@ use crate::tiling::{pieces, tile};
 /// Bytes of an f32.
 const F32: u64 = 4;
 
-/// Whose kernels compute.
+/// The device whose kernels compute a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// The CPU's: each thread has buffers of its own.
