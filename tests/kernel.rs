@@ -6,15 +6,14 @@ mod common;
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
 use fsct::model::kernel::layer_norm::layer_norm;
 use fsct::model::kernel::norm::{Statistics, norm_act};
 use fsct::model::kernel::residual::add_relu;
-use fsct::model::kernel::{After, Pool, conv, is_supported};
+use fsct::model::kernel::{After, Pool, conv};
 use fsct::model::layers::to_host;
-use fsct::model::norm::pool_options;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +24,14 @@ fn random<const D: usize>(shape: [usize; D], rng: &mut ChaCha8Rng) -> Tensor<D> 
     let values: Vec<f32> =
         (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.5)).collect();
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+/// A max-pool in terms of Burn's operation.
+fn pool_options(pool: Pool) -> MaxPoolOptions<2> {
+    match pool {
+        Pool::Two => MaxPoolOptions::new([2, 2]),
+        Pool::Three => MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
+    }
 }
 
 fn composed(
@@ -170,12 +177,6 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
             fused(input.clone(), one.clone(), one.clone(), After { relu: true, pool });
         assert!(to_host(output).iter().all(|value| value.is_nan()));
     }
-}
-
-#[test]
-fn it_is_for_the_cpu() {
-    assert!(is_supported(&Device::flex()));
-    assert!(is_supported(&Device::flex().autodiff()));
 }
 
 /// Output and the three gradients of `Σ output · weight`.

@@ -6,14 +6,10 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
 
+use super::kernel::After;
 use super::kernel::norm::{Statistics, norm_act};
-use super::kernel::{self, After};
-use super::layers::{to_dtype, to_f32};
-use crate::network::{BatchNormMode, Pool};
+use crate::network::BatchNormMode;
 
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
@@ -91,14 +87,6 @@ impl BatchNorm {
     /// Normalises, then applies ReLU and max-pool as asked; f32 inside, the output has the input's
     /// precision.
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, after: After) -> Tensor<4> {
-        if !kernel::is_supported(&input.device()) {
-            let output = self.normalise(input, norm);
-            let output = if after.relu { relu(output) } else { output };
-            return match after.pool {
-                Some(pool) => max_pool2d(output, pool_options(pool)),
-                None => output,
-            };
-        }
         let [batch, _, height, width] = input.dims();
         let statistics = match norm {
             Norm::Batch(_) => Statistics::Batch,
@@ -116,33 +104,6 @@ impl BatchNorm {
         output
     }
 
-    /// The norm alone, composed of tensor operations.
-    fn normalise(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let dtype = input.dtype();
-        let [batch, _, height, width] = input.dims();
-        let input = to_f32(input);
-        let output = match norm {
-            Norm::Batch(moments) => {
-                let result = batch_norm_train(input, self.gamma.val(), self.beta.val(), EPSILON);
-                moments.push(Moments {
-                    mean: result.mean.without_autodiff(),
-                    variance: result.variance.without_autodiff(),
-                    count: batch * height * width,
-                });
-                result.output
-            }
-            Norm::Running => batch_norm(
-                input,
-                self.gamma.val(),
-                self.beta.val(),
-                self.running_mean.val(),
-                self.running_var.val(),
-                EPSILON,
-            ),
-        };
-        to_dtype(output, dtype)
-    }
-
     /// Updates the running statistics: a tenth of the way to the batch's.
     pub fn update_running(&mut self, moments: &Moments) {
         let count = moments.count as f64;
@@ -155,13 +116,5 @@ impl BatchNorm {
         };
         self.running_mean = toward(self.running_mean.clone(), moments.mean.clone());
         self.running_var = toward(self.running_var.clone(), unbiased);
-    }
-}
-
-/// A max-pool in terms of Burn's operation.
-pub fn pool_options(pool: Pool) -> MaxPoolOptions<2> {
-    match pool {
-        Pool::Two => MaxPoolOptions::new([2, 2]),
-        Pool::Three => MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
     }
 }

@@ -5,7 +5,6 @@ use burn::prelude::*;
 
 use super::grads::Gradients;
 use crate::model::kernel::anchor::anchor;
-use crate::model::kernel::is_supported;
 use crate::model::{Backbone, Moments};
 use crate::network::BatchNormMode;
 
@@ -93,11 +92,5 @@ pub(super) fn on_tape(tensor: Tensor<4>) -> Tensor<4> {
 
 /// Backward pass from `output`, given the gradient there.
 pub(super) fn pull_back(output: Tensor<4>, d_output: Tensor<4>) -> burn::tensor::Gradients {
-    let d_output = on_tape(d_output);
-    if is_supported(&output.device()) {
-        return anchor(output, d_output).backward();
-    }
-    // d(Σ output · d) / d output = d: a vector-Jacobian product through the scalar that Burn's
-    // backward pass wants to start from.
-    (output * d_output).sum().backward()
+    anchor(output, on_tape(d_output)).backward()
 }

@@ -3,12 +3,11 @@
 
 use burn::nn::conv::Conv2d;
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::model::init::Init;
 use crate::model::kernel::residual::add_relu;
-use crate::model::kernel::{After, Pool, is_supported};
+use crate::model::kernel::{After, Pool};
 use crate::model::layers::{conv2d, to_dtype, to_f32};
 use crate::model::norm::{BatchNorm, Norm};
 use crate::network::{self, BackboneSpec, Block, FETI_SIDE, Segment};
@@ -165,10 +164,7 @@ impl BasicBlock {
             // The images may have another precision than the layers compute in.
             None => to_dtype(input, output.dtype()),
         };
-        if is_supported(&output.device()) {
-            return add_relu(output, shortcut);
-        }
-        relu(output + shortcut)
+        add_relu(output, shortcut)
     }
 
     fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {

@@ -15,7 +15,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use super::buffer::vector;
 
 /// The operation behind [`anchor`].
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait AnchorOps: Backend {
     /// `[1]`, whose gradient at `output` is `d_output`. Its value is 0.
     fn anchor(output: FloatTensor<Self>, d_output: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -32,6 +32,16 @@ pub fn anchor<const D: usize>(output: Tensor<D>, d_output: Tensor<D>) -> Tensor<
 impl AnchorOps for Flex {
     fn anchor(_output: FloatTensor<Self>, _d_output: FloatTensor<Self>) -> FloatTensor<Self> {
         vector(vec![0.0])
+    }
+}
+
+#[cfg(feature = "cube")]
+impl AnchorOps for burn::backend::Cube {
+    fn anchor(output: FloatTensor<Self>, _d_output: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::tensor::{DType, Shape};
+        use burn_cubecl::ops::numeric::zeros_client;
+
+        zeros_client(output.client, output.device, Shape::new([1]), DType::F32)
     }
 }
 

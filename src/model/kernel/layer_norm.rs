@@ -4,6 +4,9 @@
 //! anyway; mean and deviation are recomputed from it. The gradient of the input overwrites that of
 //! the output where it has one owner.
 
+#[cfg(feature = "cube")]
+mod cube;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 use burn::prelude::*;
@@ -22,7 +25,7 @@ use super::element::Element;
 const PIECES: usize = 16;
 
 /// The operation and its gradients.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait LayerNormOps: Backend {
     /// `[rows, width]`, each row with mean 0 and deviation 1, times `gamma` plus `beta`.
     fn layer_norm_rows(

@@ -3,6 +3,9 @@
 //! The tape keeps only the output, which the next block's convolution keeps anyway. The sum overwrites
 //! `a` where it has one owner.
 
+#[cfg(feature = "cube")]
+mod cube;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::prelude::*;
@@ -22,7 +25,7 @@ use super::element::Element;
 const CHUNK: usize = 1 << 14;
 
 /// The operation and its gradient.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait ResidualOps: Backend {
     /// `relu(a + b)`, both of one shape and precision.
     fn add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;

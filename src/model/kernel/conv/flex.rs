@@ -11,7 +11,8 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::ConvOps;
-use super::columns::{Geometry, gather, scatter};
+use super::columns::{gather, scatter};
+use super::geometry::Geometry;
 use super::product::{Into, Matrix, product};
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;

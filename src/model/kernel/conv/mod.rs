@@ -7,17 +7,20 @@
 
 mod autodiff;
 mod columns;
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
+mod geometry;
 mod product;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use burn::prelude::*;
 
-pub use columns::Geometry;
+pub use geometry::Geometry;
 
 /// Square convolution with the same stride and padding for height and width.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait ConvOps: Backend {
     /// `[N, C, H, W]` and `[C', C, k, k]` → `[N, C', H', W']`. An empty bias means no bias.
     fn conv(

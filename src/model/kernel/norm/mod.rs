@@ -7,6 +7,8 @@
 
 mod autodiff;
 mod channel;
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 mod pool;
 
@@ -26,7 +28,7 @@ pub struct After {
 }
 
 /// Fused batch norm.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait NormOps: Backend {
     /// Output, and the mean and biased variance of each channel that it was normalised by: the
     /// batch's own, or, if they are fixed, those given.

@@ -1,0 +1,4 @@
+//! Layer norm on a GPU.
+
+mod launch;
+mod ops;

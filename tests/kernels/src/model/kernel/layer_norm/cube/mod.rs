@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/layer_norm/cube/launch.rs"]
+pub mod launch;

@@ -1,0 +1,5 @@
+pub mod conv;
+pub mod cube;
+pub mod layer_norm;
+pub mod norm;
+pub mod residual;

@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/residual/cube/launch.rs"]
+pub mod launch;
