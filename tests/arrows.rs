@@ -11,7 +11,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// The top modules from the lowest to the highest; those of one row do not import each other.
 const ORDER: &[&[&str]] = &[
-    &["network", "tiling"],
+    &["atomic_file", "network", "tiling"],
     &["config", "model"],
     &["error", "device", "loss", "weights"],
     &["data"],
@@ -25,8 +25,7 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// Circles and arrows that are known and have to go, file by file: these lists only ever get shorter.
-const KNOWN_CIRCLES: &[&str] =
-    &["src/data/formats/mod.rs", "src/data/pack.rs", "src/data/source.rs"];
+const KNOWN_CIRCLES: &[&str] = &[];
 const KNOWN_ARROWS_UP: &[(&str, &str)] = &[];
 
 /// A source file without comments, strings and tests.
