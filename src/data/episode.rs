@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -37,7 +38,10 @@ struct Line {
 }
 
 /// Reads a file of episodes: a line each, JSON, with the class names and for each class its support
-/// and query images by path inside the data set. Empty lines are passed over.
+/// and query images. Empty lines are skipped.
+///
+/// An image is named as the data set lists it, or by its path from the root of the data set or any
+/// folder above or below, such as `test/CLASS/img.png`.
 ///
 /// # Errors
 /// When a line is not such an episode, names an unknown class or image, lists an image twice or
@@ -49,7 +53,9 @@ pub fn read_episodes(
 ) -> Result<Vec<EpisodeIndices>, DataError> {
     let file = File::open(path).map_err(DataError::file("open", path))?;
     let known = Known {
+        set,
         images: set.by_name(),
+        by_file_name: OnceCell::new(),
         classes: set.classes().iter().enumerate().map(|(at, it)| (it.name.as_str(), at)).collect(),
         class_of: set
             .classes()
@@ -107,12 +113,15 @@ pub fn write_episodes(
 }
 
 struct Known<'a> {
+    set: &'a ImageSet,
     images: HashMap<&'a str, usize>,
+    /// Numbers of the images by the last part of their names; made when a path is looked up.
+    by_file_name: OnceCell<HashMap<&'a str, Vec<usize>>>,
     classes: HashMap<&'a str, usize>,
     class_of: HashMap<usize, usize>,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
     fn episode(&self, line: Line, model: Episode) -> Result<EpisodeIndices, String> {
         let n_way = line.classes.len();
         if n_way != model.n_way {
@@ -155,10 +164,7 @@ impl Known<'_> {
         let mut images = Vec::with_capacity(classes.len() * count);
         for (class, names) in classes.iter().zip(lists) {
             for name in names {
-                let image = *self
-                    .images
-                    .get(name.as_str())
-                    .ok_or_else(|| format!("the split has no image `{name}`"))?;
+                let image = self.image(*class, name)?;
                 if self.class_of.get(&image) != Some(class) {
                     return Err(format!(
                         "the image `{name}` is not of the class it is listed under"
@@ -168,6 +174,49 @@ impl Known<'_> {
             }
         }
         Ok(images)
+    }
+
+    /// The image of a name, or of a path of which the name is the end or which is the end of the
+    /// image's own path. Where several classes have such a path, the class decides.
+    fn image(&self, class: usize, name: &str) -> Result<usize, String> {
+        if let Some(image) = self.images.get(name) {
+            return Ok(*image);
+        }
+        let path = name.replace('\\', "/");
+        let path = Path::new(path.trim_start_matches("./"));
+        let file_name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+        let candidates = self.by_file_name().get(file_name).map_or(&[][..], Vec::as_slice);
+        let mut found: Vec<usize> = candidates
+            .iter()
+            .copied()
+            .filter(|image| {
+                path.ends_with(self.set.image_name(*image))
+                    || self.set.image_path(*image).is_some_and(|file| file.ends_with(path))
+            })
+            .collect();
+        if found.len() > 1 {
+            found.retain(|image| self.class_of.get(image) == Some(&class));
+        }
+        match found.as_slice() {
+            [image] => Ok(*image),
+            [] => Err(format!("the split has no image `{name}`")),
+            [first, second, ..] => Err(format!(
+                "`{name}` may be `{}` or `{}`; name more of its path",
+                self.set.image_name(*first),
+                self.set.image_name(*second)
+            )),
+        }
+    }
+
+    fn by_file_name(&self) -> &HashMap<&'a str, Vec<usize>> {
+        self.by_file_name.get_or_init(|| {
+            let mut names: HashMap<&str, Vec<usize>> = HashMap::new();
+            for image in 0..self.set.len() {
+                let name = self.set.image_name(image);
+                names.entry(name.rsplit('/').next().unwrap_or(name)).or_default().push(image);
+            }
+            names
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -93,6 +94,14 @@ impl ImageSet {
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
         &self.0.images[image].name
+    }
+
+    /// The file of an image that has one of its own.
+    pub fn image_path(&self, image: usize) -> Option<&Path> {
+        match &self.0.images[image].file {
+            ItemFile::Path(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Numbers of the images by path.
