@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::export::absolute;
-use super::{Output, print_diagnostics};
+use super::{Output, print_diagnostics, reference};
 use crate::config::{Overrides, Pipeline, load};
 use crate::model::FewShotNet;
 use crate::model::names::Naming;
@@ -20,8 +20,9 @@ use crate::{Error, graph, plan};
 
 /// Turn a model of the reference code into a checkpoint
 ///
-/// The pipeline says what the model is: backbone, method, ways and shots. Every tensor of it must be
-/// in the file; only a backbone that the reference did not save comes from `backbone.weights`.
+/// The pipeline describes the model: backbone, method, ways and shots. The file must have every
+/// tensor of it; only a backbone that the reference did not save comes from `backbone.weights`.
+/// Warnings name what the pipeline does differently from `train_test.py`.
 #[derive(Debug, Args)]
 pub struct Import {
     /// A checkpoint of the reference code, `{'epoch', 'state'}`, or an export of `fsct`
@@ -31,9 +32,19 @@ pub struct Import {
     /// Checkpoint file (`.ckpt`) or new run folder to write
     #[arg(short, long, value_name = "RUN_OR_CHECKPOINT")]
     pub output: PathBuf,
+    /// What stands before the tensor names of the model that is meant, where the file has several
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
     /// Set a value of the pipeline: `--set episode.n_way=5`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// What was imported.
+struct Imported {
+    weights: Vec<Matching>,
+    /// Whether the file has the backbone.
+    backbone_saved: bool,
 }
 
 impl Import {
@@ -41,8 +52,18 @@ impl Import {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
         print_diagnostics(&loaded.warnings);
-        for matching in self.import(loaded.absolute())? {
+        let imported = self.import(loaded.absolute())?;
+        for matching in imported.weights {
             Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+        }
+        let pipeline = &loaded.pipeline;
+        for difference in reference::differences(pipeline, imported.backbone_saved) {
+            eprintln!("warning: {difference}");
+        }
+        if output.verbosity() > Verbosity::Quiet {
+            for note in reference::not_in_the_file(pipeline) {
+                eprintln!("note: {note}");
+            }
         }
         if output.verbosity() > Verbosity::Quiet {
             println!("test it with `fsct eval {}`", self.output.display());
@@ -50,10 +71,11 @@ impl Import {
         Ok(())
     }
 
-    fn import(&self, mut pipeline: Pipeline) -> Result<Vec<Matching>, RunError> {
+    fn import(&self, mut pipeline: Pipeline) -> Result<Imported, RunError> {
         let device = burn::prelude::Device::flex().autodiff();
         let mut net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
         let file = WeightsFile::open(&self.weights)?;
+        reference::check_method(&file, &pipeline.method)?;
         // The published code neither trains nor saves an ImageNet backbone: its checkpoints are heads.
         let saved = file.names().any(|name| name.contains("feature."));
         let backbone = if saved { None } else { graph::match_weights(&pipeline)? };
@@ -64,6 +86,8 @@ impl Import {
             scope: if backbone.is_some() { Scope::Head } else { Scope::Whole },
             namings: &[Naming::Reference, Naming::ReferenceChain],
             allow_missing: &[],
+            prefix: self.prefix.as_deref(),
+            allow_deeper: false,
         };
         let matching = Matching::new(file, &shapes(&net), &request)?;
         let net = matching.load(net)?;
@@ -72,7 +96,8 @@ impl Import {
         let path = self.checkpoint(&pipeline)?;
         let optimizer = graph::optimizer(&pipeline.optimizer);
         checkpoint::write(&path, &pipeline.to_yaml(), &Progress::default(), &net, &optimizer)?;
-        Ok(backbone.into_iter().chain([matching]).collect())
+        let weights = backbone.into_iter().chain([matching]).collect();
+        Ok(Imported { weights, backbone_saved: saved })
     }
 
     /// The checkpoint file to write; in a folder, with the files of a run around it.

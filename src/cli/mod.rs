@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod migrate;
 mod plan;
+mod reference;
 mod render;
 mod render_diagnostics;
 mod run;

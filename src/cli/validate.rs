@@ -15,6 +15,7 @@ use crate::{
     data::{self, DataError, DataWarning, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
+    weights::WeightsError,
 };
 
 /// Check pipeline files without running them
@@ -92,7 +93,7 @@ pub(super) fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
         diagnostics.push(diagnostic.label("asked for here").help(help));
     }
     if diagnostics.is_empty()
-        && let Err(error) = graph::match_weights(&loaded.absolute())
+        && let Err(error) = weights(loaded)
     {
         let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
         let key = "backbone.weights.path";
@@ -110,6 +111,11 @@ pub(super) fn outside(loaded: &Loaded) -> Vec<Diagnostic> {
         }
     }
     diagnostics
+}
+
+/// Whether the weights fit, and every value of them is finite.
+fn weights(loaded: &Loaded) -> Result<(), WeightsError> {
+    graph::match_weights(&loaded.absolute())?.map_or(Ok(()), |weights| weights.check_values())
 }
 
 /// A fault of the data, under the key that can mend it.

@@ -8,7 +8,8 @@ use crate::model::weights::shapes;
 use crate::plan::network;
 use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 
-/// The weights that a pipeline's backbone starts from, matched with it; `None` for random weights.
+/// The file of weights that a pipeline's backbone starts from, matched with the backbone; `None` where
+/// it starts from random weights.
 ///
 /// The pipeline's paths must be absolute. Only names and shapes are read, not values.
 pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsError> {
@@ -26,7 +27,13 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
             &[Naming::Own, Naming::Reference, Naming::ReferenceChain, Naming::Torchvision]
         }
     };
-    let request =
-        Request { scope: Scope::Backbone, namings, allow_missing: &weights.allow_missing };
+    let request = Request {
+        scope: Scope::Backbone,
+        namings,
+        allow_missing: &weights.allow_missing,
+        prefix: weights.prefix.as_deref(),
+        // FETI publishes one file for networks of every depth.
+        allow_deeper: weights.from == WeightsSource::Feti,
+    };
     Matching::new(file, &tensors, &request).map(Some)
 }

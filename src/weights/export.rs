@@ -1,7 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
-
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, serialize};
+use std::collections::BTreeMap;
 
 use super::WeightsError;
 use crate::model::FewShotNet;
@@ -9,58 +6,80 @@ use crate::model::backbone::Backbone;
 use crate::model::names::Naming;
 use crate::model::weights::{NamedTensor, read};
 
-/// Which naming scheme an export uses.
+/// Names that an export gives to the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Names {
     /// The reference code's, of the whole model.
     Reference,
+    /// The published reference code's: it keeps an ImageNet ResNet outside the model, so that the
+    /// head alone is written. Any other model is written whole.
+    Published,
     /// torchvision's, of the backbone alone; ResNets only.
     Torchvision,
 }
 
-/// A network as the bytes of a safetensors file, f32, in PyTorch's layout.
-///
-/// `n_way` is the number of ways that the reference would build the model for: it has a row of
-/// prototype weights for each, so one that is shared is written that often.
-pub fn export(net: &FewShotNet, names: Names, n_way: usize) -> Result<Vec<u8>, WeightsError> {
-    let chained = matches!(&net.backbone, Backbone::ResNet(it) if it.stem.pool);
-    let naming = match names {
-        Names::Torchvision => Naming::Torchvision,
-        Names::Reference if chained => Naming::ReferenceChain,
-        Names::Reference => Naming::Reference,
-    };
-    let mut tensors = BTreeMap::new();
-    for tensor in read(net) {
-        match naming.name(&tensor.path) {
-            Some(name) => {
-                for name in aliases(name) {
-                    tensors.insert(name, spread(&tensor, n_way));
-                }
+/// Tensors under the names of another program, f32, in PyTorch's layout.
+#[derive(Debug, Default)]
+pub struct Exported {
+    /// Shape and values, row-major.
+    pub(super) tensors: Vec<(Vec<usize>, Vec<f32>)>,
+    /// Number of the tensor of each name; two names may share one.
+    pub(super) names: BTreeMap<String, usize>,
+}
+
+impl Exported {
+    /// The tensors of a network.
+    ///
+    /// `n_way` is the number of ways that the reference builds the model for: it has a row of
+    /// prototype weights for each, so a shared row is written that often.
+    ///
+    /// # Errors
+    /// When a tensor has no name there.
+    pub fn new(net: &FewShotNet, names: Names, n_way: usize) -> Result<Self, WeightsError> {
+        let of_imagenet = matches!(&net.backbone, Backbone::ResNet(it) if it.stem.pool);
+        let naming = match names {
+            Names::Torchvision => Naming::Torchvision,
+            Names::Reference | Names::Published if of_imagenet => Naming::ReferenceChain,
+            Names::Reference | Names::Published => Naming::Reference,
+        };
+        let part = match names {
+            Names::Torchvision => Some("backbone."),
+            Names::Published if of_imagenet => Some("head."),
+            Names::Reference | Names::Published => None,
+        };
+        let mut exported = Self::default();
+        for tensor in read(net) {
+            if part.is_some_and(|part| !tensor.path.starts_with(part)) {
+                continue;
             }
-            // torchvision has no heads.
-            None if tensor.path.starts_with("head.") && names == Names::Torchvision => {}
-            None => return Err(unnamed(&tensor.path, names)),
+            let name = naming.name(&tensor.path).ok_or_else(|| unnamed(&tensor.path, names))?;
+            let (shape, values) = spread(tensor, n_way);
+            exported.insert(aliases(name), shape, values);
+        }
+        Ok(exported)
+    }
+
+    /// Adds the weights of the VIC terms, which the reference keeps in the model: a scalar each for
+    /// `alpha`, `beta` and `gamma`, and their running means where the weights are dynamic.
+    pub fn add_vic(&mut self, weights: [(&str, f64); 3], dynamic: bool) {
+        for (term, weight) in weights {
+            let mean = dynamic.then(|| format!("{term}_ema"));
+            let names = std::iter::once(format!("vic_{term}")).chain(mean).collect();
+            self.insert(names, Vec::new(), vec![weight as f32]);
         }
     }
-    let bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, (shape, values))| {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (name.as_str(), (shape.clone(), bytes))
-        })
-        .collect();
-    let broken = |error: safetensors::SafeTensorError| WeightsError::Names {
-        reason: format!("the model cannot be written as safetensors: {error}"),
-        help: "this is a bug in fsct; please report it".into(),
-    };
-    let mut views = Vec::with_capacity(bytes.len());
-    for (name, (shape, bytes)) in &bytes {
-        views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(broken)?));
+
+    /// Names of the tensors, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
     }
-    // "pt" is what PyTorch's loaders look for.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    serialize(views, Some(metadata)).map_err(broken)
+
+    fn insert(&mut self, names: Vec<String>, shape: Vec<usize>, values: Vec<f32>) {
+        let number = self.tensors.len();
+        self.tensors.push((shape, values));
+        self.names.extend(names.into_iter().map(|name| (name, number)));
+    }
 }
 
 /// The reference registers each layer of a convolutional block twice, and a strict load wants both.
@@ -74,19 +93,21 @@ fn aliases(name: String) -> Vec<String> {
 }
 
 /// Shape and values; shared prototype weights `[1, k_shot, 1]` become `[n_way, k_shot, 1]`.
-fn spread(tensor: &NamedTensor, n_way: usize) -> (Vec<usize>, Vec<f32>) {
+fn spread(tensor: NamedTensor, n_way: usize) -> (Vec<usize>, Vec<f32>) {
     match tensor.shape.as_slice() {
         [1, k_shot, 1] if tensor.path.ends_with(".prototype_weight") => {
             (vec![n_way, *k_shot, 1], tensor.values.repeat(n_way))
         }
-        shape => (shape.to_vec(), tensor.values.clone()),
+        _ => (tensor.shape, tensor.values),
     }
 }
 
 fn unnamed(path: &str, names: Names) -> WeightsError {
     let (whose, help) = match names {
         Names::Torchvision => ("torchvision", "write `--names reference`"),
-        Names::Reference => ("the reference", "this is a bug in fsct; please report it"),
+        Names::Reference | Names::Published => {
+            ("the reference", "this is a bug in fsct; please report it")
+        }
     };
     WeightsError::Names { reason: format!("{whose} has no name for `{path}`"), help: help.into() }
 }

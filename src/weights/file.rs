@@ -10,6 +10,7 @@ use burn::tensor::{Bytes, DType, TensorData};
 use zip::ZipArchive;
 
 use super::WeightsError;
+use super::foreign::{Foreign, plain_pickle, whole_model};
 
 /// A file of named tensors; their values are read when asked for.
 ///
@@ -19,8 +20,8 @@ use super::WeightsError;
 /// | `.safetensors` | the safetensors libraries, `fsct export` |
 /// | `.ckpt` | this program |
 ///
-/// The content decides, not the name's end. A pickle is *parsed*: no object in it is ever built and
-/// no function called, so a hostile one can at most be refused.
+/// The content decides, not the suffix. A pickle is *parsed*: no object in it is built and no function
+/// is called, so a hostile file can at most be refused.
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
@@ -40,7 +41,12 @@ impl WeightsFile {
         let unreadable = |reason: String| WeightsError::Unreadable {
             path: path.to_owned(),
             reason,
-            help: "it is incomplete or no weights file; save or download it again".into(),
+            help: "the file is incomplete or holds no weights; save or download it again".into(),
+        };
+        let foreign = |Foreign { reason, help }: Foreign| WeightsError::Unreadable {
+            path: path.to_owned(),
+            reason,
+            help,
         };
         let tensors = match sniff(path)? {
             Format::Checkpoint => read_checkpoint(path).map_err(unreadable)?,
@@ -48,12 +54,23 @@ impl WeightsFile {
                 .get_all_tensors()
                 .map_err(|error| unreadable(error.to_string()))?
                 .clone(),
-            Format::Pytorch => PytorchReader::new(path)
-                .map_err(|error| unreadable(error.to_string()))?
-                .into_tensors()
-                .into_iter()
-                .map(|(name, tensor)| (name, bridge::from_pytorch(tensor)))
-                .collect(),
+            Format::Pytorch => {
+                if let Some(pickle) = plain_pickle(path) {
+                    return Err(foreign(pickle));
+                }
+                PytorchReader::new(path)
+                    .map_err(|error| {
+                        let error = error.to_string();
+                        match whole_model(path, &error) {
+                            Some(model) => foreign(model),
+                            None => unreadable(error),
+                        }
+                    })?
+                    .into_tensors()
+                    .into_iter()
+                    .map(|(name, tensor)| (name, bridge::from_pytorch(tensor)))
+                    .collect()
+            }
         };
         if tensors.is_empty() {
             return Err(unreadable("there is no tensor in it".into()));
@@ -76,7 +93,7 @@ impl WeightsFile {
         self.tensors.get(name).map(|tensor| tensor.shape.to_vec())
     }
 
-    /// Why a tensor holds no weights, if it does not: only floating-point numbers are.
+    /// Type of a tensor that cannot be weights: anything but floating-point numbers.
     pub fn wrong_type(&self, name: &str) -> Option<String> {
         let dtype = self.tensors.get(name)?.dtype;
         match dtype {
@@ -92,6 +109,11 @@ impl WeightsFile {
             reason: format!("tensor `{name}`: {reason}"),
             help: "it is incomplete or damaged; save or download it again".into(),
         })
+    }
+
+    /// Why the values of a tensor cannot be used, if they cannot.
+    pub(super) fn value_fault(&self, name: &str) -> Option<String> {
+        self.try_values(name).err().map(|reason| format!("tensor `{name}`: {reason}"))
     }
 
     fn try_values(&self, name: &str) -> Result<Vec<f32>, String> {

@@ -3,56 +3,11 @@ use std::path::Path;
 
 use glob::Pattern;
 
+use super::recognise::{Recognised, of_a_deeper_network, recognise};
+use super::request::Request;
 use super::{WeightsError, WeightsFile};
 use crate::model::FewShotNet;
-use crate::model::names::Naming;
 use crate::model::weights::write;
-
-/// Part of a network that is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The backbone; the head stays as it is.
-    Backbone,
-    /// The head; the backbone stays as it is.
-    Head,
-    /// Everything.
-    Whole,
-}
-
-impl Scope {
-    fn takes(self, path: &str) -> bool {
-        match self {
-            Self::Backbone => path.starts_with("backbone."),
-            Self::Head => path.starts_with("head."),
-            Self::Whole => true,
-        }
-    }
-
-    /// What to do about weights that do not fit.
-    fn help(self) -> &'static str {
-        match self {
-            Self::Backbone => {
-                "use the weights of this very architecture, or name what may stay at its initial \
-                 value in `backbone.weights.allow_missing`"
-            }
-            Self::Head | Self::Whole => {
-                "describe the model of the file in the pipeline: backbone, method, widths, ways and \
-                 shots; a backbone that the file does not have can come from `backbone.weights`"
-            }
-        }
-    }
-}
-
-/// What to look for in a file.
-#[derive(Debug, Clone)]
-pub struct Request<'a> {
-    /// Part of the network.
-    pub scope: Scope,
-    /// How its tensors may be named; the naming that knows most of the file's wins.
-    pub namings: &'a [Naming],
-    /// Names, or patterns with `*`, of tensors that may stay as they are.
-    pub allow_missing: &'a [String],
-}
 
 /// Which tensors of a file are whose: nothing is read yet.
 #[derive(Debug)]
@@ -72,21 +27,20 @@ impl Matching {
     /// Matches a file with the paths and shapes of a network.
     ///
     /// `tensors` come from [`shapes`](crate::model::weights::shapes) of a whole [`FewShotNet`].
-    /// Every tensor that is not there, has another shape or holds no floating-point numbers is
-    /// reported at once.
+    /// Every tensor that is missing, has another shape or holds no floating-point numbers is reported
+    /// at once, as are the blocks of a deeper network.
     pub fn new(
         file: WeightsFile,
         tensors: &[(String, Vec<usize>)],
         request: &Request,
     ) -> Result<Self, WeightsError> {
         let wanted: Vec<_> = tensors.iter().filter(|(path, _)| request.scope.takes(path)).collect();
-        let Some((naming, prefix)) = recognise(&file, &wanted, request.namings) else {
-            return Err(nothing_in_common(&file, &wanted, request));
-        };
+        let Recognised { naming, prefix } = recognise(&file, &wanted, request)?;
 
         let mut faults = Vec::new();
         let mut pairs = BTreeMap::new();
         let mut missing = Vec::new();
+        let mut expected = BTreeSet::new();
         let mut allowed = Allowed::new(&file, request.allow_missing)?;
         for (path, shape) in wanted {
             let Some(name) = naming.name(path) else {
@@ -104,17 +58,33 @@ impl Matching {
                 }),
             };
             let may_be_missing = allowed.takes(&name);
+            expected.insert(name.clone());
             match fault {
                 None => drop(pairs.insert(path.clone(), full)),
                 Some(_) if may_be_missing => missing.push(name),
                 Some(fault) => faults.push(fault),
             }
         }
+        let mut help = request.scope.help();
+        let deeper = of_a_deeper_network(file.names(), &prefix, &expected);
+        if faults.is_empty()
+            && !request.allow_deeper
+            && let Some(first) = deeper.first()
+        {
+            help = "set `backbone.kind` to the network of the file, or use other weights";
+            faults.push(match deeper.len() {
+                1 => format!("it is of a deeper network, which has `{first}` too"),
+                count => format!(
+                    "it is of a deeper network, which has `{first}` and {} more tensors",
+                    count - 1
+                ),
+            });
+        }
         if !faults.is_empty() {
             return Err(WeightsError::Misfit {
                 path: file.path().to_owned(),
                 faults,
-                help: request.scope.help().into(),
+                help: help.into(),
             });
         }
         allowed.all_used(&file)?;
@@ -133,6 +103,23 @@ impl Matching {
         self.pairs.len()
     }
 
+    /// Reads every value that would be loaded.
+    ///
+    /// # Errors
+    /// Names every tensor that is damaged or has a value that is not finite.
+    pub fn check_values(&self) -> Result<(), WeightsError> {
+        let faults: Vec<String> =
+            self.pairs.values().filter_map(|name| self.file.value_fault(name)).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(WeightsError::Misfit {
+            path: self.file.path().to_owned(),
+            faults,
+            help: "the file is damaged, or of a training that diverged; use other weights".into(),
+        })
+    }
+
     /// Reads the values and puts them into a network of the shapes that were matched.
     pub fn load(&self, net: FewShotNet) -> Result<FewShotNet, WeightsError> {
         let mut values = BTreeMap::new();
@@ -140,71 +127,6 @@ impl Matching {
             values.insert(path.as_str(), self.file.values(name)?);
         }
         Ok(write(net, &mut |path, _| values.remove(path)))
-    }
-}
-
-/// The naming and prefix under which the file has most of the tensors.
-///
-/// A prefix is whatever stands before a name, so `state_dict.`, `module.` of a parallel wrapper and
-/// the like need no list. The shortest wins a tie: an averaged copy is usually kept deeper.
-fn recognise(
-    file: &WeightsFile,
-    wanted: &[&(String, Vec<usize>)],
-    namings: &[Naming],
-) -> Option<(Naming, String)> {
-    let mut best: Option<(usize, Naming, String)> = None;
-    for naming in namings {
-        let expected: BTreeSet<String> =
-            wanted.iter().filter_map(|(path, _)| naming.name(path)).collect();
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in file.names() {
-            // Every place where a name could begin: the start, and after each dot.
-            let starts = name.match_indices('.').map(|(dot, _)| dot + 1);
-            for start in std::iter::once(0).chain(starts) {
-                if expected.contains(&name[start..]) {
-                    *votes.entry(&name[..start]).or_default() += 1;
-                }
-            }
-        }
-        for (prefix, count) in votes {
-            let better = best.as_ref().is_none_or(|(most, _, shortest)| {
-                count > *most || (count == *most && prefix.len() < shortest.len())
-            });
-            if better {
-                best = Some((count, *naming, prefix.to_owned()));
-            }
-        }
-    }
-    best.map(|(_, naming, prefix)| (naming, prefix))
-}
-
-fn nothing_in_common(
-    file: &WeightsFile,
-    wanted: &[&(String, Vec<usize>)],
-    request: &Request,
-) -> WeightsError {
-    let has: Vec<String> = file.names().take(3).map(|name| format!("`{name}`")).collect();
-    let sought = request
-        .namings
-        .iter()
-        .filter_map(|naming| wanted.iter().find_map(|(path, _)| naming.name(path)))
-        .map(|name| format!("`{name}`"))
-        .collect::<BTreeSet<_>>();
-    let sought: Vec<String> = sought.into_iter().collect();
-    WeightsError::Misfit {
-        path: file.path().to_owned(),
-        faults: vec![format!(
-            "it names none of the network's tensors: it has {}, and {} was looked for",
-            has.join(", "),
-            sought.join(" or ")
-        )],
-        help: match request.scope {
-            Scope::Backbone => {
-                "check `backbone.kind`, `backbone.trunk` and `backbone.weights.from`"
-            }
-            scope => scope.help(),
-        }
-        .into(),
     }
 }
 

@@ -10,6 +10,7 @@ kilobytes.
 
 import os
 import pathlib
+import pickle
 import zlib
 from collections import OrderedDict
 
@@ -96,6 +97,13 @@ class Hostile:
         return os.system, ("touch fsct_was_here",)
 
 
+class OwnClass:
+    """An object with tensors that is no module of PyTorch."""
+
+    def __init__(self, tensors):
+        self.tensors = tensors
+
+
 def save(name, value, **options):
     torch.save(value, OUT / name, **options)
     print(name, (OUT / name).stat().st_size)
@@ -132,6 +140,12 @@ def main():
     save("hostile_root.pth", Hostile())
     save("hostile_legacy.pth", hostile, _use_new_zipfile_serialization=False)
     save("no_tensors.pth", {"epoch": 3})
+    # Files that hold no state dict.
+    save("whole_model.pth", torch.nn.Sequential(torch.nn.Linear(3, 2)))
+    save("own_class.pth", OwnClass(small))
+    torch.jit.script(torch.nn.Linear(3, 2)).save(OUT / "script.pt")
+    arrays = {name: tensor.numpy() for name, tensor in small.items()}
+    (OUT / "arrays.pkl").write_bytes(pickle.dumps(arrays, 2))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Weights that the backbone starts from, in place of random ones.
+/// Weights that the backbone starts from instead of random ones.
 ///
-/// They are read when training starts; a run that is resumed or tested has them in its checkpoint.
+/// They are read when training starts; resuming and testing take the weights from the checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
@@ -24,6 +24,11 @@ pub struct Weights {
     #[schemars(extend("examples" = [["layer4.*"]]))]
     #[serde(default)]
     pub allow_missing: Vec<String>,
+    /// What stands before the tensor names of the model that is meant, such as `ema`; needed where
+    /// the file has several models that fit.
+    #[schemars(extend("minLength" = 1, "examples" = ["ema"]))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 /// Who wrote a weights file.
