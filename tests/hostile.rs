@@ -240,7 +240,7 @@ proptest! {
             .enumerate()
             .map(|(index, word)| if index % 2 == 0 { format!("--{word}") } else { word.clone() })
             .collect();
-        let migrated = fsct::config::migrate(&words, None);
+        let migrated = fsct::config::migrate(&words, None, None);
         prop_assert!(migrated.yaml.starts_with("# yaml-language-server"));
     }
 }

@@ -5,18 +5,22 @@ use std::path::{Path, PathBuf};
 use super::print_diagnostics;
 use crate::{
     Error, Failure,
-    config::{self, Diagnostics},
+    config::{self, Diagnostics, MigrateSource},
 };
 
 /// Turn a `train_test.py` command line into a pipeline
 ///
 /// The pipeline goes to standard output, what it does differently to standard error. Exit code 1
-/// when this version cannot run it yet.
+/// when this version cannot run the pipeline.
 #[derive(Debug, clap::Args)]
 pub struct Migrate {
     /// Folder of the data set
     #[arg(long, value_name = "DIR")]
     root: Option<String>,
+    /// Whose train_test.py it is [default: the fork's where a flag or the method is only the fork's,
+    /// else the published one]
+    #[arg(long, value_enum)]
+    from: Option<From>,
     /// Write the pipeline to a file instead; an existing one is kept
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -25,10 +29,23 @@ pub struct Migrate {
     words: Vec<String>,
 }
 
+/// Whose `train_test.py` a command line is for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum From {
+    /// The published code: no AMP, no accumulation, an ImageNet ResNet that is never trained
+    Original,
+    /// The fork with ProFOCT and memory options: AMP and two accumulation steps unless given
+    Fork,
+}
+
 impl Migrate {
     /// Prints the pipeline or writes it to the file.
     pub fn run(self) -> Result<(), Error> {
-        let migrated = config::migrate(&self.words, self.root.as_deref());
+        let source = self.from.map(|from| match from {
+            From::Original => MigrateSource::Original,
+            From::Fork => MigrateSource::Fork,
+        });
+        let migrated = config::migrate(&self.words, self.root.as_deref(), source);
         match &self.output {
             None => print!("{}", migrated.yaml),
             Some(path) => write_with_schema(path, &migrated.yaml)?,

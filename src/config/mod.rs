@@ -35,7 +35,7 @@ pub use tools::{
     edit::edit,
     explain::{explain, keys, overview},
     init::{Starter, init},
-    migrate::{Migrated, migrate},
+    migrate::{Migrated, Source as MigrateSource, migrate},
     reference::reference,
     render::{render, render_json},
 };
