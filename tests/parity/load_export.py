@@ -1,15 +1,17 @@
 """Loads what `fsct export` wrote into PyTorch modules, strictly: what is loaded there must be all.
 
-    fsct export RUN --names torchvision --to net.safetensors
-    python3 tests/parity/load_export.py torchvision net.safetensors      # resnet18, resnet34
-    fsct export RUN --to net.safetensors
-    python3 tests/parity/load_export.py reference net.safetensors        # Conv4 or Conv6 with FSCT, cosine
+    fsct export RUN --names torchvision --to net.pth                     # or net.safetensors
+    python3 tests/parity/load_export.py torchvision net.pth              # resnet18, resnet34
+    fsct export RUN --to net.tar                                         # or net.pth, net.safetensors
+    python3 tests/parity/load_export.py reference net.tar                # Conv4 or Conv6 with FSCT, cosine
+    python3 tests/parity/load_export.py CHECKOUT net.tar                 # the same into the published code itself
 
 Needs PyTorch, torchvision and safetensors. The modules of `reference` are no copy of the reference code:
 they only register the same names and shapes.
 """
 
 import sys
+import types
 
 import torch
 import torchvision
@@ -65,10 +67,38 @@ class ConvFsct(nn.Module):
         self.linear = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, head), CosineLinear(head))
 
 
+def published_net(checkout, state):
+    """The model of the published code in a working copy of it; Conv4 at 84 or 64 px."""
+    for name in ("wandb", "IPython", "tqdm"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.path.insert(0, checkout)
+    import backbone
+    from methods.transformer import FewShotTransformer
+
+    n_way, k_shot, _ = state["proto_weight"].shape
+    dataset = "CIFAR" if state["FFN.0.weight"].numel() == 1024 else "miniImagenet"
+    return FewShotTransformer(
+        lambda: backbone.Conv4(dataset), n_way, k_shot, n_query=16, variant="cosine"
+    )
+
+
+def read(path):
+    if path.endswith(".safetensors"):
+        return load_file(path)
+    # As PyTorch loads by default: nothing but tensors and plain containers.
+    loaded = torch.load(path, weights_only=True)
+    return loaded["state"] if path.endswith(".tar") else loaded
+
+
 def main():
     kind, path = sys.argv[1:]
-    state = load_file(path)
-    net = torchvision_net(state) if kind == "torchvision" else ConvFsct(state)
+    state = read(path)
+    if kind == "torchvision":
+        net = torchvision_net(state)
+    elif kind == "reference":
+        net = ConvFsct(state)
+    else:
+        net = published_net(kind, state)
     print(net.load_state_dict(state, strict=True), len(state), "tensors")
     counters = sum(name.endswith("num_batches_tracked") for name in net.state_dict())
     assert len(net.state_dict()) - counters == len(state)
