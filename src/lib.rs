@@ -7,6 +7,7 @@
 //! Each arrow is a module here, and data flows only to the right: [`config`] and [`plan`] never
 //! import `burn`, [`report`] only consumes the events that [`run`] emits.
 
+mod atomic_file;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod graph;
 pub mod loss;
 pub mod model;
 pub mod network;
+mod numbers;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Output;
-use super::eval::checkpoint_path;
+use super::data::free;
+use super::model::checkpoint_path;
 use super::run::stored_pipeline;
+use crate::cli::print::outln;
 use crate::config::Overrides;
 use crate::model::FewShotNet;
 use crate::report::Verbosity;
@@ -29,6 +31,9 @@ pub struct Export {
     /// Naming scheme of the tensors
     #[arg(long, value_enum, default_value = "reference")]
     pub names: Names,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
 }
 
 impl Export {
@@ -40,17 +45,18 @@ impl Export {
                 "that is the one format that is written; `safetensors.torch` reads it in Python",
             ));
         }
+        free(&self.to, self.force)?;
         let path = checkpoint_path(&self.run)?;
         let checkpoint = Checkpoint::read(&path)?;
         let pipeline = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         // On the CPU: this only moves bytes, and needs no GPU to be there.
         let device = burn::prelude::Device::flex();
         let net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
-        let net = checkpoint.load_model(&path, net)?;
+        let net = checkpoint.load_model(net)?;
         let bytes = export(&net, self.names, pipeline.episode.n_way).map_err(RunError::from)?;
         write_atomically(&absolute(&self.to), &bytes)?;
         if output.verbosity() > Verbosity::Quiet {
-            println!("{}: from {}", self.to.display(), path.display());
+            outln!("{}: from {}", self.to.display(), path.display())?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::PipelineArgs;
 use super::plan::{changes, environment};
+use crate::cli::print::{out, outln};
 use crate::config::ByteSize;
 use crate::plan::fit::{Setting, fit};
 use crate::{Error, Failure};
@@ -61,10 +62,10 @@ impl Fit {
             Some(path) => {
                 let text = format!("# fits {budget}: {cost}\n{}", pipeline.to_yaml());
                 crate::run::folder::write_atomically(&path, text.as_bytes())?;
-                println!("wrote {}: {cost}", path.display());
+                outln!("wrote {}: {cost}", path.display())?;
             }
-            None if told == "memory:\n" => println!("# it fits as it is: {cost}"),
-            None => print!("# {cost}\n{told}"),
+            None if told == "memory:\n" => outln!("# it fits as it is: {cost}")?,
+            None => out!("# {cost}\n{told}")?,
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::export::absolute;
 use super::{Output, print_diagnostics};
+use crate::cli::print::outln;
 use crate::config::{Overrides, Pipeline, load};
 use crate::model::FewShotNet;
 use crate::model::names::Naming;
@@ -42,10 +43,10 @@ impl Import {
         let loaded = load(&self.pipeline, &Overrides::from_process(self.set.clone()))?;
         print_diagnostics(&loaded.warnings);
         for matching in self.import(loaded.absolute())? {
-            Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+            Console::new(output.verbosity()).report(&Event::Weights(matching.into()))?;
         }
         if output.verbosity() > Verbosity::Quiet {
-            println!("test it with `fsct eval {}`", self.output.display());
+            outln!("test it with `fsct eval {}`", self.output.display())?;
         }
         Ok(())
     }

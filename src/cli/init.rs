@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::migrate::write_with_schema;
+use crate::cli::print::outln;
 use crate::{
     Error, Failure,
     config::{self, ByteSize, Format, Memory, Overrides, load_str},
@@ -63,7 +64,7 @@ impl Init {
         }
         let text = config::init(root.as_deref(), format, &name, &memory);
         write_with_schema(&self.output, &text)?;
-        println!("wrote {0}; next: fsct run {0}", self.output.display());
+        outln!("wrote {0}; next: fsct run {0}", self.output.display())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Output,
     findings::{Finding, Format, write},
 };
+use crate::cli::print::{errln, out};
 use crate::{
     Error,
     config::{self, Diagnostic, DiagnosticKind, Diagnostics, Loaded, Overrides, check_files, load},
@@ -55,7 +56,7 @@ impl Validate {
                 Finding { file, diagnostics }
             })
             .collect();
-        print!("{}", write(&findings, self.format, output.quiet));
+        out!("{}", write(&findings, self.format, output.quiet))?;
         if findings.iter().any(|finding| finding.diagnostics.is_unreadable()) {
             return Err(Error::Unreadable);
         }
@@ -124,7 +125,7 @@ fn episodes(loaded: &Loaded) -> Result<(), DataError> {
     let pipeline = &loaded.absolute();
     let data = data::open(pipeline, Path::new("."))?;
     for note in data.notes() {
-        eprintln!("note: {note}");
+        errln!("note: {note}");
     }
     for (split, stream, episodes) in [
         (Split::Base, Stream::Train, pipeline.train.episodes_per_epoch),

@@ -12,4 +12,4 @@ mod select;
 pub use cpu::is_cpu;
 pub use kind::DeviceKind;
 pub use memory::{MemoryMeter, MemoryUse};
-pub use select::{DeviceError, Selected, kind_of, select};
+pub use select::{DeviceError, Selected, kind_of, read_records_onto_cpu, select};

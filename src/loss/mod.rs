@@ -28,10 +28,13 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// What is minimised.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub loss: f64,
     /// Cross-entropy.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub cross_entropy: f64,
     /// Share of the queries whose largest logit is their class.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub accuracy: f64,
     /// VIC terms before their weights, if the loss has them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -42,10 +45,13 @@ pub struct Terms {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct VicValues {
     /// Variance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub variance: f64,
     /// Invariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub invariance: f64,
     /// Covariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub covariance: f64,
     /// Weights that multiplied them.
     #[serde(flatten)]

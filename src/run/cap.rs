@@ -2,13 +2,14 @@
 
 use burn::prelude::*;
 
+use super::RunError;
 use crate::config::ByteSize;
 use crate::device::{allocator, is_cpu};
 
 /// A cap for a rehearsal: `BYTES` or `BYTES@STEP`, in force from that optimizer step on.
 const REHEARSAL: &str = "OOM_REHEARSAL";
 
-/// Holds the process to a number of bytes while it trains. A GPU has its own end.
+/// Holds the process to a number of bytes while it trains. A GPU has its own limit.
 #[derive(Debug)]
 pub struct MemoryCap {
     bytes: Option<u64>,
@@ -17,13 +18,23 @@ pub struct MemoryCap {
 
 impl MemoryCap {
     /// The budget of a pipeline, or what the environment rehearses.
-    pub fn of(device: &Device, budget: Option<ByteSize>) -> Self {
-        let rehearsal = std::env::var(REHEARSAL).ok().and_then(|text| parse(&text));
-        let (bytes, from_step) = match rehearsal {
-            Some((bytes, step)) => (Some(bytes), step),
+    ///
+    /// # Errors
+    /// What the environment says is no rehearsal.
+    pub fn of(device: &Device, budget: Option<ByteSize>) -> Result<Self, RunError> {
+        let (bytes, from_step) = match std::env::var_os(REHEARSAL) {
+            Some(value) => {
+                let value = value.to_string_lossy();
+                let (bytes, step) = parse(&value).ok_or_else(|| RunError::Environment {
+                    variable: REHEARSAL,
+                    value: value.clone().into_owned(),
+                    expected: "it must be BYTES or BYTES@STEP, such as 14500000@3",
+                })?;
+                (Some(bytes), step)
+            }
             None => (budget.map(|budget| budget.0), 0),
         };
-        Self { bytes: bytes.filter(|_| is_cpu(device)), from_step }
+        Ok(Self { bytes: bytes.filter(|_| is_cpu(device)), from_step })
     }
 
     /// Puts it in force when its step has come.

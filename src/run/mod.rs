@@ -3,19 +3,23 @@
 pub mod answer;
 pub mod bench;
 mod cap;
+pub mod changes;
 pub mod checkpoint;
 pub mod compare;
+mod divergence;
 pub mod evaluate;
 pub mod events;
+pub mod experiment;
 pub mod folder;
 pub mod schedule;
 pub mod score;
 pub mod statistics;
 pub mod trainer;
-pub mod whole;
 
 mod error;
 mod interrupt;
+mod lock;
 
 pub use error::RunError;
 pub use interrupt::Interrupt;
+pub use lock::RunLock;

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::Output;
 use crate::Error;
+use crate::cli::print::errln;
 use crate::config::Format;
 use crate::data::{self, Listing};
 use crate::run::RunError;
@@ -67,7 +68,7 @@ impl Root {
         let root = Some(self.root.as_path());
         let format = data::format_of(self.format, root).map_err(RunError::from)?;
         if self.format.is_none() && !output.quiet {
-            eprintln!("note: the detected layout is `{}`", format.word());
+            errln!("note: the detected layout is `{}`", format.word());
         }
         let options = data::Options { splits: self.splits.as_deref(), rotations: self.rotations };
         let listing = data::list(format, root, options);
@@ -75,7 +76,7 @@ impl Root {
             Err(_) if format == Format::Folder && self.splits.is_none() => {
                 let whole = data::list_classes(&self.root).map_err(RunError::from)?;
                 if !output.quiet && !whole.items.is_empty() {
-                    eprintln!("note: no split is defined; all classes are in base");
+                    errln!("note: no split is defined; all classes are in base");
                 }
                 if whole.items.is_empty() {
                     return listing.map_err(|error| RunError::from(error).into());
@@ -96,7 +97,7 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 /// An existing file is kept unless it is to be replaced.
-fn free(path: &Path, force: bool) -> Result<(), Error> {
+pub(super) fn free(path: &Path, force: bool) -> Result<(), Error> {
     if path.exists() && !force {
         return Err(Error::failed_with_help(
             format!("{} exists", path.display()),

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Output, free};
 use crate::Error;
+use crate::cli::print::outln;
 use crate::data;
 use crate::run::RunError;
 use crate::run::folder::write_atomically;
@@ -73,13 +74,13 @@ impl Split {
         let json = serde_json::json!({"train": base, "val": validation, "test": novel});
         write_atomically(&self.output, format!("{json:#}\n").as_bytes())?;
         if !output.quiet {
-            println!(
+            outln!(
                 "wrote {}: {} classes to train, {} to validate, {} to test; use it as `data.splits`",
                 self.output.display(),
                 base.len(),
                 validation.len(),
                 novel.len()
-            );
+            )?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::network::{Block, HeadLayer, size};
 use crate::stage::spec::StepShape;
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
-use timeline::Timeline;
+pub(crate) use timeline::Timeline;
 
 const F32: u64 = 4;
 /// Temporary memory of an optimizer step, in quarters of a parameter's size.
