@@ -8,9 +8,9 @@ use std::path::Path;
 
 use fsct::config::{Overrides, load_str};
 use fsct::data;
-use fsct::run::Interrupt;
 use fsct::run::events::{Event, Reporter};
-use fsct::run::whole;
+use fsct::run::trainer::{Place, Start};
+use fsct::run::{Interrupt, RunError, experiment};
 use fsct::{device, plan};
 
 const PIPELINE: &str = "
@@ -28,12 +28,13 @@ test: {episodes: 50}
 struct EveryFifth;
 
 impl Reporter for EveryFifth {
-    fn report(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) -> Result<(), RunError> {
         if let Event::Step(step) = event
             && step.step.is_multiple_of(5)
         {
             println!("step {}: loss {:.3}", step.step, step.terms.loss);
         }
+        Ok(())
     }
 }
 
@@ -42,9 +43,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = plan::compile(&pipeline);
     let device = device::select(pipeline.device, pipeline.memory.allocator)?;
     let data = data::open(&pipeline, Path::new("."))?;
-    let folder = whole::prepare(&data, &pipeline, &std::env::temp_dir().join("fsct-example"))?;
+    let runs = std::env::temp_dir().join("fsct-example");
+    let folder = experiment::prepare(&data, &pipeline, &runs, None)?;
     let interrupt = Interrupt::default();
-    let metrics = whole::run(&plan, &data, &device, &folder, &interrupt, None, &mut EveryFifth)?;
+    let place = Place { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
+    let metrics = experiment::run(&plan, place, Start::New, &mut EveryFifth)?;
     if let Some(novel) = metrics.result.novel {
         println!("novel accuracy: {novel}");
     }

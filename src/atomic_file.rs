@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempPath};
 
 /// Suffix of a file that is being written.
 const PART: &str = ".part";
@@ -13,48 +13,45 @@ const PART: &str = ".part";
 const STALE: Duration = Duration::from_secs(3600);
 
 /// A file that takes its name when it is complete. Dropped before that, it is removed.
-pub(crate) struct AtomicFile {
-    target: PathBuf,
-    part: NamedTempFile,
+pub(crate) struct AtomicFile(Target);
+
+enum Target {
+    /// A temporary file beside the one that it replaces.
+    Part { target: PathBuf, part: NamedTempFile },
+    /// A device or a pipe: it has no content to keep, and must not be replaced by a file.
+    Stream(File),
 }
 
 impl AtomicFile {
     /// Starts a file. Its folder is created if it is not there; the file that has the name now is kept
     /// until [`commit`](Self::commit).
     pub fn create(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+            return Ok(Self(Target::Stream(OpenOptions::new().write(true).open(path)?)));
+        }
         // The file that a link leads to is replaced, not the link.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(folder)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        remove_stale(folder, &name);
-        let mut builder = Builder::new();
-        let prefix = format!("{name}.");
-        builder.prefix(&prefix).suffix(PART);
-        // As any new file: a temporary one would be for its owner alone.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let part = builder.tempfile_in(folder)?;
-        Ok(Self { target, part })
+        fs::create_dir_all(folder(&target))?;
+        remove_stale(&target);
+        let part = temporary(&target)?;
+        Ok(Self(Target::Part { target, part }))
     }
 
     /// The file, to be written to.
     pub fn file(&mut self) -> &mut File {
-        self.part.as_file_mut()
+        match &mut self.0 {
+            Target::Part { part, .. } => part.as_file_mut(),
+            Target::Stream(file) => file,
+        }
     }
 
     /// Gives the file its name, once its bytes are on the disk.
     pub fn commit(self) -> io::Result<()> {
-        self.part.as_file().sync_all()?;
-        let target = self.target;
-        self.part.persist(&target).map_err(|error| error.error)?;
+        let Target::Part { target, part } = self.0 else { return Ok(()) };
+        part.as_file().sync_all()?;
+        part.persist(&target).map_err(|error| error.error)?;
         // Without this the rename itself may be lost when the power fails. Not every system can do it.
-        if let Some(folder) = target.parent()
-            && let Ok(folder) = OpenOptions::new().read(true).open(folder)
-        {
+        if let Ok(folder) = OpenOptions::new().read(true).open(folder(&target)) {
             let _ = folder.sync_all();
         }
         Ok(())
@@ -82,26 +79,72 @@ pub(crate) fn write_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    // A device or a pipe has no content to keep, and must not be replaced by a file.
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
-        return write(&mut OpenOptions::new().write(true).open(path)?);
-    }
     let mut file = AtomicFile::create(path)?;
     write(file.file())?;
     file.commit()
 }
 
+/// Writes `bytes` to `path`.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes a file that does not exist yet.
+///
+/// # Errors
+/// Of the kind `AlreadyExists` where it does.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut part = temporary(path)?;
+    part.write_all(bytes)?;
+    part.as_file().sync_all()?;
+    part.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The path of a temporary file beside `path`, removed when it is dropped.
+pub(crate) fn beside(path: &Path) -> io::Result<TempPath> {
+    Ok(temporary(path)?.into_temp_path())
+}
+
+/// Removes the parts that killed processes left in `folder`. No process may be writing there.
+pub(crate) fn remove_left_over(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|it| it.file_name().to_string_lossy().ends_with(PART)) {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// An empty file beside `path`, named `NAME.RANDOM.part`.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    let prefix = format!("{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    builder.prefix(&prefix).suffix(PART);
+    // As any new file: a temporary one would be for its owner alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    // The error names the temporary file, which no user knows: the caller names the file itself.
+    builder.tempfile_in(folder(path)).map_err(|error| match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::from(error.kind()),
+    })
+}
+
 /// Removes the parts of a file that a killed process left.
-fn remove_stale(folder: &Path, name: &str) {
+fn remove_stale(target: &Path) {
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_stale = |entry: &fs::DirEntry| {
         let file = entry.file_name();
-        let rest = file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.'));
+        let rest = file.to_str().and_then(|file| file.strip_prefix(&name)?.strip_prefix('.'));
         rest.is_some_and(|rest| rest.ends_with(PART))
             && entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| {
                 SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE)
             })
     };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(is_stale) {
+    for entry in fs::read_dir(folder(target)).into_iter().flatten().flatten().filter(is_stale) {
         let _ = fs::remove_file(entry.path());
     }
 }
@@ -143,6 +186,28 @@ mod tests {
         let mut left = names(folder.path())?;
         left.sort();
         assert_eq!(left, ["a", "a.Xy2.part", "b.Xy1.part"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_file_does_not_replace_one() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.yaml");
+        write_new(&path, b"mine")?;
+        let refused = write_new(&path, b"other").map_err(|error| error.kind());
+        assert_eq!(refused, Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path)?, b"mine");
+        assert_eq!(names(folder.path())?, ["a.yaml"]);
+        Ok(())
+    }
+
+    #[test]
+    fn all_parts_of_killed_processes_are_removed_and_nothing_else() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        write(&folder.path().join("last.ckpt.Ab1.part"), b"half")?;
+        write(&folder.path().join("last.ckpt"), b"whole")?;
+        remove_left_over(folder.path());
+        assert_eq!(names(folder.path())?, ["last.ckpt"]);
         Ok(())
     }
 

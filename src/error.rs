@@ -17,6 +17,10 @@ pub enum Error {
     Rejected,
     /// A file to check could not be read, and that is already printed: exit code 2.
     Unreadable,
+    /// Standard output cannot be written. A reader that went away (`| head`) ends the command
+    /// quietly, with the exit code of a program that SIGPIPE ended: 141. Anything else, such as a
+    /// full disk, is exit code 2.
+    Stdout(std::io::Error),
     /// Anything else: exit code 2.
     Failed(Failure),
 }
@@ -61,12 +65,13 @@ impl Error {
         Self::Failed(Failure::new(message).help(help))
     }
 
-    /// 1 invalid, 2 anything else, 3 does not fit, 130 interrupted.
+    /// 1 invalid, 2 anything else, 3 does not fit, 130 interrupted, 141 nobody reads the output.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Invalid(diagnostics) if diagnostics.is_unreadable() => 2,
             Self::Invalid(_) | Self::Rejected => 1,
-            Self::Failed(_) | Self::Unreadable => 2,
+            Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 141,
+            Self::Failed(_) | Self::Unreadable | Self::Stdout(_) => 2,
             Self::DoesNotFit(_) => 3,
             Self::Interrupted(_) => 130,
         }
@@ -98,6 +103,7 @@ impl fmt::Display for Error {
             Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
                 failure.fmt(f)
             }
+            Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Rejected => f.write_str("rejected"),
             Self::Unreadable => f.write_str("unreadable"),
         }
@@ -110,6 +116,7 @@ impl StdError for Error {
             Self::DoesNotFit(failure) | Self::Interrupted(failure) | Self::Failed(failure) => {
                 failure.source()
             }
+            Self::Stdout(error) => Some(error),
             Self::Invalid(_) | Self::Rejected | Self::Unreadable => None,
         }
     }
@@ -152,5 +159,8 @@ mod tests {
         assert_eq!(Error::failed("").exit_code(), 2);
         assert_eq!(Error::DoesNotFit(Failure::new("")).exit_code(), 3);
         assert_eq!(Error::Interrupted(Failure::new("")).exit_code(), 130);
+        let stdout = |kind: std::io::ErrorKind| Error::Stdout(kind.into()).exit_code();
+        assert_eq!(stdout(std::io::ErrorKind::BrokenPipe), 141);
+        assert_eq!(stdout(std::io::ErrorKind::StorageFull), 2);
     }
 }

@@ -24,6 +24,7 @@ pub mod graph;
 pub mod loss;
 pub mod model;
 pub mod network;
+mod numbers;
 pub mod plan;
 pub mod report;
 pub mod run;

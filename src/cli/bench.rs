@@ -1,6 +1,7 @@
 //! `fsct bench`
 
 use super::PipelineArgs;
+use crate::cli::print::outln;
 use crate::report::bytes;
 use crate::run::RunError;
 use crate::run::bench::{Row, measure, settings};
@@ -37,7 +38,7 @@ impl Bench {
         let device =
             device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
         if self.format == Format::Text {
-            println!(
+            outln!(
                 "{} on {}: one episode of random images a step, {} steps each\n\n{:<34} {:>11} \
                  {:>11} {:>11} {:>10} {:>10} {:>11} {:>9}",
                 pipeline.name,
@@ -51,14 +52,14 @@ impl Bench {
                 "images/s",
                 "gradients",
                 "norm",
-            );
+            )?;
         }
         let mut rows: Vec<Row> = Vec::new();
         let mut plain = None;
         for setting in settings(&pipeline) {
             let row = measure(&pipeline, setting, &device, self.steps as usize, &mut plain)?;
             if self.format == Format::Text {
-                println!(
+                outln!(
                     "{:<34} {:>11} {:>11} {:>11} {:>10.3} {:>10.1} {:>11.1e} {:>9.1e}",
                     row.stages,
                     bytes(row.peak_bytes),
@@ -68,20 +69,20 @@ impl Bench {
                     row.images_per_second,
                     row.max_gradient_difference,
                     row.gradient_difference_norm,
-                );
+                )?;
             }
             rows.push(row);
         }
         match self.format {
             Format::Json => {
                 let json = serde_json::to_string_pretty(&rows);
-                println!("{}", json.map_err(|error| Error::failed(error.to_string()))?);
+                outln!("{}", json.map_err(|error| Error::failed(error.to_string()))?)?;
             }
-            Format::Text => println!(
+            Format::Text => outln!(
                 "\ngradients: largest difference to the plain step's, against the largest value of that \
                  gradient\nnorm: norm of the difference over all gradients, against the norm of the \
                  plain step's"
-            ),
+            )?,
         }
         Ok(())
     }

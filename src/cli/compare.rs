@@ -1,6 +1,6 @@
 //! `fsct compare`: trained models on the same episodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,23 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::Output;
-use super::eval::{Model, Ready, episodes};
+use super::model::{Model, Ready, episodes};
 use super::run::located;
 use crate::Error;
-use crate::data::{DataError, Split, read_episodes, write_episodes};
-use crate::run::RunError;
+use crate::cli::print::{errln, out};
+use crate::config::Pipeline;
+use crate::data::{DataError, EpisodeIndices, ImageSet, Split, read_episodes, write_episodes};
 use crate::run::answer::argmax;
-use crate::run::compare::{Answers, Comparison};
+use crate::run::compare::{Answers, Comparison, Unlike, compare_all};
 use crate::run::evaluate::evaluate_episodes;
 use crate::run::folder::write_atomically;
+use crate::run::{Interrupt, RunError};
 
 /// Compare trained models on the same episodes
 ///
-/// Each is compared with the first: the mean difference of their accuracies over episodes with its
-/// interval, a bootstrap over episodes, and McNemar's test over queries.
+/// Every pair is compared: the mean difference of their accuracies over episodes with its interval,
+/// a bootstrap over episodes, and McNemar's test over queries; with more than two models, its
+/// p-values are also corrected for the number of pairs (Holm).
 #[derive(Debug, Args)]
 pub struct Compare {
     /// Run folders or checkpoints; or files that `fsct eval --predictions` wrote
@@ -58,17 +61,14 @@ impl Compare {
                  --predictions OUT.jsonl`",
             ));
         };
-        let [first, others @ ..] = answers.as_slice() else { return Ok(()) };
-        let mut comparisons = Vec::new();
-        for other in others {
-            let comparison = Comparison::of(first, other).ok_or_else(|| {
-                Error::failed_with_help(
-                    format!("{} and {} answer different episodes", first.name, other.name),
-                    "test both on one list: `fsct eval RUN --write-episodes FILE`, then `--episodes FILE`",
-                )
-            })?;
-            print!("{}", text(&comparison));
-            comparisons.push(comparison);
+        let comparisons = compare_all(&answers).map_err(|Unlike { a, b, reason }| {
+            Error::failed_with_help(
+                format!("{a} and {b} answer different episodes: {reason}"),
+                "test both on one list: `fsct eval RUN --write-episodes FILE`, then `--episodes FILE`",
+            )
+        })?;
+        for comparison in &comparisons {
+            out!("{}", text(comparison))?;
         }
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(&comparisons).unwrap_or_default();
@@ -79,52 +79,130 @@ impl Compare {
 
     /// Tests every model on the same episodes.
     fn ask(&self, output: Output) -> Result<Vec<Answers>, Error> {
-        // Removed when it is dropped.
-        let list = tempfile::Builder::new().prefix("fsct-compare-").suffix(".jsonl").tempfile();
-        let list = list.map_err(RunError::file("create a file in", std::env::temp_dir()))?;
-        let list = list.into_temp_path();
-        let mut asked = self.episodes.clone();
+        let interrupt = Interrupt::on_signals()
+            .map_err(RunError::file("listen for signals in", "this process"))?;
+        let models: Vec<Model> =
+            self.runs.iter().map(|run| Model::open(run, &self.set)).collect::<Result<_, _>>()?;
+        for other in &models[1..] {
+            same_episodes(&models[0], other)?;
+        }
+        // The others are asked by name: their sets may be numbered otherwise.
+        let mut list = None;
         let mut all = Vec::new();
-        for run in &self.runs {
-            let model = Model::open(run, &self.set)?;
-            let mut answers =
-                Answers { name: run.display().to_string(), right: Vec::new(), asked: 0 };
-            self.answer(&model, asked.as_deref(), &list, &mut answers)
+        for (run, model) in self.runs.iter().zip(&models) {
+            let name = run.display().to_string();
+            let right = self
+                .answer(model, &name, &mut list, &interrupt)
                 .map_err(|error| located(error, &model.loaded))?;
-            // The others are asked by name: their sets may be numbered otherwise.
-            asked = Some(list.display().to_string());
             if !output.quiet {
-                eprintln!("{}: {} episodes", answers.name, answers.right.len());
+                errln!("{name}: {} episodes", right.len());
             }
-            all.push(answers);
+            all.push(Answers { name, right, asked: 0 });
         }
         Ok(all)
     }
 
+    /// Whether a model answered each query rightly. The first model's episodes become the list that
+    /// the others are asked.
     fn answer(
         &self,
         model: &Model,
-        asked: Option<&str>,
-        list: &Path,
-        answers: &mut Answers,
-    ) -> Result<(), RunError> {
+        name: &str,
+        list: &mut Option<Asked>,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Vec<bool>>, RunError> {
         let Ready { net, data, device, pipeline } = &model.ready()?;
         let set = data.split(self.split);
-        let episodes = match asked {
-            Some(path) if Path::new(path) == list => read_episodes(list, set, pipeline.episode)?,
-            asked => {
-                let episodes = episodes(asked, self.split, set, pipeline)?;
-                write_episodes(list, set, &episodes)?;
+        let episodes = match list {
+            Some(asked) => asked.of(name, self.split, set, pipeline)?,
+            None => {
+                let episodes = episodes(self.episodes.as_deref(), self.split, set, pipeline)?;
+                *list = Some(Asked::new(name, set, &episodes)?);
                 episodes
             }
         };
-        evaluate_episodes(net, pipeline, set, &device.device, &episodes, &mut |_, answer| {
+        let mut all = Vec::with_capacity(episodes.len());
+        let device = &device.device;
+        evaluate_episodes(net, pipeline, set, device, &episodes, interrupt, &mut |_, answer| {
             let shape = answer.episode.shape();
             let rows = answer.logits.chunks_exact(shape.n_way).enumerate();
-            let right = rows.map(|(row, logits)| argmax(logits) == row / shape.n_query).collect();
-            answers.right.push(right);
+            all.push(rows.map(|(row, logits)| argmax(logits) == row / shape.n_query).collect());
+            Ok(())
         })?;
-        Ok(())
+        Ok(all)
+    }
+}
+
+/// Whether two models are tested at the same ways and shots.
+fn same_episodes(a: &Model, b: &Model) -> Result<(), Error> {
+    let shape = |model: &Model| {
+        let episode = &model.loaded.pipeline.episode;
+        (episode.n_way, episode.k_shot)
+    };
+    let ((a_ways, a_shots), (b_ways, b_shots)) = (shape(a), shape(b));
+    if (a_ways, a_shots) == (b_ways, b_shots) {
+        return Ok(());
+    }
+    Err(Error::failed_with_help(
+        format!(
+            "the runs are tested on different episodes: {} on {a_ways}-way {a_shots}-shot ones, {} on \
+             {b_ways}-way {b_shots}-shot ones",
+            a.path.display(),
+            b.path.display()
+        ),
+        format!(
+            "compare them on one kind: `--set episode.n_way={a_ways} --set \
+             episode.k_shot={a_shots}`; a model with `method.prototypes: per_way` is tied to its own"
+        ),
+    ))
+}
+
+/// The episodes that the first model was asked, by the names of their classes and images.
+struct Asked {
+    first: String,
+    classes: BTreeSet<String>,
+    list: tempfile::NamedTempFile,
+}
+
+impl Asked {
+    fn new(first: &str, set: &ImageSet, episodes: &[EpisodeIndices]) -> Result<Self, RunError> {
+        let list = tempfile::Builder::new()
+            .prefix("fsct-")
+            .suffix(".jsonl")
+            .tempfile()
+            .map_err(RunError::file("create a file in", std::env::temp_dir()))?;
+        write_episodes(list.path(), set, episodes)?;
+        let classes = episodes.iter().flat_map(|episode| &episode.classes);
+        let classes = classes.map(|class| set.classes()[*class].name.clone()).collect();
+        Ok(Self { first: first.to_owned(), classes, list })
+    }
+
+    /// The same episodes in another model's data.
+    fn of(
+        &self,
+        name: &str,
+        split: Split,
+        set: &ImageSet,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<EpisodeIndices>, RunError> {
+        let known: BTreeSet<&str> = set.classes().iter().map(|it| it.name.as_str()).collect();
+        let missing: Vec<&str> =
+            self.classes.iter().map(String::as_str).filter(|it| !known.contains(it)).collect();
+        if let Some(first) = missing.first() {
+            let more = match missing.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            return Err(RunError::Missing {
+                reason: format!(
+                    "the {split} classes of {} and {name} differ: {name} has no class \
+                     `{first}`{more}",
+                    self.first
+                ),
+                help: "give all runs one data set: `--set data.root=…` and its splits".into(),
+            });
+        }
+        Ok(read_episodes(self.list.path(), set, pipeline.episode)?)
     }
 }
 
@@ -166,13 +244,20 @@ fn read_predictions(path: &Path) -> Result<Answers, Error> {
 }
 
 fn text(comparison: &Comparison) -> String {
-    let Comparison { a, b, episodes, accuracy, difference, ci95, bootstrap95, only, mcnemar_p } =
+    let Comparison { a, b, episodes, accuracy, difference, ci95, bootstrap95, only, .. } =
         comparison;
+    let Comparison { mcnemar_p, holm_p, .. } = comparison;
     let percent = |value: &f64| format!("{:.2}", 100.0 * value);
+    let holm = match holm_p {
+        Some(holm) => {
+            format!("\n  Holm        p = {holm:.2e} (McNemar's, corrected for all pairs)")
+        }
+        None => String::new(),
+    };
     format!(
         "{b}\n  against {a}, {episodes} episodes\n  accuracy    {} % against {} %\n  \
          difference  {:+.2} ± {} %\n  bootstrap   {} to {} %\n  McNemar     p = {mcnemar_p:.2e} \
-         (only it right: {}, only the other: {})\n",
+         (only it right: {}, only the other: {}){holm}\n",
         percent(&accuracy[1]),
         percent(&accuracy[0]),
         100.0 * difference,

@@ -4,6 +4,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::Error;
+use crate::cli::print::out;
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]
@@ -15,12 +16,8 @@ pub struct Completions {
 impl Completions {
     /// Prints the completion script of the shell.
     pub fn run(self) -> Result<(), Error> {
-        clap_complete::generate(
-            self.shell,
-            &mut super::Cli::command(),
-            "fsct",
-            &mut std::io::stdout(),
-        );
-        Ok(())
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::Cli::command(), "fsct", &mut script);
+        out!("{}", String::from_utf8_lossy(&script))
     }
 }

@@ -6,6 +6,7 @@ use burn::prelude::*;
 use burn::tensor::{DType, Distribution};
 
 use super::Output;
+use crate::cli::print::outln;
 use crate::config::{Allocator, DeviceSpec};
 use crate::device::{self, Selected, nvidia};
 use crate::model::layers::{to_dtype, to_host};
@@ -25,22 +26,22 @@ impl Doctor {
     /// # Errors
     /// A test kernel returned a wrong result.
     pub fn run(self, _output: Output) -> Result<(), Error> {
-        println!("fsct {}", env!("CARGO_PKG_VERSION"));
-        println!("compiled in    {}", if cfg!(feature = "cuda") { "CPU, CUDA" } else { "CPU" });
+        outln!("fsct {}", env!("CARGO_PKG_VERSION"))?;
+        outln!("compiled in    {}", if cfg!(feature = "cuda") { "CPU, CUDA" } else { "CPU" })?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        println!("CPU            {threads} threads, {}", instructions());
+        outln!("CPU            {threads} threads, {}", instructions())?;
         if let Some((total, free)) = memory() {
-            println!("memory         {} free of {}", bytes(free), bytes(total));
+            outln!("memory         {} free of {}", bytes(free), bytes(total))?;
         }
-        let gpus = say_gpus();
+        let gpus = say_gpus()?;
         let mut wrong = try_out(device::select(DeviceSpec::Cpu, Allocator::Pooled))?;
         for index in 0..gpus {
             match device::select(DeviceSpec::Cuda(index), Allocator::Pooled) {
                 Ok(gpu) => wrong.extend(try_out(Ok(gpu))?),
                 Err(error) => {
-                    println!("cuda:{index:<9} not used: {error}");
+                    outln!("cuda:{index:<9} not used: {error}")?;
                     if let Some(help) = miette::Diagnostic::help(&error) {
-                        println!("{:<14} {help}", "");
+                        outln!("{:<14} {help}", "")?;
                     }
                     break;
                 }
@@ -57,27 +58,27 @@ impl Doctor {
 }
 
 /// Prints the driver and its GPUs. Returns how many there are.
-fn say_gpus() -> usize {
+fn say_gpus() -> Result<usize, Error> {
     let driver = match nvidia::driver() {
         Ok(driver) => driver,
         Err(reason) => {
-            println!("GPU            none: {reason}");
-            return 0;
+            outln!("GPU            none: {reason}")?;
+            return Ok(0);
         }
     };
     let version = driver.version.as_deref().unwrap_or("version unknown (NVML is not installed)");
-    println!("NVIDIA driver  {version}, CUDA up to {}", driver.cuda);
+    outln!("NVIDIA driver  {version}, CUDA up to {}", driver.cuda)?;
     for (index, gpu) in driver.gpus.iter().enumerate() {
         let free =
             gpu.free_bytes.map_or_else(String::new, |free| format!("{} free of ", bytes(free)));
-        println!(
+        outln!(
             "cuda:{index:<9} {}, compute capability {}, {free}{}",
             gpu.name,
             gpu.capability,
             bytes(gpu.total_bytes),
-        );
+        )?;
     }
-    driver.gpus.len()
+    Ok(driver.gpus.len())
 }
 
 /// Tries each precision on a device. Returns what computes wrongly.
@@ -89,21 +90,21 @@ fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>,
         [("f32", DType::F32, 1e-4), ("f16", DType::F16, 1e-2), ("bf16", DType::BF16, 6e-2)]
     {
         if !device.supports_dtype(dtype) {
-            println!("{name:<14} {word:<5} not supported");
+            outln!("{name:<14} {word:<5} not supported")?;
             continue;
         }
         let (values, seconds) = product(&device, dtype);
         let largest = exact.iter().fold(0.0f32, |max, value| max.max(value.abs()));
         let error = values.iter().zip(&exact).fold(0.0f32, |max, (a, b)| max.max((a - b).abs()));
         let verdict = if error <= tolerance * largest { "right" } else { "WRONG" };
-        println!("{name:<14} {word:<5} {verdict}, {:.2} ms for {SIDE}×{SIDE}", seconds * 1e3);
+        outln!("{name:<14} {word:<5} {verdict}, {:.2} ms for {SIDE}×{SIDE}", seconds * 1e3)?;
         if verdict == "WRONG" {
             wrong.push(format!("{name} multiplies wrongly in {word} (error {error:.1e})"));
         }
     }
     let taken = device::MemoryMeter::new(&device, 0).read();
     if let Some(reserved) = taken.reserved_bytes {
-        println!("{name:<14} {} in its pool", bytes(reserved));
+        outln!("{name:<14} {} in its pool", bytes(reserved))?;
     }
     Ok(wrong)
 }

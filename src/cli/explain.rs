@@ -1,5 +1,6 @@
 //! `fsct explain`
 
+use crate::cli::print::out;
 use crate::{Error, config};
 
 /// Explain a key of a pipeline, or the code of a diagnostic
@@ -14,13 +15,13 @@ impl Explain {
     /// Prints the explanation of the topic.
     pub fn run(self) -> Result<(), Error> {
         let Some(topic) = self.topic else {
-            print!("{}", config::overview());
+            out!("{}", config::overview())?;
             return Ok(());
         };
         let text = config::explain(&topic).map_err(|help| {
             Error::failed_with_help(format!("there is no key or code `{topic}`"), help)
         })?;
-        print!("{text}");
+        out!("{text}")?;
         Ok(())
     }
 }

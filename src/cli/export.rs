@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::eval::checkpoint_path;
+use super::data::free;
+use super::model::checkpoint_path;
 use super::run::stored_pipeline;
 use super::{Output, reference};
+use crate::cli::print::{errln, outln};
 use crate::config::{Overrides, Pipeline};
 use crate::loss::weights::VicWeights;
 use crate::model::FewShotNet;
@@ -35,6 +37,9 @@ pub struct Export {
     /// ResNet was not trained]
     #[arg(long, value_enum)]
     pub names: Option<Names>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Format of an export.
@@ -50,13 +55,14 @@ impl Export {
     /// Writes the file atomically.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let format = self.format()?;
+        free(&self.to, self.force)?;
         let path = checkpoint_path(&self.run)?;
         let checkpoint = Checkpoint::read(&path)?;
         let pipeline = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         // On the CPU: this only moves bytes, and needs no GPU.
         let device = burn::prelude::Device::flex();
         let net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
-        let net = checkpoint.load_model(&path, net)?;
+        let net = checkpoint.load_model(net)?;
         let names = self.names.unwrap_or_else(|| default_names(format, &pipeline));
         let mut exported =
             Exported::new(&net, names, pipeline.episode.n_way).map_err(RunError::from)?;
@@ -77,9 +83,9 @@ impl Export {
         };
         write_atomically(&absolute(&self.to), &bytes.map_err(RunError::from)?)?;
         if output.verbosity() > Verbosity::Quiet {
-            println!("{}: from {}", self.to.display(), path.display());
+            outln!("{}: from {}", self.to.display(), path.display())?;
             for note in notes(names, &pipeline) {
-                eprintln!("note: {note}");
+                errln!("note: {note}");
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::PipelineArgs;
 use super::plan::{changes, environment};
+use crate::cli::print::{errln, out, outln};
 use crate::config::{self, ByteSize};
 use crate::plan::fit::{Setting, fit};
 use crate::{Error, Failure};
@@ -61,15 +62,15 @@ impl Fit {
             Some(path) => {
                 let edited = config::edit(&loaded, &pipeline, &path);
                 if edited.is_none() {
-                    eprintln!("note: the file is written anew, without the pipeline's comments");
+                    errln!("note: the file is written anew, without the pipeline's comments");
                 }
                 let text = edited.unwrap_or_else(|| pipeline.to_yaml());
                 let text = headed(&text, &format!("{FITS}{budget}: {cost}"));
                 crate::run::folder::write_atomically(&path, text.as_bytes())?;
-                println!("wrote {}: {cost}", path.display());
+                outln!("wrote {}: {cost}", path.display())?;
             }
-            None if told == "memory:\n" => println!("# it fits as it is: {cost}"),
-            None => print!("# {cost}\n{told}"),
+            None if told == "memory:\n" => outln!("# it fits as it is: {cost}")?,
+            None => out!("# {cost}\n{told}")?,
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::export::absolute;
 use super::{Output, print_diagnostics, reference};
+use crate::cli::print::{errln, outln};
 use crate::config::{Overrides, Pipeline, load};
 use crate::model::FewShotNet;
 use crate::model::names::Naming;
@@ -54,19 +55,19 @@ impl Import {
         print_diagnostics(&loaded.warnings);
         let imported = self.import(loaded.absolute())?;
         for matching in imported.weights {
-            Console::new(output.verbosity()).report(&Event::Weights(matching.into()));
+            Console::new(output.verbosity()).report(&Event::Weights(matching.into()))?;
         }
         let pipeline = &loaded.pipeline;
         for difference in reference::differences(pipeline, imported.backbone_saved) {
-            eprintln!("warning: {difference}");
+            errln!("warning: {difference}");
         }
         if output.verbosity() > Verbosity::Quiet {
             for note in reference::not_in_the_file(pipeline) {
-                eprintln!("note: {note}");
+                errln!("note: {note}");
             }
         }
         if output.verbosity() > Verbosity::Quiet {
-            println!("test it with `fsct eval {}`", self.output.display());
+            outln!("test it with `fsct eval {}`", self.output.display())?;
         }
         Ok(())
     }

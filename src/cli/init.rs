@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Output, data::write_splits, migrate::write_with_schema, survey::Survey, validate::outside,
 };
+use crate::cli::print::outln;
 use crate::{
     Error, Failure,
     config::{self, ByteSize, Diagnostics, Format, Memory, Overrides, Starter, load, load_str},
@@ -62,10 +63,10 @@ impl Init {
         let loaded = load(&self.output, &Overrides::default())?;
         let wrong = Diagnostics::new(outside(&loaded));
         if wrong.has_errors() {
-            println!("wrote {0}, which needs a change:", self.output.display());
+            outln!("wrote {0}, which needs a change:", self.output.display())?;
             return Err(wrong.into());
         }
-        println!("wrote {0}; next: fsct run {0}", self.output.display());
+        outln!("wrote {0}; next: fsct run {0}", self.output.display())?;
         Ok(())
     }
 
@@ -85,11 +86,11 @@ impl Init {
         let listing = data::list(format, Some(root), options).map_err(RunError::from)?;
         let [train, val, test] = write_splits(root, &listing, shares, SEED, &path)?;
         if !output.quiet {
-            println!(
+            outln!(
                 "wrote {}: {train} classes to train, {val} to validate, {test} to test; \
                  `fsct data split` makes another",
                 path.display()
-            );
+            )?;
         }
         Ok(())
     }

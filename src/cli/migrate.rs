@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::print_diagnostics;
+use crate::atomic_file;
+use crate::cli::print::{errln, out};
 use crate::{
     Error, Failure,
     config::{self, Diagnostics, MigrateSource},
@@ -47,11 +49,11 @@ impl Migrate {
         });
         let migrated = config::migrate(&self.words, self.root.as_deref(), source);
         match &self.output {
-            None => print!("{}", migrated.yaml),
+            None => out!("{}", migrated.yaml)?,
             Some(path) => write_with_schema(path, &migrated.yaml)?,
         }
         for note in &migrated.notes {
-            eprintln!("note: {note}");
+            errln!("note: {note}");
         }
         if migrated.diagnostics.is_empty() {
             return Ok(());
@@ -66,24 +68,19 @@ impl Migrate {
 pub(super) fn write_with_schema(path: &Path, text: &str) -> Result<(), Error> {
     write_new(path, text)?;
     let schema = path.with_file_name(config::FILE_NAME);
-    std::fs::write(&schema, config::schema_text()).map_err(|error| {
+    atomic_file::write(&schema, config::schema_text().as_bytes()).map_err(|error| {
         Error::failed(format!("`{}` cannot be written: {error}", schema.display()))
     })
 }
 
 /// Writes a file that is not there yet.
 fn write_new(path: &Path, text: &str) -> Result<(), Error> {
-    use std::io::Write;
-    std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(
-        |error| {
-            let failure = Failure::new(format!("`{}` cannot be written: {error}", path.display()));
-            let help = match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    "choose another name, or remove the file first"
-                }
-                _ => "name a file in a folder that you may write to",
-            };
-            failure.help(help).into()
-        },
-    )
+    atomic_file::write_new(path, text.as_bytes()).map_err(|error| {
+        let failure = Failure::new(format!("`{}` cannot be written: {error}", path.display()));
+        let help = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "choose another name, or remove the file first",
+            _ => "name a file in a folder that you may write to",
+        };
+        failure.help(help).into()
+    })
 }

@@ -1,6 +1,7 @@
 //! `fsct render`
 
 use super::PipelineArgs;
+use crate::cli::print::out;
 use crate::{Error, config};
 
 /// Print the resolved pipeline with where each value came from
@@ -28,8 +29,8 @@ impl Render {
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         match self.format {
-            Format::Yaml => print!("{}", config::render(&loaded)),
-            Format::Json => print!("{}", config::render_json(&loaded)),
+            Format::Yaml => out!("{}", config::render(&loaded))?,
+            Format::Json => out!("{}", config::render_json(&loaded))?,
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Diagnostics and failures for people, on standard error.
 
-use std::io::IsTerminal;
-
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use crate::cli::print::err;
+use crate::report::terminal::has_colours;
 use crate::{
-    Error,
+    Error, Failure,
     config::{DiagnosticReport, Diagnostics},
 };
 
@@ -14,7 +14,14 @@ pub fn print_error(error: &Error) {
     match error {
         Error::Invalid(diagnostics) => print_diagnostics(diagnostics),
         Error::DoesNotFit(failure) | Error::Interrupted(failure) | Error::Failed(failure) => {
-            eprint!("{}", render(failure, &terminal()));
+            err!("{}", render(failure, &terminal()));
+        }
+        // Nobody reads the output any more: a filter ends quietly.
+        Error::Stdout(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Error::Stdout(_) => {
+            let failure = Failure::new(error.to_string())
+                .help("free some space, or send the output elsewhere");
+            err!("{}", render(&failure, &terminal()));
         }
         Error::Rejected | Error::Unreadable => {}
     }
@@ -24,7 +31,7 @@ pub fn print_error(error: &Error) {
 pub fn print_diagnostics(diagnostics: &Diagnostics) {
     let handler = terminal();
     for diagnostic in diagnostics {
-        eprint!("{}", render(&DiagnosticReport::new(diagnostic.clone()), &handler));
+        err!("{}", render(&DiagnosticReport::new(diagnostic.clone()), &handler));
     }
 }
 
@@ -41,7 +48,7 @@ pub fn plain(diagnostics: &Diagnostics) -> String {
 
 /// Each diagnostic for standard output: in colours where that is a terminal.
 pub fn for_stdout(diagnostics: &Diagnostics) -> String {
-    let handler = handler(std::io::stdout().is_terminal());
+    let handler = handler(has_colours(&std::io::stdout()));
     diagnostics
         .iter()
         .map(|diagnostic| render(&DiagnosticReport::new(diagnostic.clone()), &handler))
@@ -49,12 +56,10 @@ pub fn for_stdout(diagnostics: &Diagnostics) -> String {
 }
 
 fn terminal() -> GraphicalReportHandler {
-    handler(std::io::stderr().is_terminal())
+    handler(has_colours(&std::io::stderr()))
 }
 
-fn handler(terminal: bool) -> GraphicalReportHandler {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let colours = terminal && wanted;
+fn handler(colours: bool) -> GraphicalReportHandler {
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false)
 }

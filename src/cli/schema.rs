@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::print::{errln, out};
 use crate::{Error, config};
 
 /// Print the JSON schema of pipeline files
@@ -20,12 +21,12 @@ impl Schema {
     pub fn run(self) -> Result<(), Error> {
         let text = config::schema_text();
         if let Some(path) = self.output {
-            return std::fs::write(&path, text).map_err(|error| {
+            return crate::atomic_file::write(&path, text.as_bytes()).map_err(|error| {
                 Error::failed(format!("`{}` cannot be written: {error}", path.display()))
             });
         }
         let Some(path) = self.check else {
-            print!("{text}");
+            out!("{text}")?;
             return Ok(());
         };
         let found = std::fs::read_to_string(&path).map_err(|error| {
@@ -38,7 +39,7 @@ impl Schema {
         if found.replace("\r\n", "\n") == text {
             return Ok(());
         }
-        eprintln!("`{0}` is stale: run `fsct schema --output {0}`", path.display());
+        errln!("`{0}` is stale: run `fsct schema --output {0}`", path.display());
         Err(Error::Rejected)
     }
 }

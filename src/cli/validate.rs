@@ -9,6 +9,7 @@ use super::{
     Output,
     findings::{Finding, Format, write},
 };
+use crate::cli::print::{errln, out};
 use crate::{
     Error,
     config::{self, Diagnostic, Diagnostics, Loaded, Overrides, Rule, check_files, load},
@@ -56,7 +57,7 @@ impl Validate {
                 Finding { file, diagnostics }
             })
             .collect();
-        print!("{}", write(&findings, self.format, output.quiet));
+        out!("{}", write(&findings, self.format, output.quiet))?;
         if findings.iter().any(|finding| finding.diagnostics.is_unreadable()) {
             return Err(Error::Unreadable);
         }
@@ -133,7 +134,7 @@ fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
     let pipeline = &loaded.absolute();
     let data = data::open(pipeline, Path::new("."))?;
     for note in data.notes() {
-        eprintln!("note: {note}");
+        errln!("note: {note}");
     }
     for (split, stream, episodes) in [
         (Split::Base, Stream::Train, pipeline.train.episodes_per_epoch),

@@ -26,4 +26,4 @@ pub use cpu::is_cpu;
 pub(crate) use errors::DeviceFailure;
 pub use kind::DeviceKind;
 pub use memory::{MemoryMeter, MemoryUse, release};
-pub use select::{DeviceError, Selected, check, kind_of, select};
+pub use select::{DeviceError, Selected, check, kind_of, read_records_onto_cpu, select};

@@ -96,7 +96,6 @@ pub fn check(asked: DeviceSpec) -> Result<(), DeviceError> {
 }
 
 fn cpu(note: Option<String>) -> Selected {
-    make_cpu_the_default();
     Selected { device: Device::flex(), name: CPU.into(), note }
 }
 
@@ -132,17 +131,21 @@ impl Absence {
     }
 }
 
-/// Burn reads an optimizer's record onto its default device, which in a CUDA build is the GPU, there
-/// or not.
-fn make_cpu_the_default() {
+/// Has Burn read optimizer records onto the CPU. Its default device, onto which it would read them
+/// otherwise, is the GPU in a CUDA build, present or not; from either device each record moves to
+/// that of its parameter.
+///
+/// The `fsct` command calls this first. A program that uses a CUDA build of this library on the CPU
+/// calls it too, or sets `BURN_DEVICE=flex` for its process.
+///
+/// # Safety
+/// No other thread runs yet: it changes the environment of the process.
+#[expect(unsafe_code, reason = "Burn has no other way to set its default device")]
+pub unsafe fn read_records_onto_cpu() {
     #[cfg(feature = "cuda")]
     if std::env::var_os("BURN_DEVICE").is_none() {
-        // SAFETY: a device is selected before the run starts any thread, so nobody reads the
-        // environment at the same time.
-        #[expect(unsafe_code, reason = "Burn has no other way to say it")]
-        unsafe {
-            std::env::set_var("BURN_DEVICE", "flex");
-        }
+        // SAFETY: the caller's promise: nobody reads the environment at the same time.
+        unsafe { std::env::set_var("BURN_DEVICE", "flex") };
     }
 }
 

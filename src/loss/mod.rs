@@ -28,10 +28,13 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// The value that is minimised.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub loss: f64,
     /// Cross-entropy of the query logits.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub cross_entropy: f64,
     /// Share of the queries whose largest logit is their class.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub accuracy: f64,
     /// VIC terms before their weights, if the loss has them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -42,10 +45,13 @@ pub struct Terms {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct VicValues {
     /// Value of the variance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub variance: f64,
     /// Value of the invariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub invariance: f64,
     /// Value of the covariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub covariance: f64,
     /// Weights that multiplied them.
     #[serde(flatten)]

@@ -8,10 +8,13 @@ use crate::network::DynamicDriver;
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct VicWeights {
     /// Weight of the variance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub alpha: f64,
     /// Weight of the invariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub beta: f64,
     /// Weight of the covariance term.
+    #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub gamma: f64,
 }
 

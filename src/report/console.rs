@@ -1,12 +1,17 @@
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{bytes, finished};
+use super::terminal;
 use crate::config::Memory;
 use crate::device::MemoryUse;
-use crate::run::events::{Event, Finished, LoadedWeights, Reporter, Started, Step, Validated};
+use crate::run::RunError;
+use crate::run::changes::Change;
+use crate::run::events::{
+    Event, Finished, Forked, LoadedWeights, Reporter, Started, Step, Validated,
+};
 
 /// How much output a run prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +30,11 @@ pub struct Console {
     terminal: bool,
     bar: Option<ProgressBar>,
     epochs: usize,
+    forked: bool,
     loss: Smoothed,
     accuracy: Smoothed,
+    /// Why standard output could not be written, if it could not.
+    failed: Option<io::Error>,
 }
 
 impl Console {
@@ -34,19 +42,30 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         Self {
             verbosity,
-            terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
+            terminal: terminal::is_capable(&io::stdout()) && terminal::is_capable(&io::stderr()),
             bar: None,
             epochs: 0,
+            forked: false,
             loss: Smoothed::default(),
             accuracy: Smoothed::default(),
+            failed: None,
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            // A closed pipe, such as `head`, must not end the run.
-            None => drop(writeln!(io::stdout(), "{text}")),
+            None => self.print(&format!("{text}\n")),
+        }
+    }
+
+    /// Writes to standard output. A reader that went away (`head`) or a full disk does not end the
+    /// run; the first failure is kept for its end.
+    fn print(&mut self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written {
+            self.failed.get_or_insert(error);
         }
     }
 
@@ -88,7 +107,7 @@ impl Console {
             "{} on {}: {} trained parameters, seed {}",
             started.name,
             started.device,
-            thousands(started.parameters),
+            HumanCount(started.parameters as u64),
             started.seed,
         ));
         let splits = started
@@ -97,7 +116,7 @@ impl Console {
             .map(|it| format!("{} {} classes, {} images", it.split, it.classes, it.images));
         self.line(&format!("data: {}", splits.collect::<Vec<_>>().join("; ")));
         self.line(&format!("run: {}", started.folder.display()));
-        if started.resumed_at_step > 0 {
+        if started.resumed_at_step > 0 && !self.forked {
             self.line(&format!("resumed after step {}", started.resumed_at_step));
         }
         self.start_bar(
@@ -139,7 +158,7 @@ impl Console {
         }
     }
 
-    fn validated(&self, validated: &Validated) {
+    fn validated(&mut self, validated: &Validated) {
         if self.verbosity > Verbosity::Quiet {
             let best = if validated.best { ", best so far" } else { "" };
             self.line(&format!(
@@ -149,14 +168,28 @@ impl Console {
         }
     }
 
-    fn finished(&mut self, event: &Finished) {
+    fn finished(&mut self, event: &Finished) -> Result<(), RunError> {
         self.finish_bar();
-        drop(write!(io::stdout(), "{}", finished(event)));
+        self.print(&finished(event));
+        match self.failed.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(RunError::Stdout(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn changed(&mut self, title: &str, changes: &[Change]) {
+        if self.verbosity > Verbosity::Quiet {
+            let separator = if changes.is_empty() { "" } else { ":" };
+            self.line(&format!("{title}{separator}"));
+            changes.iter().for_each(|change| self.line(&format!("  {change}")));
+        }
     }
 }
 
 impl Reporter for Console {
-    fn report(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) -> Result<(), RunError> {
         match event {
             Event::Weights(weights) if self.verbosity > Verbosity::Quiet => {
                 self.line(&loaded(weights));
@@ -190,13 +223,24 @@ impl Reporter for Console {
             }
             Event::Note { .. } => {}
             Event::Warning { message } => self.warn(message),
+            Event::Changed { step, changes } => {
+                self.changed(&format!("changed after step {step}"), changes);
+            }
+            Event::Forked(Forked { from, step, changes }) => {
+                self.forked = true;
+                self.changed(&format!("forked from {} after step {step}", from.display()), changes);
+            }
+            Event::PeakDiffers { peak_bytes, predicted_peak_bytes } => {
+                self.warn(&peak_differs(*peak_bytes, *predicted_peak_bytes));
+            }
             Event::Escalated { step, memory, predicted_peak_bytes } => self.warn(&format!(
                 "step {step} ran out of memory; repeating it with {} (predicted peak {})",
                 settings(memory),
                 bytes(*predicted_peak_bytes),
             )),
-            Event::Finished(finished) => self.finished(finished),
+            Event::Finished(finished) => self.finished(finished)?,
         }
+        Ok(())
     }
 }
 
@@ -204,6 +248,21 @@ impl Drop for Console {
     fn drop(&mut self) {
         self.finish_bar();
     }
+}
+
+/// What to say of a peak that is far from its prediction.
+fn peak_differs(peak: u64, predicted: u64) -> String {
+    let share = 100.0 * peak as f64 / predicted.max(1) as f64;
+    let advice = if peak > predicted {
+        "a `memory.budget` needs that much room above the prediction"
+    } else {
+        "a smaller `memory.budget` would do"
+    };
+    format!(
+        "the peak of {} is {share:.0} % of the predicted {}: {advice}",
+        bytes(peak),
+        bytes(predicted)
+    )
 }
 
 /// `weights: resnet18.pth, 102 tensors loaded; left fc.bias, fc.weight and 20 batch counters`
@@ -247,7 +306,7 @@ fn some_of(names: &[&String]) -> Vec<String> {
     shown
 }
 
-/// A moving average over about twenty steps, which a single unlucky episode cannot shake.
+/// A moving average over about twenty steps.
 #[derive(Default)]
 struct Smoothed(Option<f64>);
 
@@ -259,19 +318,6 @@ impl Smoothed {
         }
         smoothed
     }
-}
-
-/// `1234567` → `1,234,567`.
-fn thousands(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The memory settings that are not the defaults, as a pipeline has them: `amp: f16, recompute: block`.
@@ -316,9 +362,11 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_grouped() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1000), "1,000");
-        assert_eq!(thousands(12_345_678), "12,345,678");
+    fn a_peak_below_its_prediction_asks_for_no_room() {
+        let above = peak_differs(130 << 20, 100 << 20);
+        assert!(above.contains("130.00 MiB is 130 %") && above.contains("room above"), "{above}");
+        let below = peak_differs(78 << 20, 100 << 20);
+        assert!(below.contains("78 % of the predicted 100.00 MiB"), "{below}");
+        assert!(below.contains("smaller") && !below.contains("room"), "{below}");
     }
 }

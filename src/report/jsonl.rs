@@ -1,23 +1,27 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::run::RunError;
 use crate::run::events::{Event, Reporter};
 
 /// `events.jsonl`: every event as a line of JSON.
 pub struct Jsonl {
-    file: BufWriter<File>,
+    path: PathBuf,
+    file: File,
+    /// Length of the complete lines.
+    length: u64,
 }
 
 impl Jsonl {
     /// Starts a new file.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufWriter::new(File::create(path)?) })
+        Ok(Self { path: path.to_owned(), file: File::create(path)?, length: 0 })
     }
 
-    /// Goes on with a file after `step` optimizer steps and `epoch` completed epochs.
+    /// Continues a file after `step` optimizer steps and `epoch` completed epochs.
     ///
     /// What a killed run wrote after its last checkpoint is cut off, as it is about to happen
     /// again; so is a line that was never finished.
@@ -32,11 +36,10 @@ impl Jsonl {
             .take_while(|line| line.ends_with('\n') && happened_by(line, step, epoch))
             .map(str::len)
             .sum();
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         file.set_len(kept as u64)?;
-        let mut file = BufWriter::new(file);
-        io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
-        Ok(Self { file })
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { path: path.to_owned(), file, length: kept as u64 })
     }
 }
 
@@ -55,14 +58,26 @@ fn happened_by(line: &str, step: usize, epoch: usize) -> bool {
 }
 
 impl Reporter for Jsonl {
-    fn report(&mut self, event: &Event) {
-        // Progress of a test is for the eyes; its result is an event of its own.
+    fn report(&mut self, event: &Event) -> Result<(), RunError> {
+        // Progress of a test is for people; its result is an event of its own.
         if matches!(event, Event::Tested { .. }) {
-            return;
+            return Ok(());
         }
-        // A full disk must not end a run that a checkpoint can still save: the log is a log.
-        let line = serde_json::to_string(event).unwrap_or_default();
-        let _ = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
+        let written = serde_json::to_vec(event).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line).map(|()| line.len() as u64)
+        });
+        match written {
+            Ok(length) => {
+                self.length += length;
+                Ok(())
+            }
+            Err(error) => {
+                // No half-written line stays behind.
+                let _ = self.file.set_len(self.length);
+                Err(RunError::file("write", &self.path)(error))
+            }
+        }
     }
 }
 
@@ -83,7 +98,7 @@ mod tests {
         let lost = "{\"event\":\"step\",\"step\":3,\"epoch\":1}\n{\"event\":\"st";
         fs::write(&path, format!("{known}{lost}")).unwrap();
         let mut log = Jsonl::resume(&path, 2, 0).unwrap();
-        log.report(&Event::Warning { message: "again".into() });
+        log.report(&Event::Warning { message: "again".into() }).unwrap();
         drop(log);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{known}{{\"event\":\"warning\",\"message\":\"again\"}}\n"));

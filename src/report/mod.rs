@@ -3,23 +3,26 @@
 #[cfg(feature = "cli")]
 mod console;
 mod jsonl;
+#[cfg(feature = "cli")]
 pub mod table;
+#[cfg(feature = "cli")]
+pub mod terminal;
 
 #[cfg(feature = "cli")]
 pub use console::{Console, Verbosity};
 pub use jsonl::Jsonl;
+#[cfg(feature = "cli")]
 pub use table::{bytes, duration, finished};
 
+use crate::run::RunError;
 use crate::run::events::{Event, Reporter};
 
-/// Passes each event on to several reporters.
+/// Passes each event to several reporters.
 #[derive(Default)]
 pub struct Broadcast(pub Vec<Box<dyn Reporter>>);
 
 impl Reporter for Broadcast {
-    fn report(&mut self, event: &Event) {
-        for reporter in &mut self.0 {
-            reporter.report(event);
-        }
+    fn report(&mut self, event: &Event) -> Result<(), RunError> {
+        self.0.iter_mut().try_for_each(|reporter| reporter.report(event))
     }
 }

@@ -27,7 +27,10 @@ pub fn finished(finished: &Finished) -> String {
         rows.push(("calibration", format!("{:.2} % expected error", 100.0 * scores.ece)));
     }
     if result.skipped_steps > 0 {
-        rows.push(("skipped steps", result.skipped_steps.to_string()));
+        let all = result.skipped_steps == result.steps;
+        let nothing = if all { ": nothing was learnt" } else { "" };
+        let skipped = format!("{} of {}{nothing}", result.skipped_steps, result.steps);
+        rows.push(("skipped steps", skipped));
     }
     rows.push(("time", duration(cost.seconds)));
     rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
@@ -49,12 +52,11 @@ pub fn scores(scores: &Scores) -> String {
     let shown = &classes[..classes.len().min(CLASSES)];
     let width = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(5);
     let percent = |value: f64| format!("{:.1}", 100.0 * value);
-    let mut text = format!("  {:<width$}  queries  accuracy  precision  recall     F1\n", "class");
+    let mut text = format!("  {:<width$}  queries  precision  recall     F1\n", "class");
     for (name, score) in shown {
         text += &format!(
-            "  {name:<width$}  {:>7}  {:>8}  {:>9}  {:>6}  {:>5}\n",
+            "  {name:<width$}  {:>7}  {:>9}  {:>6}  {:>5}\n",
             score.queries,
-            percent(score.accuracy),
             score.precision.map_or("–".into(), percent),
             percent(score.recall),
             percent(score.f1),
@@ -70,17 +72,7 @@ pub fn scores(scores: &Scores) -> String {
 
 /// `512 B`, `3.42 MiB`.
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{count} B"),
-        _ => format!("{value:.2} {}", UNITS[unit]),
-    }
+    indicatif::HumanBytes(count).to_string()
 }
 
 /// `8.4 s`, `3 min 20 s`, `2 h 05 min`.

@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 
+use super::RunError;
 use crate::config::ByteSize;
 use crate::device::{has_cap, is_cpu, set_cap};
 use crate::plan::footprint::CONTEXT_BYTES;
@@ -19,15 +20,25 @@ pub struct MemoryCap {
 
 impl MemoryCap {
     /// The budget of a pipeline, or what the environment rehearses.
-    pub fn of(device: &Device, budget: Option<ByteSize>) -> Self {
-        let rehearsal = std::env::var(REHEARSAL).ok().and_then(|text| parse(&text));
-        let (bytes, from_step) = match rehearsal {
-            Some((bytes, step)) => (Some(bytes), step),
+    ///
+    /// # Errors
+    /// The environment's rehearsal is not of the form BYTES or BYTES@STEP.
+    pub fn of(device: &Device, budget: Option<ByteSize>) -> Result<Self, RunError> {
+        let (bytes, from_step) = match std::env::var_os(REHEARSAL) {
+            Some(value) => {
+                let value = value.to_string_lossy();
+                let (bytes, step) = parse(&value).ok_or_else(|| RunError::Environment {
+                    variable: REHEARSAL,
+                    value: value.clone().into_owned(),
+                    expected: "it must be BYTES or BYTES@STEP, such as 14500000@3",
+                })?;
+                (Some(bytes), step)
+            }
             // A GPU's budget holds the driver's context too.
             None if !is_cpu(device) => (budget.map(|it| it.0.saturating_sub(CONTEXT_BYTES)), 0),
             None => (budget.map(|budget| budget.0), 0),
         };
-        Self { device: device.clone(), bytes, from_step }
+        Ok(Self { device: device.clone(), bytes, from_step })
     }
 
     /// Puts it in force when its step has come.

@@ -1,10 +1,10 @@
-//! Checkpoints: everything that a run needs to go on as if nothing had happened, in one file.
+//! Checkpoints: everything that a run needs to continue as if it had never stopped, in one file.
 //!
 //! The file is a zip without compression, so that any tool can look into it and every part has a
 //! checksum: `state.json`, and `model.bpk` and `optimizer.bpk` in Burn's own record format.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -12,19 +12,23 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
+use zip::read::ZipFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::RunError;
+use super::divergence::LossWatch;
 use super::events::Validated;
-use super::folder::write_atomically_with;
+use crate::atomic_file;
+use crate::config::Memory;
 use crate::model::FewShotNet;
+use crate::numbers::finite_or_nan;
 use crate::stage::StageState;
 
 /// Version of the format; a newer one is refused.
 const FORMAT: u32 = 1;
 
-/// Where a run stands, but for its tensors.
+/// Where a run stands, without its tensors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps taken or skipped.
@@ -36,16 +40,24 @@ pub struct Progress {
     pub episodes: usize,
     /// Steps skipped.
     pub skipped_steps: usize,
-    /// Skipped steps in a row.
-    pub skipped_in_a_row: usize,
-    /// Sums over the steps of the epoch at hand.
+    /// Losses that were not finite, and the last one that was.
+    #[serde(default)]
+    pub watch: LossWatch,
+    /// Sums over the steps of the current epoch.
     pub epoch_sums: EpochSums,
     /// Mean loss and accuracy of the last completed epoch.
-    pub last_epoch: Option<(f64, f64)>,
+    pub last_epoch: Option<EpochMeans>,
     /// Best validation so far.
     pub best: Option<Validated>,
     /// What the stages remember.
     pub stages: StageState,
+    /// The memory settings of the pipeline as it was started, where an escalation changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_before_escalation: Option<Memory>,
+    /// Fingerprint of the data set's listing ([`Dataset::fingerprint`](crate::data::Dataset)); empty in
+    /// checkpoints that were written without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub data_fingerprint: String,
     /// Seconds spent.
     pub seconds: f64,
     /// Seconds of those in training steps.
@@ -56,14 +68,54 @@ pub struct Progress {
     pub peak_bytes: u64,
 }
 
+impl Progress {
+    /// Optimizer steps that moved the weights.
+    pub fn steps_taken(&self) -> usize {
+        self.step - self.skipped_steps
+    }
+}
+
 /// Sums over the steps of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSums {
     /// Episodes.
     pub episodes: usize,
-    /// Sum of their losses.
+    /// Episodes of those whose loss was not finite; the sums leave them out.
+    #[serde(default)]
+    pub left_out: usize,
+    /// Sum of the other losses.
     pub loss: f64,
-    /// Sum of their accuracies.
+    /// Sum of the other accuracies.
+    pub accuracy: f64,
+}
+
+impl EpochSums {
+    /// Adds an episode.
+    pub fn add(&mut self, loss: f64, accuracy: f64) {
+        self.episodes += 1;
+        if loss.is_finite() {
+            self.loss += loss;
+            self.accuracy += accuracy;
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Means over the episodes with a finite loss; NaN where there are none.
+    pub fn means(self) -> EpochMeans {
+        let counted = (self.episodes - self.left_out) as f64;
+        EpochMeans { loss: self.loss / counted, accuracy: self.accuracy / counted }
+    }
+}
+
+/// Means over the episodes of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochMeans {
+    /// Loss.
+    #[serde(deserialize_with = "finite_or_nan")]
+    pub loss: f64,
+    /// Accuracy.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub accuracy: f64,
 }
 
@@ -75,14 +127,16 @@ struct State {
     progress: Progress,
 }
 
-/// A checkpoint, read.
+/// A checkpoint whose state is read. Its tensors stay in the file until they are asked for, so
+/// that nobody holds a second copy of them.
+#[derive(Debug)]
 pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
     /// The resolved pipeline, YAML.
     pub pipeline: String,
     /// Where the run stood.
     pub progress: Progress,
-    model: Vec<u8>,
-    optimizer: Vec<u8>,
 }
 
 /// Writes a checkpoint, completely or not at all.
@@ -94,7 +148,8 @@ pub fn write(
     optimizer: &ModuleOptimizer,
 ) -> Result<(), RunError> {
     let state = State { format: FORMAT, pipeline: pipeline.to_owned(), progress: progress.clone() };
-    write_atomically_with(path, |file| pack(file, path, &state, net, optimizer))
+    atomic_file::write_with(path, |file| pack(file, path, &state, net, optimizer))
+        .map_err(RunError::file("write", path))
 }
 
 /// Writes tensor by tensor: a checkpoint must not need more memory than the training it saves.
@@ -111,98 +166,136 @@ fn pack(
     zip.start_file("state.json", options)?;
     zip.write_all(&serde_json::to_vec_pretty(state)?)?;
 
-    let model = Part::of(path, "model.bpk");
-    net.clone().into_record().save(&model.0).map_err(io::Error::other)?;
+    // Burn writes to a path of its own; each part is a temporary file until it is in the zip.
+    let model = atomic_file::beside(path)?;
+    net.clone().into_record().save(&model).map_err(record_error)?;
     zip.start_file("model.bpk", options)?;
-    io::copy(&mut File::open(&model.0)?, &mut zip)?;
+    io::copy(&mut File::open(&model)?, &mut zip)?;
+    drop(model);
 
-    let state = Part::of(path, "optimizer.bpk");
-    optimizer.save(&state.0).map_err(io::Error::other)?;
+    let state = atomic_file::beside(path)?;
+    optimizer.save(&state).map_err(record_error)?;
     zip.start_file("optimizer.bpk", options)?;
-    io::copy(&mut File::open(&state.0)?, &mut zip)?;
+    io::copy(&mut File::open(&state)?, &mut zip)?;
     zip.finish()?;
     Ok(())
 }
 
-/// A file beside a checkpoint while it is written.
-struct Part(PathBuf);
-
-impl Part {
-    fn of(path: &Path, what: &str) -> Self {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".");
-        name.push(what);
-        Self(path.with_file_name(name))
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // One that stays behind is written over by the next checkpoint.
-        let _ = fs::remove_file(&self.0);
+/// The error of the system inside Burn's, which keeps only its text.
+fn record_error(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    let text = error.to_string();
+    if text.contains("os error 28") || text.contains("No space left") {
+        io::Error::from(io::ErrorKind::StorageFull)
+    } else {
+        io::Error::other(text)
     }
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint.
+    /// Reads the state of a checkpoint, and checks that all of it is undamaged.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let bytes = fs::read(path).map_err(RunError::file("read", path))?;
-        Self::unpack(bytes).map_err(|reason| RunError::Checkpoint {
-            path: path.to_owned(),
-            reason,
-            help: "it is damaged or was written by another program; use another checkpoint".into(),
-        })
-    }
-
-    fn unpack(bytes: Vec<u8>) -> Result<Self, String> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
-        let mut part = |name: &str| -> Result<Vec<u8>, String> {
-            let mut file = zip.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
-            Ok(bytes)
-        };
-        let state: serde_json::Value = serde_json::from_slice(&part("state.json")?)
-            .map_err(|error| format!("state.json: {error}"))?;
-        let format = state["format"].as_u64().ok_or("state.json names no format")?;
-        if format > u64::from(FORMAT) {
-            return Err(format!("format {format} is newer than this fsct, which reads {FORMAT}"));
+        for tensors in ["model.bpk", "optimizer.bpk"] {
+            with_part(path, tensors, |part| io::copy(part, &mut io::sink()))?;
         }
-        let State { pipeline, progress, .. } =
-            serde_json::from_value(state).map_err(|error| format!("state.json: {error}"))?;
-        Ok(Self {
-            pipeline,
-            progress,
-            model: part("model.bpk")?,
-            optimizer: part("optimizer.bpk")?,
-        })
+        let bytes = read_part(path, "state.json")?;
+        let state = (|| {
+            let state: serde_json::Value =
+                serde_json::from_slice(&bytes).map_err(|error| format!("state.json: {error}"))?;
+            let format = state["format"].as_u64().ok_or("state.json names no format")?;
+            if format > u64::from(FORMAT) {
+                return Err(format!(
+                    "format {format} is newer than this fsct, which reads {FORMAT}"
+                ));
+            }
+            serde_json::from_value(state).map_err(|error| format!("state.json: {error}"))
+        })();
+        let State { pipeline, progress, .. } = state.map_err(|reason| damaged(path, reason))?;
+        Ok(Self { path: path.to_owned(), pipeline, progress })
     }
 
     /// Puts the weights into `net`, which must have the same shape.
-    pub fn load_model(&self, path: &Path, net: FewShotNet) -> Result<FewShotNet, RunError> {
+    pub fn load_model(&self, net: FewShotNet) -> Result<FewShotNet, RunError> {
         let fits = |reason: String| RunError::Checkpoint {
-            path: path.to_owned(),
+            path: self.path.clone(),
             reason,
-            help: "its model has another shape; test it with the pipeline it was trained with"
-                .into(),
+            help: "its model has another shape; use the pipeline that it was trained with".into(),
         };
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(self.model.clone()))
-            .map_err(|error| fits(error.to_string()))?;
-        net.try_load_record(record).map_err(|error| fits(error.to_string()))
+        let bytes = Bytes::from_bytes_vec(read_part(&self.path, "model.bpk")?);
+        let record = ModuleRecord::from_bytes(bytes).map_err(|error| fits(error.to_string()))?;
+        let net = net.try_load_record(record).map_err(|error| fits(error.to_string()))?;
+        // The tensors are views of one buffer, which any of them keeps alive. A second record has
+        // copies, each with a buffer of its own.
+        let copies = net.clone().into_record();
+        net.try_load_record(copies).map_err(|error| fits(error.to_string()))
     }
 
     /// Puts the state into `optimizer`.
-    pub fn load_optimizer(
-        &self,
-        path: &Path,
-        optimizer: ModuleOptimizer,
-    ) -> Result<ModuleOptimizer, RunError> {
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))
-            .map_err(|error| RunError::Checkpoint {
-                path: path.to_owned(),
-                reason: error.to_string(),
-                help: "use another checkpoint".into(),
-            })?;
-        Ok(optimizer.load_record(record))
+    pub fn load_optimizer(&self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, RunError> {
+        let bytes = Bytes::from_bytes_vec(read_part(&self.path, "optimizer.bpk")?);
+        let record = OptimizerRecord::from_bytes(bytes)
+            .map_err(|error| damaged(&self.path, error.to_string()))?;
+        let optimizer = optimizer.load_record(record);
+        // Copies, as of the weights.
+        let copies = optimizer.to_record();
+        Ok(optimizer.load_record(copies))
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> RunError {
+    RunError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+        help: "it is damaged or was written by another program; use another checkpoint".into(),
+    }
+}
+
+/// A part of a checkpoint. Its checksum is right.
+fn read_part(path: &Path, name: &str) -> Result<Vec<u8>, RunError> {
+    let most = std::fs::metadata(path).map_err(RunError::file("read", path))?.len();
+    with_part(path, name, |part| {
+        let mut bytes = Vec::new();
+        let size = usize::try_from(part.size().min(most)).unwrap_or(0);
+        bytes.try_reserve_exact(size)?;
+        part.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+/// Reads a part of a checkpoint; its checksum is compared at its end.
+fn with_part<T>(
+    path: &Path,
+    name: &str,
+    read: impl FnOnce(&mut ZipFile<BufReader<File>>) -> io::Result<T>,
+) -> Result<T, RunError> {
+    let file = File::open(path).map_err(RunError::file("read", path))?;
+    let mut zip =
+        ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, error.to_string()))?;
+    let named = |error: &dyn std::fmt::Display| damaged(path, format!("{name}: {error}"));
+    let mut part = zip.by_name(name).map_err(|error| named(&error))?;
+    read(&mut part).map_err(|error| named(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epochs_means_leave_out_what_is_not_finite() {
+        let mut sums = EpochSums::default();
+        sums.add(1.0, 0.5);
+        sums.add(f64::NAN, 0.2);
+        sums.add(2.0, 1.0);
+        assert_eq!(sums.means(), EpochMeans { loss: 1.5, accuracy: 0.75 });
+        assert_eq!(sums.episodes, 3);
+        assert!(EpochSums::default().means().loss.is_nan());
+    }
+
+    #[test]
+    fn progress_that_is_not_finite_can_be_read_again() {
+        let means = EpochMeans { loss: f64::NAN, accuracy: 0.5 };
+        let progress = Progress { last_epoch: Some(means), ..Progress::default() };
+        let text = serde_json::to_string(&progress).unwrap();
+        let read: Progress = serde_json::from_str(&text).unwrap();
+        assert!(read.last_epoch.unwrap().loss.is_nan());
     }
 }

@@ -42,17 +42,80 @@ pub struct Comparison {
     pub only: [usize; 2],
     /// McNemar's test on those: exact below 25 of them, else χ² with continuity correction.
     pub mcnemar_p: f64,
+    /// That p-value corrected for the number of pairs that are compared (Holm, 1979), where there
+    /// is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holm_p: Option<f64>,
+}
+
+/// Two models that were not asked the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// The first.
+    pub a: String,
+    /// The second.
+    pub b: String,
+    /// How their questions differ.
+    pub reason: String,
+}
+
+/// Compares every pair of models.
+///
+/// # Errors
+/// The first pair that was not asked the same.
+pub fn compare_all(answers: &[Answers]) -> Result<Vec<Comparison>, Unlike> {
+    let mut all = Vec::new();
+    for (index, a) in answers.iter().enumerate() {
+        for b in &answers[index + 1..] {
+            all.push(Comparison::of(a, b)?);
+        }
+    }
+    if all.len() > 1 {
+        let corrected = holm(&all.iter().map(|it| it.mcnemar_p).collect::<Vec<_>>());
+        for (comparison, p) in all.iter_mut().zip(corrected) {
+            comparison.holm_p = Some(p);
+        }
+    }
+    Ok(all)
+}
+
+/// Holm's step-down correction: the k-th smallest of n p-values times n − k + 1, no smaller than
+/// the one before it and no larger than 1.
+fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut corrected = vec![0.0; p_values.len()];
+    let mut largest: f64 = 0.0;
+    for (rank, index) in order.into_iter().enumerate() {
+        largest = largest.max(p_values[index] * (p_values.len() - rank) as f64).min(1.0);
+        corrected[index] = largest;
+    }
+    corrected
+}
+
+/// How the questions of two models differ, if they do.
+fn unlike(a: &Answers, b: &Answers) -> Option<String> {
+    let (a_count, b_count) = (a.right.len(), b.right.len());
+    if a_count != b_count || a_count == 0 {
+        return Some(format!("{a_count} and {b_count} of them"));
+    }
+    let queries = |answers: &Answers| answers.right.iter().map(Vec::len).collect::<Vec<_>>();
+    let (a_queries, b_queries) = (queries(a), queries(b));
+    let pairs = a_queries.iter().zip(&b_queries).enumerate();
+    if let Some((episode, (a, b))) = pairs.into_iter().find(|(_, (a, b))| a != b || **a == 0) {
+        return Some(format!("episode {episode} has {a} and {b} queries"));
+    }
+    (a.asked != b.asked).then(|| "their queries are other images".into())
 }
 
 impl Comparison {
-    /// Compares two models. `None` where they were not asked the same.
-    pub fn of(a: &Answers, b: &Answers) -> Option<Self> {
-        let same = a.asked == b.asked
-            && a.right.len() == b.right.len()
-            && !a.right.is_empty()
-            && a.right.iter().zip(&b.right).all(|(a, b)| a.len() == b.len() && !a.is_empty());
-        if !same {
-            return None;
+    /// Compares two models.
+    ///
+    /// # Errors
+    /// They were not asked the same.
+    pub fn of(a: &Answers, b: &Answers) -> Result<Self, Unlike> {
+        if let Some(reason) = unlike(a, b) {
+            return Err(Unlike { a: a.name.clone(), b: b.name.clone(), reason });
         }
         let share =
             |right: &Vec<bool>| right.iter().filter(|it| **it).count() as f64 / right.len() as f64;
@@ -67,7 +130,7 @@ impl Comparison {
             pairs().filter(|(a, b)| **a && !**b).count(),
             pairs().filter(|(a, b)| !**a && **b).count(),
         ];
-        Some(Self {
+        Ok(Self {
             a: a.name.clone(),
             b: b.name.clone(),
             episodes: shares.len(),
@@ -77,6 +140,7 @@ impl Comparison {
             bootstrap95: bootstrap(&differences),
             only,
             mcnemar_p: mcnemar(only),
+            holm_p: None,
         })
     }
 }
@@ -110,27 +174,7 @@ fn mcnemar([a, b]: [usize; 2]) -> f64 {
         return (2.0 * tail / 2f64.powi(count as i32)).min(1.0);
     }
     let distance = (a.abs_diff(b) as f64 - 1.0).max(0.0);
-    erfc((distance * distance / count as f64 / 2.0).sqrt())
-}
-
-/// Complementary error function, to 1.2e-7 relative (Press et al., Numerical Recipes, 6.2).
-fn erfc(x: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.5 * x.abs());
-    const SERIES: [f64; 10] = [
-        -1.265_512_23,
-        1.000_023_68,
-        0.374_091_96,
-        0.096_784_18,
-        -0.186_288_06,
-        0.278_868_07,
-        -1.135_203_98,
-        1.488_515_87,
-        -0.822_152_23,
-        0.170_872_77,
-    ];
-    let sum = SERIES.iter().rev().fold(0.0, |sum, term| sum * t + term);
-    let tail = t * (-x * x + sum).exp();
-    if x >= 0.0 { tail } else { 2.0 - tail }
+    libm::erfc((distance * distance / count as f64 / 2.0).sqrt())
 }
 
 #[cfg(test)]
@@ -163,6 +207,27 @@ mod tests {
         let [low, high] = comparison.bootstrap95;
         assert!((low - 0.2).abs() < 1e-12 && (high - 0.2).abs() < 1e-12);
         let other = Answers { asked: 8, ..answers("c", 5) };
-        assert!(Comparison::of(&answers("a", 5), &other).is_none());
+        assert!(Comparison::of(&answers("a", 5), &other).unwrap_err().reason.contains("images"));
+        let fewer = Answers { right: vec![vec![true]], ..answers("d", 5) };
+        let unlike = compare_all(&[answers("a", 5), fewer]).unwrap_err();
+        assert_eq!((unlike.a.as_str(), unlike.b.as_str()), ("a", "d"));
+        assert_eq!(unlike.reason, "40 and 1 of them");
+
+        let all = compare_all(&[answers("a", 5), answers("b", 7), answers("c", 5)]).unwrap();
+        let pairs: Vec<(&str, &str)> =
+            all.iter().map(|it| (it.a.as_str(), it.b.as_str())).collect();
+        assert_eq!(pairs, [("a", "b"), ("a", "c"), ("b", "c")]);
+        assert_eq!(all[1].holm_p, Some(1.0));
+    }
+
+    /// From R's `p.adjust(p, "holm")`.
+    #[test]
+    fn holms_correction_is_that_of_the_tables() {
+        let near = |a: &[f64], b: &[f64]| {
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} for {b:?}");
+        };
+        near(&holm(&[0.01, 0.04, 0.03, 0.005]), &[0.03, 0.06, 0.06, 0.02]);
+        near(&holm(&[0.6, 0.7]), &[1.0, 1.0]);
+        near(&holm(&[0.2]), &[0.2]);
     }
 }

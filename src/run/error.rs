@@ -5,20 +5,57 @@ use crate::device::DeviceError;
 use crate::stage::StepError;
 use crate::weights::WeightsError;
 
+use super::changes::Change;
+use super::divergence::Divergence;
+
 /// Why a run ended without its result.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum RunError {
-    /// Ctrl-C or SIGTERM; a checkpoint was written.
-    #[error("interrupted after step {step}")]
+    /// Ctrl-C, SIGTERM or SIGHUP; a checkpoint was written.
+    #[error("interrupted by {signal} {at}")]
     #[diagnostic(
         code(fsct::run::interrupted),
-        help("go on with `fsct run --resume {}`", folder.display())
+        help("resume it with `fsct run --resume {}`", folder.display())
     )]
     Interrupted {
-        /// Optimizer steps taken.
-        step: usize,
+        /// Name of the signal.
+        signal: &'static str,
+        /// Where the run stood.
+        at: String,
         /// The run's folder.
         folder: PathBuf,
+    },
+    /// A signal asked to stop while episodes were answered; whoever owns the run knows what to keep.
+    #[error("interrupted by {signal} after {episodes} episodes")]
+    #[diagnostic(code(fsct::run::interrupted))]
+    Stopped {
+        /// Name of the signal.
+        signal: &'static str,
+        /// Episodes answered.
+        episodes: usize,
+    },
+    /// Another process works in the run's folder.
+    #[error("{} is in use by {holder}", folder.display())]
+    #[diagnostic(
+        code(fsct::run::in_use),
+        help("wait for it or stop it; a new run (without --resume) has a folder of its own")
+    )]
+    InUse {
+        /// The run's folder.
+        folder: PathBuf,
+        /// The process that holds it.
+        holder: String,
+    },
+    /// The pipeline differs from the run's where it must not.
+    #[error("{problem}\n{}", list(changes))]
+    #[diagnostic(code(fsct::run::pipeline_differs), help("{help}"))]
+    PipelineDiffers {
+        /// What cannot be done with the changes.
+        problem: String,
+        /// The keys, with both values.
+        changes: Vec<Change>,
+        /// What to do.
+        help: String,
     },
     /// The data cannot be used.
     #[error(transparent)]
@@ -82,7 +119,7 @@ pub enum RunError {
     Step(#[from] StepError),
     /// A file of the run cannot be read or written.
     #[error("cannot {doing} {}: {error}", path.display())]
-    #[diagnostic(code(fsct::run::file))]
+    #[diagnostic(code(fsct::run::file), help("{}", file_help(doing, error)))]
     File {
         /// What was tried.
         doing: &'static str,
@@ -111,18 +148,45 @@ pub enum RunError {
         /// What to do.
         help: String,
     },
-    /// Training cannot go on: the loss is not finite, and loss scaling is not the cure.
-    #[error("the gradients were not finite for {steps} steps in a row, last at step {step}")]
-    #[diagnostic(
-        code(fsct::run::diverged),
-        help("lower `optimizer.learning_rate`, or set `memory.amp: off` if it is on")
-    )]
-    Diverged {
-        /// Skipped steps in a row.
-        steps: usize,
-        /// The last of them.
-        step: usize,
+    /// Training cannot go on: loss or gradients are not finite, and loss scaling is not the cure.
+    #[error("{0}")]
+    #[diagnostic(code(fsct::run::diverged), help("{}", .0.help()))]
+    Diverged(Box<Divergence>),
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    #[diagnostic(code(fsct::run::stdout))]
+    Stdout(std::io::Error),
+    /// An environment variable has no meaning.
+    #[error("{variable}={value} is not understood: {expected}")]
+    #[diagnostic(code(fsct::run::environment), help("correct it or unset {variable}"))]
+    Environment {
+        /// Name of the variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must look like.
+        expected: &'static str,
     },
+}
+
+/// What to do about a file that cannot be read or written.
+fn file_help(doing: &str, error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    match (doing, error.kind()) {
+        ("create the run folder", PermissionDenied | ReadOnlyFilesystem) => {
+            "name a folder that you may write to: `--runs FOLDER`"
+        }
+        (_, StorageFull) => "free some space; what was written before is complete",
+        (_, PermissionDenied) => "check who owns it and its permissions",
+        (_, ReadOnlyFilesystem) => "name a path on a file system that can be written",
+        (_, NotFound) => "check the path",
+        _ => "check the path and the device that it is on",
+    }
+}
+
+/// A line a change.
+fn list(changes: &[Change]) -> String {
+    changes.iter().map(|change| format!("  {change}")).collect::<Vec<_>>().join("\n")
 }
 
 impl RunError {
@@ -143,7 +207,8 @@ impl From<RunError> for crate::Error {
             failure = failure.help(help.to_string());
         }
         match error {
-            RunError::Interrupted { .. } => Self::Interrupted(failure),
+            RunError::Interrupted { .. } | RunError::Stopped { .. } => Self::Interrupted(failure),
+            RunError::Stdout(error) => Self::Stdout(error),
             RunError::OutOfMemory { .. } | RunError::Device(DeviceError::Full { .. }) => {
                 Self::DoesNotFit(failure)
             }

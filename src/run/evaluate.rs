@@ -6,10 +6,10 @@
 
 use burn::prelude::*;
 
-use super::RunError;
 use super::answer::{Answer, accuracy};
 use super::score::{Scores, Tally};
 use super::statistics::Accuracy;
+use super::{Interrupt, RunError};
 use crate::config::Pipeline;
 use crate::data::{DataError, Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
 use crate::model::layers::to_host;
@@ -39,36 +39,48 @@ pub struct Evaluated {
     pub features: String,
 }
 
-/// Accuracy over drawn episodes. `on_answer` is told the number of each and its answer.
+/// Is told the number of each episode and its answer.
+pub type OnAnswer<'a> = &'a mut dyn FnMut(usize, Answer) -> Result<(), RunError>;
+
+/// Accuracy over drawn episodes.
+///
+/// # Errors
+/// [`RunError::Stopped`] when `interrupt` asks to stop; besides those of the data and `on_answer`.
 pub fn evaluate_split(
     net: &FewShotNet,
     pipeline: &Pipeline,
     data: &Dataset,
     device: &Device,
     evaluation: Evaluation,
-    on_answer: &mut dyn FnMut(usize, Answer),
+    interrupt: &Interrupt,
+    on_answer: OnAnswer,
 ) -> Result<Evaluated, RunError> {
     let set = data.split(evaluation.split);
     let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
     let episodes: Vec<EpisodeIndices> =
         (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
-    evaluate_episodes(net, pipeline, set, device, &episodes, on_answer)
+    evaluate_episodes(net, pipeline, set, device, &episodes, interrupt, on_answer)
 }
 
 /// Accuracy over given episodes, with the ways and shots that the network is made for.
+///
+/// # Errors
+/// As [`evaluate_split`].
 pub fn evaluate_episodes(
     net: &FewShotNet,
     pipeline: &Pipeline,
     set: &ImageSet,
     device: &Device,
     episodes: &[EpisodeIndices],
-    on_answer: &mut dyn FnMut(usize, Answer),
+    interrupt: &Interrupt,
+    on_answer: OnAnswer,
 ) -> Result<Evaluated, RunError> {
     let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
-    let features = Features::new(net, pipeline, set, device, images)?;
+    let features = Features::new(net, pipeline, set, device, images, interrupt)?;
     let mut accuracies = Vec::with_capacity(episodes.len());
     let mut tally = Tally::default();
     for (number, episode) in episodes.iter().enumerate() {
+        heed(interrupt, number)?;
         let shape = EpisodeShape::from(episode.shape());
         let (support, query) = features.of(episode)?;
         let logits = to_host(net.head.forward(support, query, shape).logits);
@@ -76,13 +88,21 @@ pub fn evaluate_episodes(
         accuracies.push(accuracy);
         let answer = Answer { episode, logits: &logits, accuracy };
         tally.add(&answer);
-        on_answer(number, answer);
+        on_answer(number, answer)?;
     }
     Ok(Evaluated {
         accuracy: Accuracy::of(&accuracies),
         scores: tally.scores(set),
         features: features.describe(images),
     })
+}
+
+/// Ends an evaluation when somebody asked for it.
+fn heed(interrupt: &Interrupt, episodes: usize) -> Result<(), RunError> {
+    match interrupt.is_asked() {
+        true => Err(RunError::Stopped { signal: interrupt.signal(), episodes }),
+        false => Ok(()),
+    }
 }
 
 /// Features of the images of a split.
@@ -93,6 +113,7 @@ struct Features<'a> {
     at_once: usize,
     set: &'a ImageSet,
     device: &'a Device,
+    interrupt: &'a Interrupt,
     /// Features of every image, where that is cheaper than embedding each episode.
     bank: Option<Tensor<4>>,
 }
@@ -105,10 +126,11 @@ impl<'a> Features<'a> {
         set: &'a ImageSet,
         device: &'a Device,
         images: usize,
-    ) -> Result<Self, DataError> {
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, RunError> {
         let norm = pipeline.backbone.resolved_batch_norm();
         let at_once = pipeline.images_at_once();
-        let mut features = Self { net, norm, at_once, set, device, bank: None };
+        let mut features = Self { net, norm, at_once, set, device, interrupt, bank: None };
         // On an episode's own statistics an image has other features in each episode.
         if norm == BatchNormMode::Episode || set.len() > images || set.is_empty() {
             return Ok(features);
@@ -137,7 +159,7 @@ impl<'a> Features<'a> {
     }
 
     /// Features of an episode's support and queries.
-    fn of(&self, episode: &EpisodeIndices) -> Result<(Tensor<4>, Tensor<4>), DataError> {
+    fn of(&self, episode: &EpisodeIndices) -> Result<(Tensor<4>, Tensor<4>), RunError> {
         let shots = episode.support.len();
         let images: Vec<usize> = episode.support.iter().chain(&episode.query).copied().collect();
         let features = match &self.bank {
@@ -154,10 +176,13 @@ impl<'a> Features<'a> {
         Ok((support, features.narrow(0, shots, images.len() - shots)))
     }
 
-    fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {
-        let chunks: Result<Vec<_>, _> =
-            images.chunks(self.at_once).map(|chunk| self.embed(chunk)).collect();
-        Ok(Tensor::cat(chunks?, 0))
+    fn embed_all(&self, images: &[usize]) -> Result<Tensor<4>, RunError> {
+        let mut chunks = Vec::new();
+        for chunk in images.chunks(self.at_once) {
+            heed(self.interrupt, 0)?;
+            chunks.push(self.embed(chunk)?);
+        }
+        Ok(Tensor::cat(chunks, 0))
     }
 
     fn embed(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::RunError;
+use super::changes::Change;
 use super::score::Scores;
 use super::statistics::Accuracy;
 use crate::config::Memory;
 use crate::device::MemoryUse;
 use crate::loss::Terms;
+use crate::numbers::finite_or_nan;
 use crate::stage::StageState;
 use crate::weights::Matching;
 
@@ -18,8 +21,17 @@ use crate::weights::Matching;
 pub enum Event {
     /// The backbone starts from the weights of a file.
     Weights(LoadedWeights),
-    /// Training starts, or goes on.
+    /// Training starts, or is resumed.
     Started(Started),
+    /// The run is resumed with other values of some keys than it had.
+    Changed {
+        /// Optimizer steps before the change.
+        step: usize,
+        /// The keys, with both values.
+        changes: Vec<Change>,
+    },
+    /// The run starts from a checkpoint of another run.
+    Forked(Forked),
     /// An optimizer step was taken or skipped.
     Step(Step),
     /// An epoch is over.
@@ -50,7 +62,14 @@ pub enum Event {
         /// What.
         message: String,
     },
-    /// Memory ran out, and training goes on with a stronger memory setting.
+    /// The peak of the training is far from what was predicted.
+    PeakDiffers {
+        /// Most bytes in use at once.
+        peak_bytes: u64,
+        /// What the plan said of them.
+        predicted_peak_bytes: u64,
+    },
+    /// Memory ran out, and training continues with a stronger memory setting.
     Escalated {
         /// The optimizer step that ran out, from 1.
         step: usize,
@@ -90,7 +109,18 @@ impl From<Matching> for LoadedWeights {
     }
 }
 
-/// Training starts, or goes on.
+/// The run starts from a checkpoint of another run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    /// The checkpoint.
+    pub from: PathBuf,
+    /// Optimizer steps that it holds.
+    pub step: usize,
+    /// What this run's pipeline has otherwise.
+    pub changes: Vec<Change>,
+}
+
+/// Training starts, or is resumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
     /// Name of the pipeline.
@@ -109,7 +139,7 @@ pub struct Started {
     pub epochs: usize,
     /// Optimizer steps an epoch.
     pub steps_per_epoch: usize,
-    /// Optimizer steps already taken, when it goes on.
+    /// Optimizer steps already taken, when it is resumed.
     pub resumed_at_step: usize,
     /// The run's folder.
     pub folder: PathBuf,
@@ -141,6 +171,7 @@ pub struct Step {
     /// Learning rate.
     pub learning_rate: f64,
     /// Global norm of the gradients.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub gradient_norm: f64,
     /// Whether the step was skipped, its gradients not being finite.
     pub skipped: bool,
@@ -164,9 +195,11 @@ pub struct Step {
 pub struct Epoch {
     /// Epoch, from 1.
     pub epoch: usize,
-    /// Mean loss over its steps.
+    /// Mean loss over its episodes, without those whose loss was not finite.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
-    /// Mean accuracy over its training episodes.
+    /// Mean accuracy over the same episodes.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub accuracy: f64,
 }
 
@@ -204,6 +237,9 @@ pub struct Metrics {
 pub struct RunResult {
     /// Training episodes.
     pub train_episodes: usize,
+    /// Optimizer steps, those that were skipped included.
+    #[serde(default)]
+    pub steps: usize,
     /// Optimizer steps that were skipped.
     pub skipped_steps: usize,
     /// Loss of the last epoch.
@@ -238,11 +274,15 @@ pub struct RunCost {
 /// Receives the events of a run.
 pub trait Reporter {
     /// Takes note of one.
-    fn report(&mut self, event: &Event);
+    ///
+    /// # Errors
+    /// It cannot be written, and the run should not continue without it.
+    fn report(&mut self, event: &Event) -> Result<(), RunError>;
 }
 
 impl Reporter for Vec<Event> {
-    fn report(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) -> Result<(), RunError> {
         self.push(event.clone());
+        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! The folder of a run: what lies where, and how it is written.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::RunError;
+use super::{RunError, RunLock};
 use crate::atomic_file;
 
 /// `runs/NAME-TIME/`.
@@ -17,7 +16,8 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes a new folder under `runs`. Two runs that start in the same second get two folders.
     pub fn create(runs: &Path, name: &str) -> Result<Self, RunError> {
-        fs::create_dir_all(runs).map_err(RunError::file("create", runs))?;
+        const CREATE: &str = "create the run folder";
+        fs::create_dir_all(runs).map_err(RunError::file(CREATE, runs))?;
         let stem = format!("{}-{}", file_name(name), timestamp(SystemTime::now()));
         for attempt in 1.. {
             let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
@@ -25,7 +25,7 @@ impl RunFolder {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(RunError::file("create", path)(error)),
+                Err(error) => return Err(RunError::file(CREATE, path)(error)),
             }
         }
         unreachable!("some number is free")
@@ -34,6 +34,41 @@ impl RunFolder {
     /// An existing folder.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// The folder that a path means: itself, or the one that a `last.ckpt` lies in.
+    pub fn of(path: &Path) -> Result<Self, RunError> {
+        if path.is_dir() {
+            return Ok(Self::open(path));
+        }
+        let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if path.is_file() && folder.join("checkpoints").join("last.ckpt") == path {
+            return Ok(Self::open(folder));
+        }
+        let (reason, help) = match path.is_file() {
+            true => (
+                format!("{} is not the last checkpoint of a run folder", path.display()),
+                format!(
+                    "a run is resumed from its last checkpoint; `--from {}` starts a new run from \
+                     this one",
+                    path.display()
+                ),
+            ),
+            false => (
+                format!("{} does not exist", path.display()),
+                "name a run's folder (`runs/NAME-TIME`) or its `checkpoints/last.ckpt`".into(),
+            ),
+        };
+        Err(RunError::Missing { reason, help })
+    }
+
+    /// Locks the folder for this process, and removes what killed ones left half-written.
+    pub fn lock(&self) -> Result<RunLock, RunError> {
+        let lock = RunLock::acquire(&self.path.join("lock"))?;
+        atomic_file::remove_left_over(&self.path);
+        atomic_file::remove_left_over(&self.path.join("checkpoints"));
+        Ok(lock)
     }
 
     /// The newest run of that name under `runs` that has a checkpoint.
@@ -46,9 +81,8 @@ impl RunFolder {
             .map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                // What follows the prefix is the time, so `a-b` is not a run of `a`.
-                name.and_then(|name| name.strip_prefix(&prefix))
-                    .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+                // The time follows the prefix: `a-5way-…` is not a run of `a`.
+                name.and_then(|name| name.strip_prefix(&prefix)).is_some_and(is_timestamp)
             })
             .filter_map(|path| {
                 let checkpoint = Self::open(&path).last();
@@ -96,15 +130,7 @@ impl RunFolder {
 
 /// Writes a file completely or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    write_atomically_with(path, |file| file.write_all(bytes))
-}
-
-/// Writes a file completely or not at all, in as many pieces as it takes.
-pub fn write_atomically_with(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<(), RunError> {
-    atomic_file::write_with(path, write).map_err(RunError::file("write", path))
+    atomic_file::write(path, bytes).map_err(RunError::file("write", path))
 }
 
 /// A name that every file system takes.
@@ -117,26 +143,22 @@ fn file_name(name: &str) -> String {
 
 /// `20261124-093015`, UTC.
 fn timestamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil_date(days as i64);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+    let time = time::OffsetDateTime::from(time);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:04}{:02}{day:02}-{hour:02}{minute:02}{second:02}", u8::from(month))
 }
 
-/// Days since 1970-01-01 → (year, month, day), proleptic Gregorian calendar.
-fn civil_date(days: i64) -> (i64, i64, i64) {
-    // Years start in March here, so that the leap day is a year's last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+/// Whether a text is what [`timestamp`] writes, or that and the number of a folder of the same
+/// second: `20261124-093015-2`.
+fn is_timestamp(text: &str) -> bool {
+    let digits = |text: &str, count: usize| {
+        text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut parts = text.split('-');
+    let (date, time) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let number = parts.next().is_none_or(|it| !it.is_empty() && digits(it, it.len()));
+    digits(date, 8) && digits(time, 6) && number && parts.next().is_none()
 }
 
 #[cfg(test)]
@@ -151,6 +173,12 @@ mod tests {
         assert_eq!(at(0), "19700101-000000");
         assert_eq!(at(951_827_696), "20000229-123456");
         assert_eq!(at(1_795_478_399), "20261123-235959");
+        assert!(is_timestamp(&at(951_827_696)) && is_timestamp("20261124-093015-2"));
+        for other in
+            ["5way-1shot-20261124-093015", "2026", "20261124-093015-", "20261124-093015-2-1"]
+        {
+            assert!(!is_timestamp(other), "{other}");
+        }
     }
 
     #[test]
@@ -169,8 +197,26 @@ mod tests {
         let with = RunFolder::create(runs.path(), "a").unwrap();
         write_atomically(&with.last(), b"x").unwrap();
         RunFolder::create(runs.path(), "a").unwrap();
-        let other = RunFolder::create(runs.path(), "a-b").unwrap();
-        write_atomically(&other.last(), b"x").unwrap();
+        for other in ["a-b", "a-5way-1shot", "a-20"] {
+            let other = RunFolder::create(runs.path(), other).unwrap();
+            write_atomically(&other.last(), b"x").unwrap();
+        }
         assert_eq!(RunFolder::newest(runs.path(), "a").unwrap(), with);
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_folder_or_its_last_checkpoint() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(runs.path(), "a").unwrap();
+        write_atomically(&run.last(), b"x").unwrap();
+        write_atomically(&run.best(), b"x").unwrap();
+        assert_eq!(RunFolder::of(run.path()).unwrap(), run);
+        assert_eq!(RunFolder::of(&run.last()).unwrap(), run);
+        let help = |path: &Path| {
+            let error = RunFolder::of(path).unwrap_err();
+            miette::Diagnostic::help(&error).unwrap().to_string()
+        };
+        assert!(help(&run.best()).contains("--from"));
+        assert!(help(&runs.path().join("b")).contains("last.ckpt"));
     }
 }

@@ -1,34 +1,101 @@
+//! Requests to stop a run.
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether somebody asked the run to stop.
 ///
-/// The first Ctrl-C asks; the run stops after the step at hand, with a checkpoint. The second one
-/// ends the process at once.
+/// The first signal asks: the run stops after the current step or episode, with a checkpoint. The
+/// second one ends the process at once.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+}
 
 impl Interrupt {
-    /// Listens to Ctrl-C and SIGTERM.
-    #[cfg(feature = "cli")]
-    pub fn on_signals() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // Registered first, so that it sees the flag as the earlier signals left it.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, asked.clone())?;
-            signal_hook::flag::register(signal, asked.clone())?;
-        }
-        Ok(Self(asked))
-    }
-
-    /// Asks the run to stop, from any thread.
-    pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
     /// Whether the run should stop.
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Name of the signal that asked.
+    pub fn signal(&self) -> &'static str {
+        match self.signal.load(Ordering::SeqCst) {
+            1 => "SIGHUP",
+            2 => "SIGINT",
+            15 => "SIGTERM",
+            _ => "a request to stop",
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+mod signals {
+    use std::io::{self, Write};
+    use std::sync::atomic::Ordering;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    use signal_hook::iterator::Signals;
+
+    use super::Interrupt;
+
+    impl Interrupt {
+        /// Listens to Ctrl-C (SIGINT), SIGTERM and SIGHUP, and says on standard error that one
+        /// came.
+        ///
+        /// A SIGHUP that the process was told to ignore, as `nohup` does, stays ignored.
+        pub fn on_signals() -> io::Result<Self> {
+            let interrupt = Self::default();
+            let signals = heeded();
+            for signal in &signals {
+                // In this order: the first sees the flag as the earlier signals left it, and
+                // whoever sees the flag knows the signal.
+                flag::register_conditional_shutdown(*signal, 130, interrupt.asked.clone())?;
+                let number = usize::try_from(*signal).unwrap_or(0);
+                flag::register_usize(*signal, interrupt.signal.clone(), number)?;
+                flag::register(*signal, interrupt.asked.clone())?;
+            }
+            let mut received = Signals::new(&signals)?;
+            let said = interrupt.clone();
+            std::thread::Builder::new().name("signals".into()).spawn(move || {
+                for signal in received.forever() {
+                    let number = usize::try_from(signal).unwrap_or(0);
+                    said.signal.store(number, Ordering::SeqCst);
+                    let _ = writeln!(
+                        io::stderr(),
+                        "received {}: stopping after the current step; a second signal ends at \
+                         once",
+                        said.signal()
+                    );
+                }
+            })?;
+            Ok(interrupt)
+        }
+    }
+
+    #[cfg(unix)]
+    fn heeded() -> Vec<i32> {
+        use signal_hook::consts::SIGHUP;
+        let hangup = Some(SIGHUP).filter(|signal| !is_ignored(*signal));
+        [SIGINT, SIGTERM].into_iter().chain(hangup).collect()
+    }
+
+    #[cfg(not(unix))]
+    fn heeded() -> Vec<i32> {
+        vec![SIGINT, SIGTERM]
+    }
+
+    #[cfg(unix)]
+    fn is_ignored(signal: i32) -> bool {
+        // SAFETY: with no new action, `sigaction` only writes the present one to `action`, which is
+        // plain data and valid as zeros.
+        #[expect(unsafe_code, reason = "the disposition of a signal has only a C interface")]
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+                && action.sa_sigaction == libc::SIG_IGN
+        }
     }
 }

@@ -3,21 +3,25 @@
 pub mod answer;
 pub mod bench;
 mod cap;
+pub mod changes;
 pub mod checkpoint;
 pub mod compare;
+mod divergence;
 pub mod evaluate;
 pub mod events;
+pub mod experiment;
 pub mod folder;
 pub mod schedule;
 pub mod score;
 pub mod statistics;
 pub mod trainer;
-pub mod whole;
 
 mod device_errors;
 mod error;
 mod interrupt;
+mod lock;
 
 pub use device_errors::guarded;
 pub use error::RunError;
 pub use interrupt::Interrupt;
+pub use lock::RunLock;

@@ -1,6 +1,6 @@
-//! What a test says beyond its mean: by class, and how sure the model is of itself.
+//! The scores of a test beyond its mean: by class, and calibration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,6 @@ pub struct Scores {
 pub struct ClassScore {
     /// Queries of it.
     pub queries: usize,
-    /// Share of all queries of those episodes that were rightly called it or not it.
-    pub accuracy: f64,
     /// Share of the queries called it that are of it; none where no query was.
     pub precision: Option<f64>,
     /// Share of its queries that were called it.
@@ -41,8 +39,8 @@ pub struct ClassScore {
 #[derive(Debug, Default)]
 pub struct Tally {
     confusion: BTreeMap<(usize, usize), usize>,
-    /// Queries of the episodes that each class was in.
-    asked: BTreeMap<usize, usize>,
+    /// Classes that were in an episode.
+    asked: BTreeSet<usize>,
     bins: [Bin; BINS],
 }
 
@@ -67,9 +65,7 @@ impl Tally {
             bin.right += usize::from(truth == guess);
             bin.confidence += confidence;
         }
-        for class in classes {
-            *self.asked.entry(*class).or_default() += shape.n_way * shape.n_query;
-        }
+        self.asked.extend(classes);
     }
 
     /// The scores, with the names of `set`.
@@ -80,7 +76,7 @@ impl Tally {
             let row = scores.confusion.entry(name(*truth)).or_default();
             row.insert(name(*guess), *count);
         }
-        for (class, asked) in &self.asked {
+        for class in &self.asked {
             let sum = |keep: fn(usize, usize, usize) -> bool| -> usize {
                 let kept = self.confusion.iter().filter(|((a, b), _)| keep(*a, *b, *class));
                 kept.map(|(_, count)| count).sum()
@@ -88,12 +84,10 @@ impl Tally {
             let hits = sum(|truth, guess, class| truth == class && guess == class);
             let queries = sum(|truth, _, class| truth == class);
             let called = sum(|_, guess, class| guess == class);
-            let wrong = queries + called - 2 * hits;
             scores.classes.insert(
                 name(*class),
                 ClassScore {
                     queries,
-                    accuracy: 1.0 - wrong as f64 / (*asked).max(1) as f64,
                     precision: (called > 0).then(|| hits as f64 / called as f64),
                     recall: hits as f64 / queries.max(1) as f64,
                     f1: 2.0 * hits as f64 / (queries + called).max(1) as f64,
@@ -115,7 +109,7 @@ impl Tally {
 fn confidence(logits: &[f32]) -> f64 {
     let largest = f64::from(logits[argmax(logits)]);
     let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();
-    // Logits that are not numbers are not sure of anything.
+    // Logits that are not finite have no confidence.
     if sum.is_finite() { 1.0 / sum } else { 0.0 }
 }
 
@@ -136,7 +130,7 @@ mod tests {
         assert_eq!(tally.confusion, BTreeMap::from([((4, 4), 1), ((4, 7), 1), ((7, 7), 2)]));
         // All are sure to 3/4, and 3 of 4 are right.
         assert!(tally.ece() < 1e-6, "{}", tally.ece());
-        assert_eq!(tally.asked[&7], 4);
+        assert_eq!(tally.asked, BTreeSet::from([4, 7]));
     }
 
     #[test]

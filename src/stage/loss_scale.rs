@@ -22,7 +22,7 @@ const INITIAL: f64 = 65_536.0;
 /// Good steps before a dynamic scale doubles.
 const GROWTH_INTERVAL: usize = 2000;
 /// A scale below this cannot help: gradients then overflow for another reason.
-const FLOOR: f64 = 1.0;
+pub const FLOOR: f64 = 1.0;
 
 /// The stage as data.
 pub mod spec {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{Output, Root, sheet};
 use crate::Error;
+use crate::cli::print::{out, outln};
 use crate::data::inspect::{Inspection, SplitFacts, inspect};
 
 /// Names that are printed of a list; `--json` prints all.
@@ -32,14 +33,14 @@ impl Inspect {
         let listing = self.root.list(output)?;
         let found = inspect(&listing);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&found).unwrap_or_default());
+            outln!("{}", serde_json::to_string_pretty(&found).unwrap_or_default())?;
         } else {
-            print!("{}", text(&found));
+            out!("{}", text(&found))?;
         }
         if let Some(path) = &self.sheet {
             sheet::write(&listing, path)?;
             if !output.quiet && !self.json {
-                println!("wrote {}", path.display());
+                outln!("wrote {}", path.display())?;
             }
         }
         let is_sound = found.bad.is_empty()

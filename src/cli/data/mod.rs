@@ -13,6 +13,7 @@ pub(super) use split::write_splits;
 
 use super::Output;
 use crate::Error;
+use crate::cli::print::errln;
 use crate::config::{Columns, Format};
 use crate::data::{self, Listing};
 use crate::run::RunError;
@@ -72,11 +73,11 @@ impl Root {
         let root = Some(self.root.as_path());
         let format = data::format_of(self.format, root).map_err(RunError::from)?;
         if self.format.is_none() && !output.quiet {
-            eprintln!("note: the detected layout is `{}`", format.word());
+            errln!("note: the detected layout is `{}`", format.word());
         }
         let one_split = self.splits.is_none() && data::is_unsplit(format, &self.root);
         if one_split && !output.quiet {
-            eprintln!("note: no split is defined; all classes are in base");
+            errln!("note: no split is defined; all classes are in base");
         }
         let columns = self.columns.clone();
         let options = data::Options {
@@ -113,7 +114,7 @@ fn columns(text: &str) -> Result<Columns, String> {
 }
 
 /// An existing file is kept unless it is to be replaced.
-fn free(path: &Path, force: bool) -> Result<(), Error> {
+pub(super) fn free(path: &Path, force: bool) -> Result<(), Error> {
     if path.exists() && !force {
         return Err(Error::failed_with_help(
             format!("{} exists", path.display()),

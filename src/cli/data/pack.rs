@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{Output, Root, free};
 use crate::Error;
+use crate::cli::print::{errln, outln};
 use crate::data::pack::PackWriter;
 use crate::data::transform::{centre_view, view_of};
 use crate::data::{DataError, EmptyClass, ImageShape, Item, mark_repeated};
@@ -52,9 +53,9 @@ impl Pack {
             mark_repeated(split);
         }
         if !output.quiet {
-            listing.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            listing.notes.iter().for_each(|note| errln!("note: {note}"));
             for EmptyClass { split, class, reason } in &listing.empty {
-                eprintln!("note: class {class} of {split} has no image and is omitted: {reason}");
+                errln!("note: class {class} of {split} has no image and is omitted: {reason}");
             }
         }
         let size = usize::from(self.size);
@@ -89,16 +90,16 @@ impl Pack {
             }
         }
         let bytes = writer.finish().map_err(RunError::from)?;
-        bad.iter().for_each(|bad| eprintln!("omitted: {bad}"));
+        bad.iter().for_each(|bad| errln!("omitted: {bad}"));
         if !output.quiet {
-            println!(
+            outln!(
                 "wrote {}: {} images of {size} px, {}, in {}{}",
                 self.output.display(),
                 items.len() - bad.len(),
                 table::bytes(bytes),
                 table::duration(started.elapsed().as_secs_f64()),
                 if bad.is_empty() { String::new() } else { format!("; {} left out", bad.len()) },
-            );
+            )?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Output, Root, free};
 use crate::Error;
+use crate::cli::print::outln;
 use crate::data::Listing;
 use crate::run::folder::write_atomically;
 
@@ -55,11 +56,11 @@ impl Split {
         let [train, val, test] =
             write_splits(&self.root.root, &listing, shares, self.seed, &self.output)?;
         if !output.quiet {
-            println!(
+            outln!(
                 "wrote {}: {train} classes to train, {val} to validate, {test} to test; use it as \
                  `data.splits`",
                 self.output.display(),
-            );
+            )?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod text;
 use std::path::Path;
 
 use super::PipelineArgs;
+use crate::cli::print::{out, outln};
 use crate::config::{ByteSize, DeviceSpec, Pipeline};
 use crate::plan::fit::{Setting, fit};
 use crate::plan::footprint::Environment;
@@ -71,10 +72,10 @@ impl Plan {
         let footprint = Footprint::of(&plan, environment);
         let planned = Planned { plan, footprint, budget: pipeline.memory.budget };
         match self.format {
-            Format::Text => print!("{}", text::write(&planned)),
-            Format::Json => println!("{:#}", json::write(&planned)),
-            Format::Dot => print!("{}", graph::dot(&planned)),
-            Format::Mermaid => print!("{}", graph::mermaid(&planned)),
+            Format::Text => out!("{}", text::write(&planned))?,
+            Format::Json => outln!("{:#}", json::write(&planned))?,
+            Format::Dot => out!("{}", graph::dot(&planned))?,
+            Format::Mermaid => out!("{}", graph::mermaid(&planned))?,
         }
         match planned.budget.filter(|_| !planned.fits()) {
             Some(budget) => Err(over(&pipeline, &footprint, budget, environment)),

@@ -25,7 +25,7 @@ use crate::stage::spec::DeviceKind;
 use crate::stage::spec::StepShape;
 use crate::tiling::MAX_BANK_BYTES;
 use backbone::{Pass, Place};
-use timeline::Timeline;
+pub(crate) use timeline::Timeline;
 use workspace::Engine;
 
 const F32: u64 = 4;

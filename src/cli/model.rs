@@ -1,0 +1,133 @@
+//! A trained model as the commands take it: its checkpoint, its pipeline, its data.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+
+use super::run::{open_data, stored_pipeline};
+use crate::cli::print::errln;
+use crate::config::{Diagnostic, Diagnostics, Loaded, Overrides, Pipeline, Rule};
+use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
+use crate::device::Selected;
+use crate::model::FewShotNet;
+use crate::run::RunError;
+use crate::run::changes::{Change, affects_test, changes, is_fixed_in_test};
+use crate::run::checkpoint::Checkpoint;
+use crate::run::folder::RunFolder;
+use crate::{Error, device, plan};
+
+/// A trained model and its pipeline.
+pub(super) struct Model {
+    pub(super) path: PathBuf,
+    checkpoint: Checkpoint,
+    trained: Pipeline,
+    pub(super) loaded: Loaded,
+}
+
+/// A model on its device, with its data.
+pub(super) struct Ready {
+    pub(super) net: FewShotNet,
+    pub(super) data: Dataset,
+    pub(super) device: Selected,
+    pub(super) pipeline: Pipeline,
+}
+
+impl Model {
+    /// Reads a checkpoint, or the best one of a run.
+    pub(super) fn open(run: &Path, set: &[String]) -> Result<Self, Error> {
+        let path = checkpoint_path(run)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
+        let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(set.to_vec()))?;
+        let changes = changes(&trained, &loaded.absolute());
+        let (fixed, free): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|change| is_fixed_in_test(&change.key, &trained));
+        if !fixed.is_empty() {
+            let diagnostics = fixed.iter().map(|change| fixed_key(change, &loaded, &trained));
+            return Err(Diagnostics::new(diagnostics.collect()).into());
+        }
+        for change in free.iter().filter(|change| !affects_test(&change.key)) {
+            errln!("note: `{}` does not affect the test of a trained model", change.key);
+        }
+        Ok(Self { path, checkpoint, trained, loaded })
+    }
+
+    /// Loads the weights and opens the data.
+    pub(super) fn ready(&self) -> Result<Ready, RunError> {
+        let pipeline = self.loaded.absolute();
+        let device = device::select(pipeline.device, pipeline.memory.allocator)?;
+        let net = FewShotNet::new(
+            &plan::network(&self.trained),
+            self.trained.seed,
+            &device.device.clone().autodiff(),
+        );
+        let net = self.checkpoint.load_model(net)?.valid();
+        let data = open_data(&pipeline)?;
+        Ok(Ready { net, data, device, pipeline })
+    }
+}
+
+/// What is wrong with another value of a key that a trained model fixes.
+fn fixed_key(change: &Change, loaded: &Loaded, trained: &Pipeline) -> Diagnostic {
+    let key = &change.key;
+    if key.starts_with("episode.") {
+        let (what, trained) = match key.as_str() {
+            "episode.n_way" => ("ways", trained.episode.n_way),
+            _ => ("shots", trained.episode.k_shot),
+        };
+        let message = format!(
+            "`{key}: {}` does not fit a model that was trained with {trained} {what} and \
+             `method.prototypes: per_way`",
+            change.now
+        );
+        let help =
+            format!("test it with {trained} {what}, or train with `method.prototypes: shared`");
+        return loaded.diagnostic_of(Rule::Value, key, message).help(help);
+    }
+    let message = format!("the trained model fixes {change}");
+    let help = "leave the key as it was trained; another model must be trained first";
+    loaded.diagnostic_of(Rule::Value, key, message).help(help.to_owned())
+}
+
+/// The episodes that `--episodes` asks for: a number, a file, or the pipeline's number.
+pub(super) fn episodes(
+    asked: Option<&str>,
+    split: Split,
+    set: &ImageSet,
+    pipeline: &Pipeline,
+) -> Result<Vec<EpisodeIndices>, RunError> {
+    let count = match asked {
+        None => pipeline.test.episodes.max(1),
+        Some(text) => match text.parse::<usize>() {
+            Ok(count) if count > 0 => count,
+            Ok(_) => {
+                return Err(RunError::Missing {
+                    reason: "`--episodes 0` asks for no episode".into(),
+                    help: "give a number above 0 or a .jsonl file".into(),
+                });
+            }
+            Err(_) => return Ok(read_episodes(Path::new(text), set, pipeline.episode)?),
+        },
+    };
+    let stream = match split {
+        Split::Base => Stream::Train,
+        Split::Val => Stream::Validate,
+        Split::Novel => Stream::Test,
+    };
+    let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, stream)?;
+    Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
+}
+
+pub(super) fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
+    if run.is_file() {
+        return Ok(run.to_owned());
+    }
+    let folder = RunFolder::open(run);
+    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        RunError::Missing {
+            reason: format!("there is no checkpoint in {}", run.display()),
+            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+        }
+        .into()
+    })
+}

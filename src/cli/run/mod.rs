@@ -1,0 +1,158 @@
+//! `fsct run`: train and test a pipeline.
+
+mod job;
+mod origin;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Output, print_diagnostics};
+use crate::Error;
+use crate::config::{Loaded, Overrides, Pipeline, load_str};
+use crate::data::{self, DataError};
+use crate::device;
+use crate::plan::footprint::Environment;
+use crate::plan::{self, Footprint};
+use crate::report::{Broadcast, Console, Jsonl};
+use crate::run::changes::Change;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::events::{Event, Reporter};
+use crate::run::folder::{RunFolder, write_atomically};
+use crate::run::trainer::{Place, Start};
+use crate::run::{Interrupt, RunError, RunLock, experiment};
+
+use origin::Origin;
+
+/// Train and test a pipeline.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Pipeline file. May be left out with --resume RUN and --from RUN.
+    #[arg(required_unless_present_any = ["resume", "from"])]
+    pub pipeline: Option<PathBuf>,
+    /// Resume a run from its last checkpoint: the newest run of the pipeline, or the folder or
+    /// `last.ckpt` given.
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Start a new run from the weights and the state of another: a run's folder (its last
+    /// checkpoint) or a checkpoint file. Keys may differ, and the changes are recorded.
+    #[arg(long, value_name = "RUN_OR_CHECKPOINT", conflicts_with = "resume")]
+    pub from: Option<PathBuf>,
+    /// Set a value, say `train.epochs=3`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder that run folders are made in.
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub runs: PathBuf,
+    /// The run continues after an escalation, with other memory settings than its checkpoint has.
+    #[arg(long, hide = true, requires = "resume")]
+    pub escalated: bool,
+}
+
+impl Run {
+    /// Runs it.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        let (loaded, origin) = origin::resolve(&self)?;
+        print_diagnostics(&loaded.warnings);
+        execute(&loaded, origin, &self.runs, output)
+    }
+}
+
+/// The pipeline that a checkpoint was written with.
+pub(super) fn stored_pipeline(
+    checkpoint: &Checkpoint,
+    overrides: &Overrides,
+) -> Result<Loaded, Error> {
+    Ok(load_str("pipeline.yaml", &checkpoint.pipeline, overrides)?)
+}
+
+/// A diagnostic of the pipeline that only the data could tell, with its place in the file.
+pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
+    match error {
+        RunError::Data(DataError::Pipeline { key, message, help }) => {
+            loaded.diagnostic(key, message, help).into()
+        }
+        error => error.into(),
+    }
+}
+
+fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Result<(), Error> {
+    // Absolute paths, so that the run folder's copy means the same from anywhere.
+    let pipeline = &loaded.absolute();
+    let device =
+        device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
+    let data = open_data(pipeline).map_err(|error| located(error, loaded))?;
+    let interrupt =
+        Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;
+
+    let environment = Environment::with_data(device.kind(), pipeline, &data);
+    let plan = plan::compile(pipeline);
+    if let Some(budget) = pipeline.memory.budget {
+        let footprint = Footprint::of(&plan, environment);
+        if footprint.taken() > budget.0 {
+            return Err(super::plan::over(pipeline, &footprint, budget, environment));
+        }
+    }
+    let prepared = Prepared::of(origin, &data, pipeline, runs).map_err(|it| located(it, loaded))?;
+    let Prepared { folder, _lock, start, changes } = prepared;
+    let log = match &start {
+        Start::New | Start::Fork(..) => Jsonl::create(&folder.events()),
+        Start::Resume(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
+    };
+    let log = log.map_err(RunError::file("open", folder.events()))?;
+    let mut reporter = Broadcast(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
+    if let Some(message) = &device.note {
+        reporter.report(&Event::Note { message: message.clone() })?;
+    }
+    if let (Start::Resume(checkpoint), false) = (&start, changes.is_empty()) {
+        let step = checkpoint.progress.step;
+        reporter.report(&Event::Changed { step, changes })?;
+    }
+    let place = Place { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
+    job::train(place, plan, start, environment, &mut reporter).map_err(|it| located(it, loaded))
+}
+
+/// A run folder, locked, and what its run starts from.
+struct Prepared {
+    folder: RunFolder,
+    _lock: RunLock,
+    start: Start,
+    /// What a resumed run has otherwise than before.
+    changes: Vec<Change>,
+}
+
+impl Prepared {
+    fn of(
+        origin: Origin,
+        data: &data::Dataset,
+        pipeline: &Pipeline,
+        runs: &Path,
+    ) -> Result<Self, RunError> {
+        match origin {
+            Origin::New => {
+                let folder = experiment::prepare(data, pipeline, runs, None)?;
+                let lock = folder.lock()?;
+                Ok(Self { folder, _lock: lock, start: Start::New, changes: Vec::new() })
+            }
+            Origin::Resumed { folder, lock, checkpoint, changes } => {
+                if !changes.is_empty() {
+                    write_atomically(&folder.pipeline(), pipeline.to_yaml().as_bytes())?;
+                }
+                let start = Start::Resume(checkpoint);
+                Ok(Self { folder, _lock: lock, start, changes })
+            }
+            Origin::Forked { checkpoint, changes } => {
+                let fork = Some((&checkpoint, changes.as_slice()));
+                let folder = experiment::prepare(data, pipeline, runs, fork)?;
+                let lock = folder.lock()?;
+                let start = Start::Fork(checkpoint, changes);
+                Ok(Self { folder, _lock: lock, start, changes: Vec::new() })
+            }
+        }
+    }
+}
+
+/// The data of a pipeline whose paths are absolute.
+pub(super) fn open_data(pipeline: &Pipeline) -> Result<data::Dataset, RunError> {
+    Ok(data::open(pipeline, Path::new("."))?)
+}

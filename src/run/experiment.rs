@@ -1,0 +1,268 @@
+//! A run from its start to its result: train, test, write `metrics.json`.
+
+use std::path::Path;
+
+use super::RunError;
+use super::changes::Change;
+use super::checkpoint::{Checkpoint, Progress};
+use super::evaluate::{Evaluated, Evaluation, evaluate_split};
+use super::events::{
+    Event, Finished, Forked, Metrics, Reporter, RunCost, RunResult, SplitSize, Started,
+};
+use super::folder::{RunFolder, write_atomically};
+use super::trainer::{Place, Start, Trainer};
+use crate::config::{self, Pipeline};
+use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
+use crate::graph;
+use crate::model::FewShotNet;
+use crate::plan::footprint::{Bytes, Environment, Use};
+use crate::plan::{Footprint, Plan};
+
+/// Checks that every split can fill the episodes asked of it, then makes the run's folder.
+///
+/// `fork` is the checkpoint of another run that this one starts from, and what it has otherwise.
+pub fn prepare(
+    data: &Dataset,
+    pipeline: &Pipeline,
+    runs: &Path,
+    fork: Option<(&Checkpoint, &[Change])>,
+) -> Result<RunFolder, RunError> {
+    check_episodes(data, pipeline)?;
+    let mut text = pipeline.to_yaml();
+    match fork {
+        // Weights that do not fit are an error before the run has a folder.
+        None => drop(graph::match_weights(pipeline)?),
+        Some((checkpoint, changes)) => {
+            let (from, step) = (checkpoint.path.display(), checkpoint.progress.step);
+            let changes = changes.iter().map(|change| format!("#   {change}\n"));
+            let changes: String = changes.collect();
+            text = format!("# forked from {from} after step {step}\n{changes}{text}");
+        }
+    }
+    let folder = RunFolder::create(runs, &pipeline.name)?;
+    write_atomically(&folder.pipeline(), text.as_bytes())?;
+    Ok(folder)
+}
+
+/// Checks that every split has its episodes. Returns notes on what is left out of them.
+fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, RunError> {
+    let mut notes = Vec::new();
+    let wanted = [
+        (Split::Base, Stream::Train, pipeline.train.epochs),
+        (Split::Val, Stream::Validate, pipeline.validate.episodes),
+        (Split::Novel, Stream::Test, pipeline.test.episodes),
+    ];
+    for (split, stream, count) in wanted {
+        if count > 0 {
+            let sampler = Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            if sampler.skipped_classes() > 0 {
+                notes.push(format!(
+                    "`data.skip_small_classes` leaves out {} of the {} classes of {split}",
+                    sampler.skipped_classes(),
+                    data.split(split).classes().len()
+                ));
+            }
+        }
+    }
+    Ok(notes)
+}
+
+/// Trains from `start`, tests, and writes `metrics.json`.
+pub fn run(
+    plan: &Plan,
+    place: Place,
+    start: Start,
+    reporter: &mut dyn Reporter,
+) -> Result<Metrics, RunError> {
+    let Place { data, device, folder, .. } = place;
+    let pipeline = &plan.pipeline;
+    let left_out = check_episodes(data, pipeline)?;
+    for message in data.notes().iter().chain(&left_out) {
+        reporter.report(&Event::Note { message: message.clone() })?;
+    }
+    for DataWarning { message, help } in data.warnings() {
+        reporter.report(&Event::Warning { message: format!("{message}; {help}") })?;
+    }
+    for note in &plan.notes {
+        reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) })?;
+    }
+    let mut trainer = Trainer::new(plan, place, &start, reporter)?;
+    if let Start::Fork(from, changes) = start {
+        let step = from.progress.step;
+        reporter.report(&Event::Forked(Forked { from: from.path, step, changes }))?;
+    }
+    reporter.report(&Event::Started(Started {
+        name: pipeline.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: device.name.clone(),
+        seed: pipeline.seed,
+        parameters: trainer.parameters(),
+        splits: [Split::Base, Split::Val, Split::Novel]
+            .map(|split| SplitSize {
+                split: split.to_string(),
+                classes: data.split(split).classes().len(),
+                images: data.split(split).len(),
+            })
+            .to_vec(),
+        epochs: pipeline.train.epochs,
+        steps_per_epoch: trainer.steps_per_epoch(),
+        resumed_at_step: trainer.progress().step,
+        folder: folder.path().to_owned(),
+    }))?;
+    trainer.train(reporter)?;
+    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data)).peak;
+    if let Some(event) = far_from_prediction(trainer.cost().1, predicted) {
+        reporter.report(&event)?;
+    }
+    if let Some(message) = too_many_skipped(trainer.progress()) {
+        reporter.report(&Event::Warning { message })?;
+    }
+
+    let tested = test(&trainer, plan, place, reporter)?;
+    let (seconds, peak_bytes) = trainer.cost();
+    let progress = trainer.progress();
+    let metrics = Metrics {
+        result: RunResult {
+            train_episodes: progress.episodes,
+            steps: progress.step,
+            skipped_steps: progress.skipped_steps,
+            train_loss: progress.last_epoch.map(|means| means.loss),
+            train_accuracy: progress.last_epoch.map(|means| means.accuracy),
+            best_validation: progress.best.clone(),
+            novel: tested.as_ref().map(|(evaluated, _)| evaluated.accuracy),
+            tested: tested.as_ref().map(|(_, name)| (*name).to_owned()),
+            scores: tested.map(|(evaluated, _)| evaluated.scores),
+        },
+        cost: RunCost {
+            seconds,
+            peak_bytes,
+            predicted_peak_bytes: predicted.total(),
+            train_images_per_second: progress.train_images as f64
+                / progress.train_seconds.max(f64::MIN_POSITIVE),
+        },
+    };
+    let json = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
+    write_atomically(&folder.metrics(), &json)?;
+    reporter.report(&Event::Finished(Finished {
+        metrics: metrics.clone(),
+        folder: folder.path().to_owned(),
+    }))?;
+    Ok(metrics)
+}
+
+/// Share by which a peak may differ from its prediction without a warning.
+const TOLERATED: f64 = 0.15;
+
+/// A warning of a peak that is far from its prediction.
+fn far_from_prediction(peak_bytes: u64, predicted: Bytes) -> Option<Event> {
+    // A short run has not used every image yet.
+    let least = predicted.total() - predicted.of(Use::Data);
+    let share = |of: u64| peak_bytes as f64 / of.max(1) as f64;
+    let is_far = share(predicted.total()) > 1.0 + TOLERATED || share(least) < 1.0 - TOLERATED;
+    is_far.then(|| Event::PeakDiffers { peak_bytes, predicted_peak_bytes: predicted.total() })
+}
+
+/// What to say of a run most of whose steps were skipped.
+fn too_many_skipped(progress: &Progress) -> Option<String> {
+    let Progress { step, skipped_steps: skipped, .. } = progress;
+    if *step > 0 && skipped == step {
+        return Some(format!(
+            "nothing was learnt: all {step} steps were skipped, since their loss or gradients were \
+             not finite; write `memory.loss_scale: dynamic`, `memory.amp: off` or a lower \
+             `optimizer.learning_rate`"
+        ));
+    }
+    (2 * skipped > *step).then(|| {
+        format!(
+            "{skipped} of {step} steps were skipped, since their loss or gradients were not finite"
+        )
+    })
+}
+
+/// Accuracy on novel classes, and which checkpoint it is of.
+fn test(
+    trainer: &Trainer,
+    plan: &Plan,
+    place: Place,
+    reporter: &mut dyn Reporter,
+) -> Result<Option<(Evaluated, &'static str)>, RunError> {
+    let Place { data, device, folder, interrupt } = place;
+    let episodes = plan.pipeline.test.episodes;
+    if episodes == 0 {
+        return Ok(None);
+    }
+    let (net, name) = tested_net(trainer, plan, folder, reporter)?;
+    reporter.report(&Event::Tested { episodes: 0, of: episodes })?;
+    let evaluated = evaluate_split(
+        &net,
+        &plan.pipeline,
+        data,
+        &device.device,
+        Evaluation { split: Split::Novel, stream: Stream::Test, episodes },
+        interrupt,
+        &mut |number, _| reporter.report(&Event::Tested { episodes: number + 1, of: episodes }),
+    );
+    let evaluated = evaluated.map_err(|error| match error {
+        // Training is over and its last checkpoint written: a resumed run starts with the test.
+        RunError::Stopped { signal, episodes: answered } => RunError::Interrupted {
+            signal,
+            at: format!("in the test, after {answered} of {episodes} episodes"),
+            folder: folder.path().to_owned(),
+        },
+        error => error,
+    })?;
+    reporter.report(&Event::Note { message: format!("in the test, {}", evaluated.features) })?;
+    Ok(Some((evaluated, name)))
+}
+
+/// The network to test: the best one, where it is asked for and there is one.
+fn tested_net(
+    trainer: &Trainer,
+    plan: &Plan,
+    folder: &RunFolder,
+    reporter: &mut dyn Reporter,
+) -> Result<(FewShotNet, &'static str), RunError> {
+    let is_best = plan.pipeline.test.checkpoint == config::Checkpoint::Best;
+    if is_best && trainer.progress().best.is_some() {
+        let best = Checkpoint::read(&folder.best()).and_then(|it| it.load_model(trainer.net()));
+        match best {
+            Ok(net) => return Ok((net, "best")),
+            // The run's result is that of the last checkpoint rather than none.
+            Err(error) => reporter.report(&Event::Warning {
+                message: format!("the last checkpoint is tested instead of the best: {error}"),
+            })?,
+        }
+    }
+    Ok((trainer.net(), "last"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::footprint::Timeline;
+
+    #[test]
+    fn a_peak_far_from_its_prediction_is_reported() {
+        let mut time = Timeline::default();
+        time.hold(Use::Activations, 100);
+        let predicted = time.peak();
+        assert_eq!(far_from_prediction(96, predicted), None);
+        let event = |peak_bytes| Some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: 100 });
+        assert_eq!(far_from_prediction(130, predicted), event(130));
+        assert_eq!(far_from_prediction(78, predicted), event(78));
+        // The data set's images are not all used in a short run.
+        time.hold(Use::Data, 100);
+        assert_eq!(far_from_prediction(100, time.peak()), None);
+    }
+
+    #[test]
+    fn a_run_without_a_usable_step_learnt_nothing() {
+        let skipped = |step, skipped_steps| {
+            too_many_skipped(&Progress { step, skipped_steps, ..Progress::default() })
+        };
+        assert!(skipped(8, 8).unwrap().contains("nothing was learnt"));
+        assert!(skipped(8, 5).unwrap().contains("5 of 8"));
+        assert_eq!(skipped(8, 2), None);
+        assert_eq!(skipped(0, 0), None);
+    }
+}

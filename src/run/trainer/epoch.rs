@@ -1,0 +1,74 @@
+//! The end of an epoch: validation, the best checkpoint and the one to resume from.
+
+use super::{RunError, Trainer};
+use crate::data::{Split, Stream};
+use crate::run::checkpoint::EpochMeans;
+use crate::run::evaluate::{Evaluation, evaluate_split};
+use crate::run::events::{Epoch, Event, Reporter, Validated};
+use crate::stage::clear_cache;
+
+impl Trainer<'_> {
+    /// Validates, keeps the best, and writes the checkpoint that the next epoch starts from.
+    ///
+    /// Until the validation is complete the epoch is not: a run that is interrupted in it resumes
+    /// with the validation.
+    pub(super) fn end_epoch(&mut self, reporter: &mut dyn Reporter) -> Result<(), RunError> {
+        let means = self.progress.epoch_sums.means();
+        let EpochMeans { loss, accuracy } = means;
+        let epoch = self.progress.epoch + 1;
+        reporter.report(&Event::Epoch(Epoch { epoch, loss, accuracy }))?;
+        let validated = self.validate(epoch, reporter)?;
+        self.progress.epoch = epoch;
+        self.progress.epoch_sums = Default::default();
+        self.progress.last_epoch = Some(means);
+        let mut is_best = false;
+        if let Some(validated) = validated {
+            is_best = validated.best;
+            if is_best {
+                self.progress.best = Some(validated.clone());
+            }
+            reporter.report(&Event::Validated(validated))?;
+        }
+        if self.plan.pipeline.memory.clear_cache_after_epoch {
+            clear_cache::clear(&self.device);
+        }
+        if is_best {
+            self.save(&self.folder.best(), reporter)?;
+        }
+        // After the best one: a run killed in between validates once more and finds it best again.
+        self.save_last(reporter)
+    }
+
+    /// Accuracy on the validation episodes, where there are any.
+    fn validate(
+        &mut self,
+        epoch: usize,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Option<Validated>, RunError> {
+        let pipeline = &self.plan.pipeline;
+        if pipeline.validate.episodes == 0 {
+            return Ok(None);
+        }
+        let evaluation = Evaluation {
+            split: Split::Val,
+            stream: Stream::Validate,
+            episodes: pipeline.validate.episodes,
+        };
+        let evaluated = evaluate_split(
+            &self.net(),
+            pipeline,
+            self.data,
+            &self.device,
+            evaluation,
+            self.interrupt,
+            &mut |_, _| Ok(()),
+        );
+        let accuracy = match evaluated {
+            Ok(evaluated) => evaluated.accuracy,
+            Err(RunError::Stopped { .. }) => return Err(self.interrupted(reporter)),
+            Err(error) => return Err(error),
+        };
+        let best = self.progress.best.as_ref().is_none_or(|it| accuracy.mean > it.accuracy.mean);
+        Ok(Some(Validated { epoch, accuracy, best }))
+    }
+}
