@@ -45,8 +45,8 @@ impl Machine<'_> {
 
     fn step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
-            0x80 => drop(self.input.take(1)?),            // PROTO
-            0x95 => drop(self.input.take(8)?),            // FRAME
+            0x80 => _ = self.input.take(1)?,              // PROTO
+            0x95 => _ = self.input.take(8)?,              // FRAME
             b'(' => self.stack.push(Value::Mark),         // MARK
             b'0' => drop(self.pop()?),                    // POP
             b'1' => drop(self.pop_to_mark()?),            // POP_MARK
@@ -139,7 +139,7 @@ impl Machine<'_> {
             }
             b'c' => {
                 let (module, name) = (self.input.name()?, self.input.name()?);
-                self.stack.push(Value::Global(global(&module, &name)?));
+                self.stack.push(Value::Global(global(module, name)?));
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);

@@ -17,7 +17,6 @@ pub const WORKSPACE: usize = 16 << 20;
 const CUBES: usize = 1024;
 
 /// Convolution of `[N, H, W, C]` by `[C', k, k, C]`, to `[N, H', W', C']`.
-#[expect(clippy::too_many_arguments, reason = "buffers, and what they mean")]
 pub fn forward(
     client: &Client,
     x: &Handle,

@@ -100,7 +100,6 @@ pub fn forward(
 
 /// Gradients of scale and shift; that of the input goes to `d_x`, or over the input where there is
 /// none, which a pool of 3×3 does not allow.
-#[expect(clippy::too_many_arguments, reason = "one call of three kernels")]
 pub fn backward(
     client: &Client,
     x: &Handle,
