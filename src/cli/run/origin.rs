@@ -80,7 +80,7 @@ fn resume(run: &Run, folder: RunFolder, overrides: &Overrides) -> Result<(Loaded
     let changes = changes(&before, &loaded.absolute());
     let refused: Vec<Change> = changes
         .iter()
-        .filter(|it| !is_resumable(&it.key) && !(run.escalated && is_under(&it.key, "memory")))
+        .filter(|it| !(is_resumable(&it.key) || run.escalated && is_under(&it.key, "memory")))
         .cloned()
         .collect();
     if !refused.is_empty() {
