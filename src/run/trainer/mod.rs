@@ -24,8 +24,7 @@ use crate::network::BatchNormMode;
 use crate::plan::Plan;
 use crate::stage::{BoxStep, StepContext, StepError, Window};
 
-pub(crate) use start::has_epochs_left;
-pub use start::{Place, Start};
+pub use start::{Place, Start, has_epochs_left};
 
 use step::StepClock;
 

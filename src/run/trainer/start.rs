@@ -108,8 +108,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Whether a fork has anything to train.
-pub(crate) fn has_epochs_left(checkpoint: &Checkpoint, pipeline: &Pipeline) -> bool {
+/// Whether a fork of a checkpoint, with this pipeline, has an epoch left to train.
+pub fn has_epochs_left(checkpoint: &Checkpoint, pipeline: &Pipeline) -> bool {
     checkpoint.progress.epoch < pipeline.train.epochs
 }
 
