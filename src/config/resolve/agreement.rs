@@ -104,9 +104,14 @@ fn agree(
     merged: Result<Loaded, Diagnostics>,
     written: Result<Loaded, Diagnostics>,
 ) -> TestCaseResult {
+    // A path that was typed in a shell is absolute: the same file in other words.
+    let here =
+        std::env::current_dir().map_or_else(|_| String::new(), |it| format!("{}/", it.display()));
     let say = |diagnostics: Diagnostics| {
-        let mut said: Vec<_> =
-            diagnostics.into_iter().map(|it| (it.code(), it.path, it.message)).collect();
+        let mut said: Vec<_> = diagnostics
+            .into_iter()
+            .map(|it| (it.code(), it.path, it.message.replace(&here, "")))
+            .collect();
         said.sort();
         said
     };
