@@ -117,7 +117,9 @@ pub fn has_epochs_left(checkpoint: &Checkpoint, pipeline: &Pipeline) -> bool {
 fn data_changed(progress: &Progress, data: &Dataset) -> Option<String> {
     let before = &progress.data_fingerprint;
     (!before.is_empty() && before != data.fingerprint()).then(|| {
-        "the data set has changed since the checkpoint was written: classes, images or their sizes differ,          so the rest of the run is not what the uninterrupted run would have computed; restore the data          to reproduce it, and see `fsct data inspect`"
+        "the data set has changed since the checkpoint was written: classes, images or their sizes differ, \
+         so the rest of the run is not what the uninterrupted run would have computed; restore the data \
+         to reproduce it, and see `fsct data inspect`"
             .to_owned()
     })
 }
