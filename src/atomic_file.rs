@@ -9,6 +9,8 @@ use tempfile::{Builder, NamedTempFile, TempPath};
 
 /// Suffix of a file that is being written.
 const PART: &str = ".part";
+/// Random letters and digits before it.
+const RANDOM: usize = 6;
 /// Parts that were not written to for this long belong to a process that was killed.
 const STALE: Duration = Duration::from_secs(3600);
 
@@ -109,7 +111,7 @@ pub(crate) fn beside(path: &Path) -> io::Result<TempPath> {
 /// Removes the parts that killed processes left in `folder`. No process may be writing there.
 pub(crate) fn remove_left_over(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|it| it.file_name().to_string_lossy().ends_with(PART)) {
+    for entry in entries.filter(|it| name_of(&it.file_name().to_string_lossy()).is_some()) {
         let _ = fs::remove_file(entry.path());
     }
 }
@@ -122,7 +124,7 @@ fn folder(path: &Path) -> &Path {
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     let prefix = format!("{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    builder.prefix(&prefix).suffix(PART);
+    builder.prefix(&prefix).suffix(PART).rand_bytes(RANDOM);
     // As any new file: a temporary one would be for its owner alone.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -133,13 +135,18 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     })
 }
 
+/// Name of the file that a part becomes; `None` for any other file, such as a user's `notes.part`.
+fn name_of(part: &str) -> Option<&str> {
+    let (name, random) = part.strip_suffix(PART)?.rsplit_once('.')?;
+    let is_random = random.len() == RANDOM && random.bytes().all(|it| it.is_ascii_alphanumeric());
+    (is_random && !name.is_empty()).then_some(name)
+}
+
 /// Removes the parts of a file that a killed process left.
 fn remove_stale(target: &Path) {
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_stale = |entry: &fs::DirEntry| {
-        let file = entry.file_name();
-        let rest = file.to_str().and_then(|file| file.strip_prefix(&name)?.strip_prefix('.'));
-        rest.is_some_and(|rest| rest.ends_with(PART))
+        name_of(&entry.file_name().to_string_lossy()) == Some(name.as_str())
             && entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| {
                 SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE)
             })
@@ -178,14 +185,14 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let old = SystemTime::now() - 2 * STALE;
         for (name, time) in
-            [("a.Xy1.part", old), ("b.Xy1.part", old), ("a.Xy2.part", SystemTime::now())]
+            [("a.Xyzab1.part", old), ("a.b.Xyzab1.part", old), ("a.Xyzab2.part", SystemTime::now())]
         {
             File::create(folder.path().join(name))?.set_modified(time)?;
         }
         write_with(&folder.path().join("a"), |_| Ok(()))?;
         let mut left = names(folder.path())?;
         left.sort();
-        assert_eq!(left, ["a", "a.Xy2.part", "b.Xy1.part"]);
+        assert_eq!(left, ["a", "a.Xyzab2.part", "a.b.Xyzab1.part"]);
         Ok(())
     }
 
@@ -204,10 +211,15 @@ mod tests {
     #[test]
     fn all_parts_of_killed_processes_are_removed_and_nothing_else() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        write(&folder.path().join("last.ckpt.Ab1.part"), b"half")?;
+        let (mut part, path) = temporary(&folder.path().join("last.ckpt"))?.keep()?;
+        part.write_all(b"half")?;
+        assert!(path.exists());
         write(&folder.path().join("last.ckpt"), b"whole")?;
+        write(&folder.path().join("notes.part"), b"a user's")?;
         remove_left_over(folder.path());
-        assert_eq!(names(folder.path())?, ["last.ckpt"]);
+        let mut left = names(folder.path())?;
+        left.sort();
+        assert_eq!(left, ["last.ckpt", "notes.part"]);
         Ok(())
     }
 

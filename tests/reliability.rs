@@ -401,7 +401,6 @@ const PRINTING: [&[&str]; 7] = [
     &["doctor"],
 ];
 
-#[cfg(unix)]
 /// Twelve small pictures a split, all different.
 fn draw_data_set(root: &Path) {
     for (number, split) in ["train", "val", "test"].iter().enumerate() {
@@ -437,10 +436,14 @@ fn a_resumed_run_whose_data_changed_says_so() {
     assert!(!resume("train.epochs=3").contains(complaint));
     fs::remove_file(place.path().join("data/train/train_0/3.png")).unwrap();
     assert!(resume("train.epochs=4").contains(complaint));
+    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    assert_eq!(events.matches(complaint).count(), 1, "the run's record has the warning");
+    assert!(events.contains("their sizes differ, so the rest"), "{events}");
     // The run goes on with the data as it is now.
     assert!(!resume("train.epochs=5").contains(complaint));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_reader_that_went_away_ends_a_command_quietly() {
     let place = Workplace::new();

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -64,8 +65,10 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
 }
 
 fn print_kept() {
+    let mut stderr = io::stderr().lock();
     for text in kept().drain(..).chain(OWN.take()) {
-        eprintln!("{text}");
+        // A closed standard error must not make another panic of it.
+        let _ = writeln!(stderr, "{text}");
     }
 }
 
