@@ -8,9 +8,9 @@ use super::DataError;
 
 /// Decoded images, kept up to a number of bytes.
 pub enum Cache {
-    /// Keeps nothing.
+    /// Keeps nothing; each image is decoded again.
     None,
-    /// In memory.
+    /// Keeps decoded images in memory.
     Memory {
         /// An image each, once it is decoded.
         slots: Vec<OnceLock<Box<[u8]>>>,

@@ -39,7 +39,7 @@ struct Inner {
 pub(super) struct SetOptions {
     /// Ink is dark on paper, and 1 to the network.
     pub ink_is_dark: bool,
-    /// Bytes → values.
+    /// How bytes become the network's input.
     pub normalization: Normalization,
     /// Random changes in training.
     pub augmentation: Option<Augmentation>,
@@ -65,12 +65,12 @@ impl ImageSet {
         Self(Arc::new(Inner { classes, images, shape, options, cache }))
     }
 
-    /// Classes by name.
+    /// Classes in the order of their names; an episode names them by index.
     pub fn classes(&self) -> &[Class] {
         &self.0.classes
     }
 
-    /// Images.
+    /// Number of images of all classes.
     pub fn len(&self) -> usize {
         self.0.images.len()
     }

@@ -12,7 +12,7 @@ use super::{Item, Listing, Split};
 /// What is in a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// By split.
+    /// Counts of each split, by its name.
     pub splits: BTreeMap<String, SplitFacts>,
     /// Images that cannot be read, with the reason.
     pub bad: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ pub struct SplitFacts {
     pub images: usize,
     /// Images of each size, `width×height`, the most frequent first.
     pub sizes: Vec<(String, usize)>,
-    /// Images without colour.
+    /// Number of images without colour.
     pub grey: usize,
 }
 

@@ -22,15 +22,15 @@ pub struct Listing {
 /// A class without an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmptyClass {
-    /// Its split.
+    /// The split of the class.
     pub split: Split,
-    /// Its name.
+    /// The name of the class.
     pub class: String,
     /// Why it has none.
     pub reason: String,
 }
 
-/// One image.
+/// One image: its class, its split and where its bytes are.
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Split of its class.

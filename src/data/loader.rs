@@ -18,7 +18,7 @@ pub const EPISODES_IN_LOADER: usize = AHEAD + 1;
 /// An episode with its images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpisodeBatch {
-    /// Its number.
+    /// Number of the episode in its stream, from 0.
     pub number: u64,
     /// Which images it is made of.
     pub indices: EpisodeIndices,

@@ -8,11 +8,11 @@ use crate::config::Episode;
 /// Which sequence of episodes: with one seed, training, validation and test draw different ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Training.
+    /// Training episodes, from the training split.
     Train,
     /// Validation, the same episodes after each epoch.
     Validate,
-    /// The final test.
+    /// Episodes of the final test.
     Test,
 }
 

@@ -6,7 +6,7 @@
 pub struct Avx2(());
 
 impl Avx2 {
-    /// Asks the processor.
+    /// Asks the processor; `None` without AVX2 or on another architecture.
     pub fn detect() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         return is_x86_feature_detected!("avx2").then_some(Self(()));

@@ -35,7 +35,7 @@ pub enum ItemFile {
 /// An image in an array of images.
 #[derive(Debug, Clone)]
 pub struct PixelBlock {
-    /// The array.
+    /// The array that holds the image.
     pub array: Arc<PixelArray>,
     /// Where the image starts.
     pub start: usize,
@@ -44,7 +44,7 @@ pub struct PixelBlock {
 /// An array of images of one shape, each `[height, width, channels]`.
 #[derive(Debug)]
 pub struct PixelArray {
-    /// Its bytes.
+    /// The pixels of all images, one image after another.
     pub bytes: Blob,
     /// Shape of each image.
     pub shape: ImageShape,
@@ -52,7 +52,7 @@ pub struct PixelArray {
 
 /// Bytes in memory, or of a file that is mapped into it.
 pub enum Blob {
-    /// In memory.
+    /// Bytes held in memory.
     Owned(Vec<u8>),
     /// A part of a file.
     Mapped(Arc<Mmap>, std::ops::Range<usize>),

@@ -73,7 +73,7 @@ impl Zip {
         self.archive.by_index_data(index).map_or(0, |entry| entry.size())
     }
 
-    /// Reads a file.
+    /// Reads the file at `index` of the directory; an error if it has more than `most` bytes.
     pub fn read(&self, index: usize, most: u64) -> Result<Vec<u8>, String> {
         // A clone shares the directory and the map.
         let mut archive = self.archive.clone();

@@ -14,7 +14,7 @@ pub(crate) struct Driver {
 /// A GPU as the driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DriverGpu {
-    /// Its name.
+    /// Name that the driver gives the GPU.
     pub name: String,
     /// Compute capability: major, minor.
     pub capability: (i32, i32),

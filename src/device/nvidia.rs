@@ -20,10 +20,10 @@ pub struct Driver {
     pub gpus: Vec<Gpu>,
 }
 
-/// A GPU.
+/// A GPU as NVML describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gpu {
-    /// Its name.
+    /// Product name, such as `NVIDIA H100`.
     pub name: String,
     /// Compute capability, such as `9.0`.
     pub capability: String,

@@ -38,7 +38,7 @@ pub(crate) struct Pool {
 /// Bytes of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolUse {
-    /// Taken now.
+    /// Bytes allocated from the pool now.
     pub used: u64,
     /// Most that were taken since the high marks were reset.
     pub used_high: u64,
@@ -57,7 +57,7 @@ impl Pool {
         self.set(RELEASE_THRESHOLD, bytes)
     }
 
-    /// What it holds.
+    /// Bytes in use, and the high marks.
     pub fn usage(&self) -> Result<PoolUse, String> {
         Ok(PoolUse {
             used: self.get(USED)?,

@@ -16,7 +16,7 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// Its kind.
+    /// Whether it is a CPU or a GPU.
     pub fn kind(&self) -> DeviceKind {
         if self.name == CPU { DeviceKind::Cpu } else { DeviceKind::Gpu }
     }

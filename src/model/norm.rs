@@ -18,7 +18,7 @@ const MOMENTUM: f64 = 0.1;
 pub enum Norm<'a> {
     /// The batch's own; each layer appends its moments, in forward order.
     Batch(&'a mut Vec<Moments>),
-    /// The running ones.
+    /// The running statistics, which training has averaged.
     Running,
 }
 
@@ -73,11 +73,11 @@ impl Moments {
 /// Batch normalisation over `[batch, channels, height, width]` (Ioffe and Szegedy, 2015).
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    /// Scale, `[channels]`.
+    /// Learned scale of each channel, `[channels]`.
     pub gamma: Param<Tensor<1>>,
-    /// Shift, `[channels]`.
+    /// Learned shift of each channel, `[channels]`.
     pub beta: Param<Tensor<1>>,
-    /// Running mean, `[channels]`.
+    /// Running mean of each channel, `[channels]`.
     pub running_mean: Param<Tensor<1>>,
     /// Running variance, unbiased as PyTorch's, `[channels]`.
     pub running_var: Param<Tensor<1>>,

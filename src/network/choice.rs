@@ -77,7 +77,7 @@ pub enum Alignment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distance {
-    /// Squared Euclidean distance.
+    /// Squared Euclidean distance, negated as a logit.
     #[default]
     Euclidean,
     /// Cosine similarity times 10.

@@ -4,6 +4,8 @@
 mod console;
 mod jsonl;
 #[cfg(feature = "cli")]
+mod sentences;
+#[cfg(feature = "cli")]
 pub mod table;
 #[cfg(feature = "cli")]
 pub mod terminal;

@@ -22,7 +22,7 @@ use crate::plan::{self, Footprint};
 use crate::stage::grads::Gradients;
 use crate::stage::{Episode, KINDS, StageState, StepContext, clear_cache};
 
-/// One setting, measured.
+/// The measurements of one setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// The stages that are on.
@@ -35,7 +35,7 @@ pub struct Row {
     pub activation_bytes: u64,
     /// Median over the measured steps.
     pub seconds_per_step: f64,
-    /// Images a second.
+    /// Images of an episode divided by the median step time.
     pub images_per_second: f64,
     /// Largest difference to a gradient of the plain step, against the largest value of that
     /// gradient; over all parameters.

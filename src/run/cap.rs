@@ -48,7 +48,7 @@ impl MemoryCap {
         }
     }
 
-    /// Ends it.
+    /// Removes the limit from the device.
     pub fn lift(&self) {
         if self.bytes.is_some() {
             set_cap(&self.device, None);

@@ -11,7 +11,7 @@ use crate::config::{MethodKind, Pipeline, Prototypes};
 /// A key with another value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Dotted key.
+    /// Dotted path of the key.
     pub key: String,
     /// The value before; `null` where the key was not set.
     pub was: Value,

@@ -33,12 +33,12 @@ const FORMAT: u32 = 1;
 pub struct Progress {
     /// Optimizer steps taken or skipped.
     pub step: usize,
-    /// Completed epochs.
+    /// Number of completed epochs.
     pub epoch: usize,
     /// Training episodes consumed; the sampler's cursor, as an episode depends on its number and
     /// the seed alone.
     pub episodes: usize,
-    /// Steps skipped.
+    /// Steps skipped because a gradient was not finite.
     pub skipped_steps: usize,
     /// Losses that were not finite, and the last one that was.
     #[serde(default)]
@@ -58,13 +58,13 @@ pub struct Progress {
     /// checkpoints that were written without one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data_fingerprint: String,
-    /// Seconds spent.
+    /// Seconds of the run so far, earlier parts of a resumed run included.
     pub seconds: f64,
     /// Seconds of those in training steps.
     pub train_seconds: f64,
-    /// Images trained on.
+    /// Images in the training steps so far.
     pub train_images: usize,
-    /// Peak memory.
+    /// Peak memory so far, in bytes.
     pub peak_bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl Progress {
 /// Sums over the steps of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSums {
-    /// Episodes.
+    /// Episodes of the epoch so far.
     pub episodes: usize,
     /// Episodes of those whose loss was not finite; the sums leave them out.
     #[serde(default)]
@@ -90,7 +90,7 @@ pub struct EpochSums {
 }
 
 impl EpochSums {
-    /// Adds an episode.
+    /// Adds an episode's loss and its accuracy (0 to 1).
     pub fn add(&mut self, loss: f64, accuracy: f64) {
         self.episodes += 1;
         if loss.is_finite() {
@@ -111,10 +111,10 @@ impl EpochSums {
 /// Means over the episodes of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochMeans {
-    /// Loss.
+    /// Mean loss; NaN without a finite one.
     #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
-    /// Accuracy.
+    /// Mean accuracy, from 0 to 1.
     #[serde(deserialize_with = "finite_or_nan")]
     pub accuracy: f64,
 }
@@ -131,7 +131,7 @@ struct State {
 /// that nobody holds a second copy of them.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The file.
+    /// The file that it was read from.
     pub path: PathBuf,
     /// The resolved pipeline, YAML.
     pub pipeline: String,

@@ -12,7 +12,7 @@ const SEED: u64 = 600;
 /// Whether each query was answered rightly, by episode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
-    /// The model.
+    /// What the user called the model.
     pub name: String,
     /// By episode and query.
     pub right: Vec<Vec<bool>>,
@@ -23,11 +23,11 @@ pub struct Answers {
 /// How two models differ on the same episodes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The first model.
+    /// Name of the first model.
     pub a: String,
-    /// The second.
+    /// Name of the second model.
     pub b: String,
-    /// Episodes.
+    /// Number of episodes that both answered.
     pub episodes: usize,
     /// Mean accuracy of each.
     pub accuracy: [f64; 2],
@@ -51,9 +51,9 @@ pub struct Comparison {
 /// Two models that were not asked the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unlike {
-    /// The first.
+    /// Name of the first model.
     pub a: String,
-    /// The second.
+    /// Name of the second model.
     pub b: String,
     /// How their questions differ.
     pub reason: String,

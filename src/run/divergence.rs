@@ -85,7 +85,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The likeliest one.
+    /// The most probable cause, from the precision and the losses seen so far.
     pub fn of(pipeline: &Pipeline, watch: &LossWatch, loss: f64) -> Self {
         match (pipeline.memory.amp, pipeline.memory.loss_scale) {
             (Amp::F16, LossScale::Fixed(scale)) if loss.is_finite() && scale > 1.0 => {

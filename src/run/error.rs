@@ -113,7 +113,7 @@ pub enum RunError {
         /// The run's folder.
         folder: PathBuf,
     },
-    /// A step failed.
+    /// A training step or a forward pass failed.
     #[error(transparent)]
     #[diagnostic(code(fsct::run::step))]
     Step(#[from] StepError),

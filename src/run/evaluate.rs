@@ -24,7 +24,7 @@ pub struct Evaluation {
     pub split: Split,
     /// Which sequence of episodes.
     pub stream: Stream,
-    /// How many.
+    /// Number of episodes to answer.
     pub episodes: usize,
 }
 

@@ -85,7 +85,7 @@ pub enum Event {
 /// The backbone starts from the weights of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadedWeights {
-    /// The file.
+    /// The file of weights.
     pub path: PathBuf,
     /// What stands before every name in it.
     pub prefix: String,
@@ -112,7 +112,7 @@ impl From<Matching> for LoadedWeights {
 /// The run starts from a checkpoint of another run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forked {
-    /// The checkpoint.
+    /// The checkpoint that the run starts from.
     pub from: PathBuf,
     /// Optimizer steps that it holds.
     pub step: usize,
@@ -125,50 +125,50 @@ pub struct Forked {
 pub struct Started {
     /// Name of the pipeline.
     pub name: String,
-    /// Version of fsct.
+    /// Version of fsct that runs.
     pub version: String,
     /// Device: `cpu` or `cuda:N`.
     pub device: String,
-    /// Seed.
+    /// Seed of weights, episodes and augmentation.
     pub seed: u64,
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: usize,
     /// Classes and images of each split.
     pub splits: Vec<SplitSize>,
-    /// Epochs in all.
+    /// Epochs in all, `train.epochs`.
     pub epochs: usize,
     /// Optimizer steps an epoch.
     pub steps_per_epoch: usize,
     /// Optimizer steps already taken, when it is resumed.
     pub resumed_at_step: usize,
-    /// The run's folder.
+    /// Folder of the run.
     pub folder: PathBuf,
 }
 
 /// Size of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitSize {
-    /// Split.
+    /// Name of the split: `train`, `val` or `novel`.
     pub split: String,
-    /// Classes.
+    /// Number of classes in it.
     pub classes: usize,
-    /// Images.
+    /// Number of images of all its classes.
     pub images: usize,
 }
 
-/// An optimizer step.
+/// An optimizer step: its loss terms, gradient norm and speed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Optimizer steps so far, this one included.
     pub step: usize,
-    /// Epoch, from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Training episodes so far.
     pub episodes: usize,
     /// Loss terms, mean over the window.
     #[serde(flatten)]
     pub terms: Terms,
-    /// Learning rate.
+    /// Learning rate of this step.
     pub learning_rate: f64,
     /// Global norm of the gradients.
     #[serde(deserialize_with = "finite_or_nan")]
@@ -186,14 +186,14 @@ pub struct Step {
     pub seconds: f64,
     /// Share of those that it waited for the loader.
     pub loader_share: f64,
-    /// Images a second.
+    /// Images of the window divided by the step's seconds.
     pub images_per_second: f64,
 }
 
-/// An epoch.
+/// The end of an epoch, with its means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Epoch, from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean loss over its episodes, without those whose loss was not finite.
     #[serde(deserialize_with = "finite_or_nan")]
@@ -203,10 +203,10 @@ pub struct Epoch {
     pub accuracy: f64,
 }
 
-/// A validation.
+/// The result of a validation after an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
-    /// Epoch, from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Accuracy on the validation episodes, the same ones every epoch.
     pub accuracy: Accuracy,
@@ -217,9 +217,9 @@ pub struct Validated {
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
-    /// The run's result.
+    /// The run's result and cost, as in `metrics.json`.
     pub metrics: Metrics,
-    /// The run's folder.
+    /// Folder of the run.
     pub folder: PathBuf,
 }
 
@@ -228,14 +228,14 @@ pub struct Finished {
 pub struct Metrics {
     /// The same on every run with the same seed on the same machine.
     pub result: RunResult,
-    /// Time and memory.
+    /// Time, memory and speed.
     pub cost: RunCost,
 }
 
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// Training episodes.
+    /// Number of training episodes.
     pub train_episodes: usize,
     /// Optimizer steps, those that were skipped included.
     #[serde(default)]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::{RunError, RunLock};
 use crate::atomic_file;
 
-/// `runs/NAME-TIME/`.
+/// The folder `runs/NAME-TIME/` of a run, and the paths of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -31,7 +31,7 @@ impl RunFolder {
         unreachable!("some number is free")
     }
 
-    /// An existing folder.
+    /// The folder of an existing run; nothing is read yet.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -97,12 +97,12 @@ impl RunFolder {
         })
     }
 
-    /// The folder itself.
+    /// Path of the folder itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The resolved pipeline.
+    /// Path of the resolved pipeline.
     pub fn pipeline(&self) -> PathBuf {
         self.path.join("pipeline.yaml")
     }
@@ -112,12 +112,12 @@ impl RunFolder {
         self.path.join("events.jsonl")
     }
 
-    /// The result.
+    /// Path of the result, as JSON.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.json")
     }
 
-    /// The newest checkpoint.
+    /// Path of the newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join("checkpoints").join("last.ckpt")
     }

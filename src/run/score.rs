@@ -25,7 +25,7 @@ pub struct Scores {
 /// Scores of a class, over the episodes that it was in.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ClassScore {
-    /// Queries of it.
+    /// Number of queries of the class.
     pub queries: usize,
     /// Share of the queries called it that are of it; none where no query was.
     pub precision: Option<f64>,
@@ -52,7 +52,7 @@ struct Bin {
 }
 
 impl Tally {
-    /// Counts an answer.
+    /// Counts the queries of an answered episode.
     pub fn add(&mut self, answer: &Answer) {
         let shape = answer.episode.shape();
         let classes = &answer.episode.classes;

@@ -78,7 +78,7 @@ impl WeightsFile {
         Ok(Self { path: path.to_owned(), tensors })
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -93,7 +93,7 @@ impl Matching {
         Ok(Self { pairs, prefix, left, missing, file })
     }
 
-    /// The file.
+    /// Path of the file of weights.
     pub fn path(&self) -> &Path {
         self.file.path()
     }

@@ -8,7 +8,7 @@ use crate::model::names::Naming;
 
 /// How a file names the tensors of a network.
 pub(super) struct Recognised {
-    /// Who named them.
+    /// The program whose names they are.
     pub naming: Naming,
     /// What stands before each name, such as `state_dict.module.`.
     pub prefix: String,

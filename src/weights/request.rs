@@ -7,7 +7,7 @@ pub enum Scope {
     Backbone,
     /// The head; the backbone stays as it is.
     Head,
-    /// Everything.
+    /// The backbone and the head.
     Whole,
 }
 

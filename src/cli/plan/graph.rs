@@ -21,7 +21,7 @@ fn nodes(planned: &Planned) -> Vec<(String, String)> {
         .collect()
 }
 
-/// For Graphviz.
+/// The plan as a directed graph in Graphviz's DOT language: a box per stage, in order.
 pub fn dot(planned: &Planned) -> String {
     let nodes = nodes(planned);
     let mut text = String::from("digraph plan {\n  rankdir=LR\n  node [shape=box]\n");
@@ -35,7 +35,7 @@ pub fn dot(planned: &Planned) -> String {
     text
 }
 
-/// For Mermaid.
+/// The plan as a Mermaid flowchart: a box per stage, in order.
 pub fn mermaid(planned: &Planned) -> String {
     let nodes = nodes(planned);
     let mut text = String::from("flowchart LR\n");

@@ -50,7 +50,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs it.
+    /// Resolves the pipeline or the run to resume, and executes it.
     pub fn run(self, output: Output) -> Result<(), Error> {
         let (loaded, origin) = origin::resolve(&self)?;
         print_diagnostics(&loaded.warnings);

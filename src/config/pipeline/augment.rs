@@ -16,7 +16,7 @@ pub enum Augment {
     None,
     /// CloserLookFewShot's: a random resized crop, a colour jitter of 0.4 and a flip.
     Standard,
-    /// These.
+    /// The changes listed here, each of them optional.
     #[serde(untagged)]
     Custom(Augmentation),
 }
@@ -91,7 +91,7 @@ impl Default for RandomResizedCrop {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
-    /// Divided by 255.
+    /// Values divided by 255, from 0 to 1.
     #[default]
     None,
     /// Divided by 255; then less the mean of ImageNet, by its deviation, a channel.

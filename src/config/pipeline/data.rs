@@ -169,12 +169,12 @@ impl Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
-    /// In memory.
+    /// In main memory, up to `cache_mib`.
     #[default]
     Memory,
     /// In an unnamed file in the folder for temporary files: fast storage, little memory.
     Disk,
-    /// Nowhere.
+    /// No cache: every image is decoded each time it is used.
     None,
 }
 
@@ -217,7 +217,7 @@ pub enum Classes {
     Val,
     /// Those of its test split.
     Novel,
-    /// All of them.
+    /// The classes of all its splits.
     All,
 }
 

@@ -12,7 +12,7 @@ pub enum DeviceSpec {
     /// The GPU when it is compiled in and present, else the CPU.
     #[default]
     Auto,
-    /// The CPU.
+    /// The CPU, even if a GPU is present.
     Cpu,
     /// An NVIDIA GPU by index.
     Cuda(usize),

@@ -5,7 +5,7 @@ use super::rule::Rule;
 /// A broken rule of a pipeline whose values are right one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule.
+    /// The rule that is broken.
     pub rule: Rule,
     /// The key that breaks it.
     pub key: String,
@@ -62,7 +62,7 @@ impl<'a> Checks<'a> {
         (self.is_written)(key)
     }
 
-    /// Adds a finding.
+    /// Adds a finding to those found so far.
     pub fn push(&mut self, finding: Finding) {
         self.found.push(finding);
     }

@@ -87,7 +87,7 @@ pub enum Allocator {
     /// It is kept for the next step.
     #[default]
     Pooled,
-    /// It goes back.
+    /// It is returned to the system.
     Returning,
 }
 
@@ -127,11 +127,11 @@ pub enum Recompute {
     Block,
 }
 
-/// Automatic mixed precision.
+/// Precision of convolutions and matrix products (automatic mixed precision).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Amp {
-    /// Everything in f32.
+    /// Everything is computed in f32.
     #[default]
     Off,
     /// Convolutions and matrix products in IEEE half precision.
@@ -147,7 +147,7 @@ pub enum LossScale {
     /// Starts at 2^16, doubles after 2000 good steps, halves on overflow.
     #[default]
     Dynamic,
-    /// A constant.
+    /// A constant factor, above 0.
     #[serde(untagged)]
     Fixed(#[schemars(extend("exclusiveMinimum" = 0))] f64),
 }

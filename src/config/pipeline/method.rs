@@ -21,7 +21,7 @@ pub struct Method {
     #[schemars(range(min = 1, max = 64))]
     #[serde(default = "default_depth")]
     pub depth: usize,
-    /// Attention heads.
+    /// Number of attention heads.
     #[schemars(range(min = 1, max = 256))]
     #[serde(default = "default_heads")]
     pub heads: usize,
@@ -33,7 +33,7 @@ pub struct Method {
     #[schemars(range(min = 1, max = 65_536))]
     #[serde(default = "default_mlp_dim")]
     pub mlp_dim: usize,
-    /// Last layer.
+    /// Last layer, which turns features into logits.
     #[serde(default)]
     pub classifier: Classifier,
     /// Weights of the shots in a prototype; `fsct` and `profoct` only.
@@ -70,7 +70,7 @@ fn default_dim_attn() -> usize {
     128
 }
 
-/// Few-shot method.
+/// Few-shot method: how queries are compared with the supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MethodKind {

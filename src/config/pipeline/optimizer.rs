@@ -8,7 +8,7 @@ use super::{
     train::Train,
 };
 
-/// Optimizer.
+/// Optimizer and its learning rate schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optimizer {
@@ -45,7 +45,7 @@ impl Default for Optimizer {
     }
 }
 
-/// Optimizer algorithm.
+/// Algorithm that updates the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
@@ -94,7 +94,7 @@ impl Default for Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
-    /// It stays.
+    /// The learning rate stays the same.
     #[default]
     Constant,
     /// Half a cosine, down to `final_share` (Loshchilov and Hutter, ICLR 2017).

@@ -55,7 +55,7 @@ pub struct Pipeline {
     pub backbone: Backbone,
     /// Few-shot method on top of the features.
     pub method: Method,
-    /// Memory optimisations.
+    /// Memory optimisations, budget and precision.
     #[serde(default)]
     pub memory: Memory,
     /// How the weights follow the gradients.

@@ -6,9 +6,9 @@
 /// Whether a pipeline that breaks a rule can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It is refused.
+    /// The pipeline is refused.
     Error,
-    /// It runs; `--deny-warnings` refuses it.
+    /// The pipeline runs; `--deny-warnings` refuses it.
     Warning,
 }
 
@@ -19,7 +19,7 @@ pub enum Keys {
     Text,
     /// Any key of a kind, such as every path.
     Any,
-    /// These.
+    /// These keys, by their dotted path.
     These(&'static [&'static str]),
 }
 

@@ -7,7 +7,7 @@ use super::{
     rule::Rule,
 };
 
-/// Training length.
+/// Length of training, in epochs and episodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
@@ -79,7 +79,7 @@ pub enum Checkpoint {
     /// The one with the best validation accuracy.
     #[default]
     Best,
-    /// The last one.
+    /// The checkpoint of the last epoch.
     Last,
 }
 

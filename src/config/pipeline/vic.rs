@@ -15,11 +15,11 @@ pub use crate::network::{CovarianceForm, DynamicDriver};
 pub struct Vic {
     /// Where values that are not written come from.
     pub preset: VicPreset,
-    /// Variance hinge.
+    /// Hinge on the standard deviation of each feature.
     pub variance: Variance,
     /// Distance of support features to their prototype.
     pub invariance: Invariance,
-    /// Covariance between features.
+    /// Squared covariance between pairs of features.
     pub covariance: Covariance,
     /// Weights that follow training.
     pub dynamic: Dynamic,
@@ -82,7 +82,7 @@ pub struct Dynamic {
     /// Share of the old weight kept at each step, from 0 to below 1.
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub ema_decay: Option<f64>,
-    /// What moves them.
+    /// The quantity that the weights follow.
     pub driven_by: Option<DynamicDriver>,
 }
 

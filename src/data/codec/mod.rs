@@ -41,7 +41,7 @@ pub struct Size {
 pub enum Opened<'a> {
     /// Decoded region by region.
     Jpeg(Jpeg<'a>),
-    /// Decoded already.
+    /// Decoded already, as a whole.
     Whole(Raster),
 }
 
@@ -65,7 +65,7 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, String> {
 }
 
 impl Opened<'_> {
-    /// Its size.
+    /// Size of the upright image, in pixels.
     pub fn size(&self) -> Size {
         match self {
             Self::Jpeg(image) => image.size(),
@@ -90,7 +90,7 @@ impl Opened<'_> {
         }
     }
 
-    /// All of it.
+    /// Decodes all pixels of the image.
     pub fn raster(self) -> Result<Raster, String> {
         match self {
             Self::Jpeg(image) => whole(&image),

@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 pub struct DataWarning {
     /// What is the matter.
     pub message: String,
-    /// What to do.
+    /// The next action, for the user.
     pub help: &'static str,
 }
 

@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 /// The images of one split, before any is opened.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// The images.
+    /// The images, in the order of the listing.
     pub items: Vec<Item>,
     /// Classes without an image.
     pub empty: Vec<EmptyClass>,

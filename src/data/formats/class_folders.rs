@@ -16,7 +16,7 @@ use crate::data::{DataError, Split};
 pub struct Images {
     /// By path inside the class.
     pub files: Vec<(String, ItemFile)>,
-    /// Other files.
+    /// Files that are not images.
     pub others: Others,
 }
 
@@ -48,7 +48,7 @@ impl ClassFolders {
         Ok(())
     }
 
-    /// Adds a class.
+    /// Adds a class with its images, or as an empty class if it has none.
     pub fn add_images(&mut self, split: Split, class: &str, images: Images) {
         let Images { files, others } = images;
         if files.is_empty() {
@@ -95,7 +95,7 @@ impl ClassFolders {
         })
     }
 
-    /// What was added.
+    /// The listing of all classes added so far.
     pub fn listing(mut self) -> Listing {
         self.listing.notes.extend(self.others.note());
         self.listing

@@ -18,9 +18,9 @@ const MAX_FAILURES: usize = 100;
 /// An image as a list has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Its name.
+    /// The image's name, as the list has it.
     pub name: &'a str,
-    /// Its class.
+    /// The name of its class.
     pub class: &'a str,
     /// Its split; `None` where the list does not say.
     pub split: Option<Split>,
@@ -29,7 +29,7 @@ pub struct Entry<'a> {
 /// Where a file is, and its name in the data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// Its path below the data set's folder, `/` between its parts.
     pub short: String,
@@ -113,7 +113,7 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// For a list.
+    /// A locator of the files that a list names.
     pub fn new(list: &Path) -> Self {
         Self { base: list_base(list), scheme: None, failures: 0, index: None }
     }

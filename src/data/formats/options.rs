@@ -9,7 +9,7 @@ pub struct Options<'a> {
     pub splits: Option<&'a Path>,
     /// Columns of a CSV list, `data.columns`.
     pub columns: Option<&'a Columns>,
-    /// Turned classes, `data.rotations`.
+    /// Whether turned copies of a class are classes of their own, `data.rotations`.
     pub rotations: bool,
     /// All classes are taken as one split, the training split, where nothing says which split they
     /// are in.

@@ -10,7 +10,7 @@ pub struct Others {
 }
 
 impl Others {
-    /// Counts a file.
+    /// Counts a file by its suffix.
     pub fn count(&mut self, name: String) {
         let file = name.rsplit('/').next().unwrap_or(&name);
         let suffix = file.rsplit_once('.').map(|(_, suffix)| suffix.to_lowercase());

@@ -50,7 +50,7 @@ pub fn utf8_name(path: &Path) -> Result<String, String> {
 pub struct Folder {
     /// Its name; what is not UTF-8 in it is replaced.
     pub name: String,
-    /// Where it is.
+    /// The path of the folder.
     pub path: PathBuf,
     /// Whether its name is UTF-8. Lists, packs and reports cannot hold other names.
     pub is_utf8: bool,

@@ -22,13 +22,13 @@ pub fn is_zip(path: &Path) -> bool {
 /// The images in a zip by class, and by split where its folders say it.
 #[derive(Debug, Default)]
 pub struct ZipFolders {
-    /// Folders of splits.
+    /// Classes in folders of splits: their images by split and class name.
     pub by_split: BTreeMap<Split, BTreeMap<String, Images>>,
     /// Class folders that are in no folder of a split.
     pub classes: BTreeMap<String, Images>,
 }
 
-/// Lists a zip.
+/// Lists the class folders of a zip file.
 pub fn read(path: &Path) -> Result<ZipFolders, DataError> {
     let zip = Arc::new(Zip::open(path)?);
     let files = zip.files()?;

@@ -15,7 +15,7 @@ pub fn is_pack(path: &Path) -> bool {
     read.is_ok() && &magic == MAGIC
 }
 
-/// An open pack.
+/// An open pack, mapped into memory.
 #[derive(Debug)]
 pub struct Pack {
     path: PathBuf,
@@ -138,9 +138,9 @@ impl Pack {
 /// A class of a pack.
 #[derive(Debug, Clone)]
 pub struct PackedClass {
-    /// Its split.
+    /// The split of the class.
     pub split: Split,
-    /// Its name.
+    /// The name of the class.
     pub name: String,
     /// Number of its first image; the others follow it.
     pub first: usize,

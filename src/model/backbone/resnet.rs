@@ -15,7 +15,7 @@ use crate::network::{self, BackboneSpec, Block, FETI_SIDE, Segment};
 /// Stem, four layer groups of basic blocks, and for FETI an average.
 #[derive(Module, Debug)]
 pub struct ResNet {
-    /// The first convolution.
+    /// The first convolution, its batch norm and the pool.
     pub stem: Stem,
     /// The four layer groups.
     pub stages: Vec<LayerGroup>,
@@ -26,7 +26,7 @@ pub struct ResNet {
 /// Blocks of one width.
 #[derive(Module, Debug)]
 pub struct LayerGroup {
-    /// Blocks in order.
+    /// Residual blocks, in forward order.
     pub blocks: Vec<BasicBlock>,
 }
 
@@ -88,9 +88,9 @@ impl ResNet {
 /// Convolution with stride 2 → batch norm → ReLU, and for torchvision max-pool 3×3 with stride 2.
 #[derive(Module, Debug)]
 pub struct Stem {
-    /// Convolution.
+    /// Convolution of the image, from its channels to the first width.
     pub conv: Conv2d,
-    /// Batch norm.
+    /// Batch norm of its output, before the ReLU.
     pub norm: BatchNorm,
     /// Whether the output is pooled.
     pub pool: bool,
@@ -117,11 +117,11 @@ impl Stem {
 pub struct BasicBlock {
     /// First convolution, with the block's stride.
     pub conv1: Conv2d,
-    /// Its batch norm.
+    /// Batch norm of the first convolution's output.
     pub norm1: BatchNorm,
-    /// Second convolution.
+    /// Second convolution, with stride 1.
     pub conv2: Conv2d,
-    /// Its batch norm.
+    /// Batch norm of the second convolution's output, before the shortcut is added.
     pub norm2: BatchNorm,
     /// 1×1 convolution and batch norm where the shortcut changes shape.
     pub downsample: Option<Downsample>,
@@ -130,9 +130,9 @@ pub struct BasicBlock {
 /// 1×1 convolution and batch norm.
 #[derive(Module, Debug)]
 pub struct Downsample {
-    /// Convolution.
+    /// 1×1 convolution with the block's stride.
     pub conv: Conv2d,
-    /// Batch norm.
+    /// Batch norm of its output.
     pub norm: BatchNorm,
 }
 

@@ -53,7 +53,7 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Where training stands.
+    /// Steps, episodes, time and memory so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -67,7 +67,7 @@ impl Trainer<'_> {
         self.trained().valid()
     }
 
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
         self.trained().trained_parameters()
     }

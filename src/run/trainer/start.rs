@@ -30,13 +30,13 @@ pub enum Start {
 /// Where a run happens.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The images.
+    /// The images of all splits.
     pub data: &'a Dataset,
-    /// The device.
+    /// The device that it runs on.
     pub device: &'a Selected,
-    /// The run's folder.
+    /// Folder of the run.
     pub folder: &'a RunFolder,
-    /// Whether to stop.
+    /// Set when the user or the system asks to stop.
     pub interrupt: &'a Interrupt,
 }
 

@@ -41,9 +41,9 @@ enum Class {
 
 /// What a row says.
 pub struct Row<'a> {
-    /// The image's name.
+    /// The image's name, as written in the row.
     pub image: &'a str,
-    /// Its class.
+    /// The name of its class.
     pub class: &'a str,
     /// Its split, where there is a column for it.
     pub split: Option<&'a str>,
@@ -84,7 +84,7 @@ impl Columns {
         Ok(Self { image, class, split })
     }
 
-    /// Reads a row.
+    /// Reads the columns of a row.
     pub fn row<'a>(&'a self, record: &'a StringRecord) -> Result<Row<'a>, String> {
         let (image, split) = (&record[self.image], self.split.map(|at| &record[at]));
         let class = match &self.class {

@@ -23,7 +23,7 @@ impl Bytes {
     }
 }
 
-/// A numpy array.
+/// A numpy array: its shape, its type and where its bytes are.
 #[derive(Debug, Clone, Default)]
 pub struct Array {
     /// Length of each side.

@@ -8,7 +8,7 @@ use crate::data::Split;
 /// How classes are named that have numbers alone.
 #[derive(Debug, Clone, Copy)]
 pub enum Naming {
-    /// By the number.
+    /// By the number alone.
     Numbers,
     /// By split and number: files of several splits may each count from 0.
     SplitAndNumber(Split),

@@ -90,7 +90,7 @@ impl Images {
         }
     }
 
-    /// One of them.
+    /// The image at a position; `None` if there are not so many.
     pub fn file(&self, at: usize) -> Option<ItemFile> {
         Some(match self {
             Self::Pixels { array, .. } => {

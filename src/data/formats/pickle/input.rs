@@ -4,14 +4,14 @@ use std::ops::Range;
 
 /// A place in a file.
 pub struct Input<'a> {
-    /// The file.
+    /// The bytes of the whole file.
     pub file: &'a [u8],
     /// The next byte that is read.
     pub at: usize,
 }
 
 impl<'a> Input<'a> {
-    /// Takes bytes.
+    /// Advances by `count` bytes and returns their range; an error at the end of the file.
     pub fn take(&mut self, count: usize) -> Result<Range<usize>, String> {
         let end = self.at.checked_add(count).filter(|end| *end <= self.file.len());
         let range = self.at..end.ok_or("it is cut short")?;

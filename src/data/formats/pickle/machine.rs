@@ -14,7 +14,7 @@ use super::value::{MAX_DEPTH, Value};
 /// Most opcodes that are read.
 const MAX_STEPS: usize = 50_000_000;
 
-/// Reads a pickle.
+/// Evaluates a pickle without running any code that it names; an error names the opcode or limit.
 pub fn unpickle(file: &[u8]) -> Result<Value, String> {
     Machine { input: Input { file, at: 0 }, stack: Vec::new(), memo: HashMap::new(), steps: 0 }
         .run()

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::array::{Array, Bytes};
 use super::global::Global;
 
-/// A value.
+/// A value on the stack of the pickle machine.
 #[derive(Debug, Clone)]
 pub enum Value {
     None,
@@ -16,7 +16,7 @@ pub enum Value {
     Float,
     /// Text of Python 3, or bytes of Python 2's `str` that are text.
     Text(Rc<str>),
-    /// Bytes.
+    /// Bytes, or text that is not UTF-8.
     Bytes(Bytes),
     /// Items, and how deep they are.
     Tuple(Rc<Vec<Value>>, usize),
@@ -46,7 +46,7 @@ impl<T> Default for Nest<T> {
 }
 
 impl Value {
-    /// The text.
+    /// The value as text, if it is text or bytes that are UTF-8.
     pub fn text(&self, file: &[u8]) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.to_string()),

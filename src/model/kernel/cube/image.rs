@@ -1,13 +1,13 @@
 /// Images channels last: `[images, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape4 {
-    /// Images.
+    /// Number of images in the batch.
     pub images: usize,
-    /// Height.
+    /// Height of each image in pixels.
     pub height: usize,
-    /// Width.
+    /// Width of each image in pixels.
     pub width: usize,
-    /// Channels.
+    /// Channels of each pixel.
     pub channels: usize,
 }
 
@@ -17,7 +17,7 @@ impl Shape4 {
         self.images * self.height * self.width
     }
 
-    /// Values.
+    /// Values of all images and channels.
     pub fn values(self) -> usize {
         self.pixels() * self.channels
     }

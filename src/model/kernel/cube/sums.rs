@@ -30,7 +30,7 @@ const UNITS: usize = 1 << 17;
 pub struct Runs {
     /// Rows of a run; the last run may have fewer.
     pub length: usize,
-    /// Number of runs.
+    /// Number of runs in a column.
     pub count: usize,
 }
 

@@ -21,13 +21,13 @@ pub use crate::network::Pool;
 /// What follows the norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
-    /// ReLU.
+    /// Whether a ReLU follows.
     pub relu: bool,
-    /// Max-pool.
+    /// The max-pool that follows the ReLU, if any.
     pub pool: Option<Pool>,
 }
 
-/// Fused batch norm.
+/// Batch norm, ReLU and max-pool as one operation of a backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait NormOps: Backend {
     /// Output, and the mean and biased variance of each channel that it was normalised by: the
@@ -61,7 +61,7 @@ pub trait NormOps: Backend {
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub enum Statistics {
-    /// The batch's own.
+    /// Mean and variance of the batch itself.
     Batch,
     /// These: mean and variance, each `[C]`.
     Fixed(Tensor<1>, Tensor<1>),
