@@ -17,10 +17,11 @@ use rand_chacha::ChaCha8Rng;
 const EXACT: f64 = 1e-5;
 
 /// Nothing moves from step to step but what the step itself asks for.
-const METHODS: [&str; 4] = [
+const METHODS: [&str; 5] = [
     "{kind: fsct, depth: 2}",
     "{kind: profoct, vic: {dynamic: {enabled: false}, on_attention: {enabled: true}}}",
     "{kind: ctx}",
+    "{kind: fsct, label_smoothing: 0.3}",
     "{kind: protonet}",
 ];
 

@@ -67,6 +67,7 @@ fn method_keys_matter() {
             "kind: fsct, dim_head: 32",
             "kind: fsct, mlp_dim: 64",
             "kind: fsct, classifier: cosine",
+            "kind: fsct, label_smoothing: 0.1",
         ],
     );
     all_matter(
@@ -75,7 +76,11 @@ fn method_keys_matter() {
     );
     all_matter(
         "kind: protonet",
-        &["kind: protonet, distance: cosine", "kind: protonet, distance: mahalanobis"],
+        &[
+            "kind: protonet, distance: cosine",
+            "kind: protonet, distance: mahalanobis",
+            "kind: protonet, label_smoothing: 0.1",
+        ],
     );
 }
 

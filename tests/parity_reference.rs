@@ -119,8 +119,10 @@ fn equals_the_reference(name: &'static str, vic: Option<Vic>) {
     let mut net = reference.net(&device);
     let shape = reference.shape;
 
-    let mut step =
-        Backward { objective: Objective { vic }, embedding: Rc::new(Plain { norm: NORM }) };
+    let mut step = Backward {
+        objective: Objective { vic, ..Objective::default() },
+        embedding: Rc::new(Plain { norm: NORM }),
+    };
     let mut state = StageState::default();
     assert!(reference.steps() > 0);
     for index in 0..reference.steps() {

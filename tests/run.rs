@@ -1,12 +1,14 @@
 //! Runs as a user starts them: the binary, its folder, its exit codes.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::Value;
+
+use common::workplace::{Workplace, history, result, succeeded, text};
 
 /// A pipeline small enough to train in seconds, of two epochs.
 const PIPELINE: &str = "
@@ -23,93 +25,6 @@ train: {epochs: 2, episodes_per_epoch: 25, checkpoint_every: 4}
 validate: {episodes: 10}
 test: {episodes: 20}
 ";
-
-struct Workplace {
-    folder: tempfile::TempDir,
-}
-
-impl Workplace {
-    fn new(pipeline: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("tiny.yaml"), pipeline).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fsct"));
-        command.args(arguments).current_dir(self.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn fsct(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).spawn().unwrap()
-    }
-
-    fn run_folder(&self) -> PathBuf {
-        let mut runs: Vec<PathBuf> =
-            fs::read_dir(self.path().join("runs")).unwrap().map(|it| it.unwrap().path()).collect();
-        runs.sort();
-        runs.pop().unwrap()
-    }
-
-    /// Waits until the run has taken `steps` steps.
-    fn wait_for_step(&self, steps: usize) {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while Instant::now() < deadline {
-            let seen = fs::read_dir(self.path().join("runs"))
-                .ok()
-                .and_then(|mut runs| runs.next())
-                .and_then(|run| fs::read_to_string(run.ok()?.path().join("events.jsonl")).ok())
-                .map_or(0, |events| events.matches("\"event\":\"step\"").count());
-            if seen >= steps {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        panic!("the run never took {steps} steps");
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn succeeded(output: &Output) -> String {
-    let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{all}");
-    all
-}
-
-fn result(run: &Path) -> Value {
-    let metrics: Value =
-        serde_json::from_str(&fs::read_to_string(run.join("metrics.json")).unwrap()).unwrap();
-    metrics["result"].clone()
-}
-
-/// Every step, epoch and validation of a run, without what a clock or a memory meter says.
-fn history(run: &Path) -> Vec<Value> {
-    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
-    let measured = ["seconds", "loader_share", "images_per_second", "current_bytes", "peak_bytes"];
-    events
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|event| matches!(event["event"].as_str(), Some("step" | "epoch" | "validated")))
-        .map(|mut event| {
-            let fields = event.as_object_mut().unwrap();
-            measured.iter().for_each(|key| drop(fields.remove(*key)));
-            event
-        })
-        .collect()
-}
 
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_bit() {

@@ -59,7 +59,7 @@ fn objective(method: Method) -> Objective {
         covariance_scale: CovarianceScale::Features,
         on_attention: Some(OnAttention { scale: 0.5, detach: false }),
     };
-    Objective { vic: matches!(method, Method::Profoct).then_some(vic) }
+    Objective { vic: matches!(method, Method::Profoct).then_some(vic), ..Objective::default() }
 }
 
 fn network(method: Method) -> Network {
@@ -373,7 +373,7 @@ fn norms_at_the_support(net: &FewShotNet, vic: &Vic) -> (f64, f64) {
     let cross_entropy = norm(|net, _, support, query| {
         let logits = net.head.forward(support, query, SHAPE).logits;
         let targets = SHAPE.targets(&logits.device());
-        fsct::loss::cross_entropy(logits, targets)
+        fsct::loss::cross_entropy(logits, targets, 0.0)
     });
     let variance = norm(|net, vic, support, query| {
         let attended = net.head.forward(support.clone(), query, SHAPE).attended.unwrap();

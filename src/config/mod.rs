@@ -12,9 +12,9 @@ mod tools;
 pub use pipeline::{
     AccumulationUnit, Alignment, Allocator, Amp, Attention, Augment, Augmentation, Backbone,
     BackboneKind, BatchNormMode, ByteSize, Cache, Checkpoint, Classes, Classifier, Columns,
-    Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic, DynamicDriver, Episode,
-    Format, Invariance, LossScale, Memory, Method, MethodKind, Moments, Normalize, OnAttention,
-    OnBadImage, OnOom, Optimizer, OptimizerKind, OtherData, Pipeline, Prototypes,
+    Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic, DynamicDriver, EarlyStopping,
+    Episode, Format, Invariance, LossScale, Memory, Method, MethodKind, Moments, Normalize,
+    OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind, OtherData, Pipeline, Prototypes,
     RandomResizedCrop, Recompute, Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate,
     Variance, Vic, VicPreset, Weights, WeightsSource,
 };

@@ -8,7 +8,7 @@ use crate::network::DynamicDriver;
 pub fn objective(pipeline: &Pipeline) -> Objective {
     let vic = (pipeline.method.kind == MethodKind::Profoct)
         .then(|| vic(&pipeline.method.vic.clone().unwrap_or_default()));
-    Objective { vic }
+    Objective { label_smoothing: pipeline.method.label_smoothing, vic }
 }
 
 /// The values of a preset, for keys that the pipeline does not set.

@@ -12,16 +12,25 @@ use crate::model::{EpisodeShape, Head, HeadOutput};
 use vic::{Vic, VicTerms};
 use weights::VicWeights;
 
-/// Mean cross-entropy.
+/// Mean cross-entropy, against targets that give a share `label_smoothing` to all classes alike and
+/// the rest to the right one (Szegedy et al., CVPR 2016); 0 is the plain cross-entropy.
 ///
 /// # Shapes
 /// - `logits`: `[Q, n_way]`
 /// - `targets`: `[Q]`
 /// - output: `[1]`
-pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+pub fn cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    label_smoothing: f64,
+) -> Tensor<1> {
     let [rows, _] = logits.dims();
-    let picked = log_softmax(to_f32(logits), 1).gather(1, targets.reshape([rows, 1]));
-    -picked.mean()
+    let log_shares = log_softmax(to_f32(logits), 1);
+    let right = log_shares.clone().gather(1, targets.reshape([rows, 1])).mean();
+    if label_smoothing == 0.0 {
+        return -right;
+    }
+    -(right * (1.0 - label_smoothing) + log_shares.mean() * label_smoothing)
 }
 
 /// The value of each loss term of one episode, and its accuracy.
@@ -30,7 +39,7 @@ pub struct Terms {
     /// The value that is minimised.
     #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub loss: f64,
-    /// Cross-entropy of the query logits.
+    /// Cross-entropy of the query logits, label smoothing included.
     #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub cross_entropy: f64,
     /// Share of the queries whose largest logit is their class.
@@ -81,8 +90,10 @@ impl Terms {
 }
 
 /// What is minimised: cross-entropy, and with ProFOCT the VIC terms.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Objective {
+    /// Share of the targets that all classes have alike, from 0 to below 1.
+    pub label_smoothing: f64,
     /// VIC regularisation of the support features.
     pub vic: Option<Vic>,
 }
@@ -113,7 +124,7 @@ impl Objective {
             .equal(targets.clone())
             .float()
             .mean();
-        let ce = cross_entropy(output.logits, targets);
+        let ce = cross_entropy(output.logits, targets, self.label_smoothing);
 
         let Some(vic) = &self.vic else {
             let [cross_entropy, accuracy] = read([ce.clone(), correct]);
@@ -155,4 +166,53 @@ fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
     let scalars = scalars.into_iter().map(|scalar| to_f32(scalar.detach())).collect();
     let values = to_host(Tensor::cat(scalars, 0));
     std::array::from_fn(|index| f64::from(values[index]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGITS: [[f32; 3]; 4] =
+        [[1.0, 2.0, 0.5], [0.3, -0.7, 2.2], [-1.5, 0.0, 0.4], [4.0, -2.0, 1.0]];
+    const TARGETS: [i32; 4] = [1, 2, 0, 0];
+
+    /// The loss and its gradient at the logits.
+    fn smoothed(share: f64) -> (f64, Vec<f64>) {
+        let device = Device::flex().autodiff();
+        let logits = Tensor::<2>::from_floats(LOGITS, &device).require_grad();
+        let targets = Tensor::<1, Int>::from_ints(TARGETS, &device);
+        let loss = cross_entropy(logits.clone(), targets, share);
+        let gradient = logits.grad(&loss.backward());
+        let gradient = gradient.map(to_host).unwrap_or_default();
+        (to_host(loss)[0].into(), gradient.into_iter().map(f64::from).collect())
+    }
+
+    /// By PyTorch's definition, in f64: the cross-entropy against the smoothed targets; its gradient is
+    /// (softmax − target) / rows.
+    fn by_definition(share: f64) -> (f64, Vec<f64>) {
+        let (mut loss, mut gradient) = (0.0, Vec::new());
+        for (logits, target) in LOGITS.iter().zip(TARGETS) {
+            let logits = logits.map(f64::from);
+            let log_sum = logits.iter().map(|it| it.exp()).sum::<f64>().ln();
+            for (class, logit) in (0..).zip(logits) {
+                let right = if class == target { 1.0 - share } else { 0.0 };
+                let wanted = right + share / 3.0;
+                loss -= wanted * (logit - log_sum) / 4.0;
+                gradient.push(((logit - log_sum).exp() - wanted) / 4.0);
+            }
+        }
+        (loss, gradient)
+    }
+
+    #[test]
+    fn label_smoothing_is_that_of_pytorch() {
+        for share in [0.0, 0.1, 0.5, 0.99] {
+            let ((loss, gradient), expected) = (smoothed(share), by_definition(share));
+            assert!((loss - expected.0).abs() < 1e-6, "{share}: {loss} for {}", expected.0);
+            for (found, expected) in gradient.iter().zip(expected.1) {
+                assert!((found - expected).abs() < 1e-7, "{share}: {found} for {expected}");
+            }
+        }
+        assert!((smoothed(0.5).0 - smoothed(0.0).0).abs() > 0.05);
+    }
 }

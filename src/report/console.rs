@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::sentences::{loaded, peak, peak_differs, settings};
+use super::sentences::{loaded, peak, peak_differs, settings, stopped_early};
 use super::table::{bytes, finished};
 use super::terminal;
 use crate::run::RunError;
@@ -203,6 +203,10 @@ impl Reporter for Console {
             )),
             Event::Epoch(_) => {}
             Event::Validated(validated) => self.validated(validated),
+            Event::StoppedEarly(stopped) if self.verbosity > Verbosity::Quiet => {
+                self.line(&stopped_early(stopped));
+            }
+            Event::StoppedEarly(_) => {}
             Event::Checkpoint { step, path } if self.verbosity == Verbosity::Verbose => {
                 self.line(&format!("checkpoint after step {step}: {}", path.display()));
             }

@@ -51,7 +51,7 @@ fn happened_by(line: &str, step: usize, epoch: usize) -> bool {
     match event["event"].as_str() {
         Some("step" | "checkpoint") => at_most("step", step),
         Some("epoch" | "validated") => at_most("epoch", epoch),
-        Some("tested" | "finished") => false,
+        Some("tested" | "stopped_early" | "finished") => false,
         Some(_) => true,
         None => false,
     }

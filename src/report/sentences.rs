@@ -3,7 +3,20 @@
 use super::table::bytes;
 use crate::config::Memory;
 use crate::device::MemoryUse;
-use crate::run::events::LoadedWeights;
+use crate::run::events::{LoadedWeights, StoppedEarly};
+
+/// `stopped early after epoch 7 of 50: validation accuracy has not risen since epoch 4`
+pub(super) fn stopped_early(stopped: &StoppedEarly) -> String {
+    let StoppedEarly { epoch, of, best_epoch, min_delta } = stopped;
+    let by = match *min_delta {
+        0.0 => String::new(),
+        by => format!(" by more than {} percentage points", (1e4 * by).round() / 100.0),
+    };
+    format!(
+        "stopped early after epoch {epoch} of {of}: validation accuracy has not risen{by} since \
+         epoch {best_epoch}"
+    )
+}
 
 /// The advice about a peak that is far from its prediction.
 pub(super) fn peak_differs(peak: u64, predicted: u64) -> String {
@@ -109,5 +122,16 @@ mod tests {
         let below = peak_differs(78 << 20, 100 << 20);
         assert!(below.contains("78 % of the predicted 100.00 MiB"), "{below}");
         assert!(below.contains("smaller") && !below.contains("room"), "{below}");
+    }
+
+    #[test]
+    fn an_early_stop_names_the_epoch_of_the_last_improvement() {
+        let stopped = StoppedEarly { epoch: 7, of: 50, best_epoch: 4, min_delta: 0.0 };
+        assert_eq!(
+            stopped_early(&stopped),
+            "stopped early after epoch 7 of 50: validation accuracy has not risen since epoch 4"
+        );
+        let stopped = stopped_early(&StoppedEarly { min_delta: 0.07, ..stopped });
+        assert!(stopped.contains("risen by more than 7 percentage points since"), "{stopped}");
     }
 }

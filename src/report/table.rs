@@ -14,6 +14,9 @@ pub fn finished(finished: &Finished) -> String {
     if let (Some(loss), Some(accuracy)) = (result.train_loss, result.train_accuracy) {
         rows.push(("last epoch", format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy)));
     }
+    if let Some(epoch) = result.stopped_early {
+        rows.push(("stopped early", format!("after epoch {epoch}")));
+    }
     if let Some(best) = &result.best_validation {
         rows.push(("best validation", format!("{} (epoch {})", best.accuracy, best.epoch)));
     }

@@ -47,7 +47,7 @@ pub fn changes(was: &Pipeline, now: &Pipeline) -> Vec<Change> {
 
 /// Keys that a resumed run may change: how long it is, where it runs, what is written and tested,
 /// and memory settings that do not change a gradient.
-const RESUMABLE: [&str; 10] = [
+const RESUMABLE: [&str; 11] = [
     "device",
     "memory.allocator",
     "memory.budget",
@@ -57,6 +57,7 @@ const RESUMABLE: [&str; 10] = [
     "memory.recompute",
     "test",
     "train.checkpoint_every",
+    "train.early_stopping",
     "train.epochs",
 ];
 
@@ -74,7 +75,8 @@ pub fn resumable() -> String {
 /// Whether the tensors of a trained model depend on a key: it has the same value wherever that
 /// model is loaded.
 pub fn fixes_model(key: &str, trained: &Pipeline) -> bool {
-    let of_head = is_under(key, "method") && !is_under(key, "method.vic");
+    let of_loss = is_under(key, "method.vic") || key == "method.label_smoothing";
+    let of_head = is_under(key, "method") && !of_loss;
     let weighs_shots = matches!(trained.method.kind, MethodKind::Fsct | MethodKind::Profoct);
     of_head
         || ["backbone.kind", "backbone.trunk", "data.image_size"].contains(&key)
@@ -185,7 +187,13 @@ mod tests {
             assert!(fixes_model(key, &fsct) && is_fixed_in_test(key, &fsct), "{key}");
             assert!(!is_resumable(key), "{key}");
         }
-        for key in ["method.vic.preset", "backbone.train", "data.root", "train.epochs"] {
+        for key in [
+            "method.vic.preset",
+            "method.label_smoothing",
+            "backbone.train",
+            "data.root",
+            "train.epochs",
+        ] {
             assert!(!fixes_model(key, &fsct), "{key}");
         }
         let shared = pipeline(&["method.prototypes=shared"]);

@@ -49,6 +49,9 @@ pub struct Progress {
     pub last_epoch: Option<EpochMeans>,
     /// Best validation so far.
     pub best: Option<Validated>,
+    /// Validation accuracies of the completed epochs, which early stopping looks at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validations: Vec<f64>,
     /// What the stages remember.
     pub stages: StageState,
     /// The memory settings of the pipeline as it was started, where an escalation changed them.

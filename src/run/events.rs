@@ -38,6 +38,8 @@ pub enum Event {
     Epoch(Epoch),
     /// The model was validated.
     Validated(Validated),
+    /// Training ended before its last epoch: validation no longer improved.
+    StoppedEarly(StoppedEarly),
     /// A checkpoint was written.
     Checkpoint {
         /// Optimizer steps it holds.
@@ -214,6 +216,19 @@ pub struct Validated {
     pub best: bool,
 }
 
+/// Training ended before its last epoch: validation no longer improved.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StoppedEarly {
+    /// The last epoch that was trained.
+    pub epoch: usize,
+    /// The epochs that `train.epochs` asks for.
+    pub of: usize,
+    /// The epoch of the last improvement.
+    pub best_epoch: usize,
+    /// Improvement that would have counted, as a share.
+    pub min_delta: f64,
+}
+
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
@@ -242,6 +257,9 @@ pub struct RunResult {
     pub steps: usize,
     /// Optimizer steps that were skipped.
     pub skipped_steps: usize,
+    /// The epoch after which training stopped early, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<usize>,
     /// Loss of the last epoch.
     pub train_loss: Option<f64>,
     /// Training accuracy of the last epoch.

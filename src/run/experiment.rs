@@ -8,6 +8,7 @@ use super::checkpoint::{Checkpoint, Progress};
 use super::evaluate::{Evaluated, Evaluation, evaluate_split};
 use super::events::{
     Event, Finished, Forked, Metrics, Reporter, RunCost, RunResult, SplitSize, Started,
+    StoppedEarly,
 };
 use super::folder::{RunFolder, write_atomically};
 use super::trainer::{Place, Start, Trainer};
@@ -110,6 +111,10 @@ pub fn run(
         folder: folder.path().to_owned(),
     }))?;
     trainer.train(reporter)?;
+    let stopped_early = stopped_early(&trainer, pipeline);
+    if let Some(stopped) = stopped_early {
+        reporter.report(&Event::StoppedEarly(stopped))?;
+    }
     let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data)).peak;
     if let Some(event) = far_from_prediction(trainer.cost().1, predicted) {
         reporter.report(&event)?;
@@ -126,6 +131,7 @@ pub fn run(
             train_episodes: progress.episodes,
             steps: progress.step,
             skipped_steps: progress.skipped_steps,
+            stopped_early: stopped_early.map(|it| it.epoch),
             train_loss: progress.last_epoch.map(|means| means.loss),
             train_accuracy: progress.last_epoch.map(|means| means.accuracy),
             best_validation: progress.best.clone(),
@@ -148,6 +154,15 @@ pub fn run(
         folder: folder.path().to_owned(),
     }))?;
     Ok(metrics)
+}
+
+/// How training ended before its last epoch, if it did.
+fn stopped_early(trainer: &Trainer, pipeline: &Pipeline) -> Option<StoppedEarly> {
+    let wait = trainer.stopped_early()?;
+    let epoch = trainer.progress().epoch;
+    let min_delta = pipeline.train.early_stopping.map_or(0.0, |it| it.min_delta);
+    let best_epoch = epoch.saturating_sub(wait.since);
+    Some(StoppedEarly { epoch, of: pipeline.train.epochs, best_epoch, min_delta })
 }
 
 /// Share by which a peak may differ from its prediction without a warning.

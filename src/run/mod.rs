@@ -7,6 +7,7 @@ pub mod changes;
 pub mod checkpoint;
 pub mod compare;
 mod divergence;
+mod early_stopping;
 pub mod evaluate;
 pub mod events;
 pub mod experiment;

@@ -6,6 +6,7 @@ pub mod formula;
 pub mod gradients;
 pub mod layout;
 pub mod reference;
+pub mod workplace;
 
 /// Largest absolute value.
 pub fn max_abs(values: &[f32]) -> f64 {

@@ -146,14 +146,14 @@ fn fork(
 fn with_changes(pipeline: &Pipeline, changes: &[Change]) -> Pipeline {
     let mut json = serde_json::to_value(pipeline).unwrap_or_default();
     for change in changes {
+        if change.now.is_null() {
+            remove(&mut json, &change.key);
+            continue;
+        }
         let mut parts = change.key.split('.').peekable();
         let mut at = &mut json;
         while let Some(part) = parts.next() {
             let Value::Object(fields) = at else { break };
-            if parts.peek().is_none() && change.now.is_null() {
-                fields.remove(part);
-                break;
-            }
             at = fields.entry(part).or_insert_with(|| match parts.peek() {
                 Some(_) => Value::Object(Default::default()),
                 None => Value::Null,
@@ -165,6 +165,18 @@ fn with_changes(pipeline: &Pipeline, changes: &[Change]) -> Pipeline {
         }
     }
     serde_json::from_value(json).unwrap_or_else(|_| pipeline.clone())
+}
+
+/// Removes a key, and the mapping that it leaves empty: a mapping with required keys cannot be.
+fn remove(at: &mut Value, key: &str) {
+    let Value::Object(fields) = at else { return };
+    let Some((first, rest)) = key.split_once('.') else { return drop(fields.remove(key)) };
+    if let Some(inner) = fields.get_mut(first) {
+        remove(inner, rest);
+        if inner.as_object().is_some_and(serde_json::Map::is_empty) {
+            fields.remove(first);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +197,8 @@ mod tests {
             &["memory.budget=1GiB", "train.epochs=3"][..],
             &["optimizer.clip_norm=1", "memory.loss_scale=128", "test.episodes=0"],
             &["data.normalize=imagenet", "method.heads=2"],
+            &["train.early_stopping={patience: 3}", "test.episodes=5"],
+            &["train.data={root: /data/other}"],
         ] {
             let other = pipeline(set);
             assert_eq!(with_changes(&plain, &changes(&plain, &other)), other, "{set:?}");

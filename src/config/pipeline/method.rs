@@ -49,6 +49,14 @@ pub struct Method {
     /// Distance between queries and prototypes; `protonet` only.
     #[serde(default)]
     pub distance: Distance,
+    /// Share of each query's target that all classes have alike, from 0 to below 1: label smoothing,
+    /// as `CrossEntropyLoss(label_smoothing=…)` of PyTorch.
+    ///
+    /// The loss of training is the smoothed cross-entropy; accuracy and calibration, which
+    /// validation and test report, do not depend on it.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// Variance, invariance and covariance regularisation; `profoct` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vic: Option<Vic>,

@@ -5,6 +5,7 @@ use super::{
     finding::{Checks, Finding},
     memory::{AccumulationUnit, Memory},
     rule::Rule,
+    schedule::{self, Schedule},
     train::Train,
 };
 
@@ -23,6 +24,18 @@ pub struct Optimizer {
     /// Momentum, from 0 to below 1; `sgd` only.
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
+    /// Nesterov's momentum (Sutskever et al., ICML 2013); `sgd` only.
+    ///
+    /// The step is along the gradient plus `momentum` times the new velocity, as in PyTorch.
+    pub nesterov: bool,
+    /// Shares of the old averages that `adam` and `adamw` keep at each step: of the gradient's
+    /// average and of its square's.
+    #[schemars(inner(range(min = 0, max = 0.99999)))]
+    pub betas: [f64; 2],
+    /// Added to the root of the square's average, by which `adam` and `adamw` divide; it keeps the
+    /// step finite where that is 0.
+    #[schemars(range(min = 1e-30, max = 1))]
+    pub eps: f64,
     /// Largest norm of all gradients together; longer ones are shortened to it. Not written, they
     /// are left alone.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9))]
@@ -39,6 +52,9 @@ impl Default for Optimizer {
             learning_rate: 1e-3,
             weight_decay: 1e-5,
             momentum: 0.9,
+            nesterov: false,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
             clip_norm: None,
             schedule: Schedule::default(),
         }
@@ -58,66 +74,24 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// How the learning rate moves during training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Schedule {
-    /// Shape of the curve after the warm-up.
-    pub kind: ScheduleKind,
-    /// Optimizer steps in which the learning rate rises in a straight line from 0; 0 = none.
-    #[schemars(range(max = 1_000_000_000))]
-    pub warmup_steps: usize,
-    /// Share of the learning rate that `cosine` ends at, from 0 to 1.
-    #[schemars(range(min = 0, max = 1))]
-    pub final_share: f64,
-    /// Epochs between two drops of `step`.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub step_epochs: usize,
-    /// Factor of each drop of `step`, above 0 up to 1.
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
-    pub step_factor: f64,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            kind: ScheduleKind::Constant,
-            warmup_steps: 0,
-            final_share: 0.0,
-            step_epochs: 20,
-            step_factor: 0.1,
-        }
-    }
-}
-
-/// Shape of the learning rate's curve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduleKind {
-    /// The learning rate stays the same.
-    #[default]
-    Constant,
-    /// Half a cosine, down to `final_share` (Loshchilov and Hutter, ICLR 2017).
-    Cosine,
-    /// Multiplied by `step_factor` every `step_epochs`.
-    Step,
-}
-
-/// A warm-up that is longer than training.
+/// Momentum that is missing, and the schedule over the steps of training.
 pub(super) fn check(optimizer: &Optimizer, train: &Train, memory: &Memory, checks: &mut Checks) {
-    let key = "optimizer.schedule.warmup_steps";
-    let warmup = optimizer.schedule.warmup_steps;
+    let is_sgd = optimizer.kind == OptimizerKind::Sgd;
+    if is_sgd && optimizer.nesterov && optimizer.momentum == 0.0 {
+        checks.push(
+            Finding::new(
+                Rule::NesterovWithoutMomentum,
+                "optimizer.nesterov",
+                "`optimizer.nesterov: true` needs momentum, and `optimizer.momentum` is 0",
+                "give `optimizer.momentum` a value, say 0.9, or remove `nesterov`",
+            )
+            .label("there is no velocity to look ahead along"),
+        );
+    }
     let window = match memory.accumulation_unit {
         AccumulationUnit::Episodes => memory.accumulation_steps,
         AccumulationUnit::Queries => 1,
     };
     let steps = train.epochs * train.episodes_per_epoch.div_ceil(window);
-    if warmup > 0 && warmup >= steps {
-        let message = format!("`{key}: {warmup}` is not over after the {steps} steps of training");
-        let help = "use a small part of the steps, or train longer";
-        checks.push(
-            Finding::new(Rule::WarmupNeverEnds, key, message, help)
-                .label("the learning rate is never reached"),
-        );
-    }
+    schedule::check(&optimizer.schedule, optimizer.learning_rate, train.epochs, steps, checks);
 }

@@ -8,6 +8,7 @@ use super::{
     backbone::{self, Backbone},
     data::{self, Data, Format},
     device::DeviceSpec,
+    early_stopping,
     episode::Episode,
     finding::{Checks, Finding},
     memory::{self, AccumulationUnit, Memory},
@@ -103,6 +104,8 @@ impl Pipeline {
         method::check(&self.method, backbone.train, episode.k_shot, &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
+        let Train { epochs, early_stopping, .. } = self.train;
+        early_stopping::check(early_stopping, epochs, self.validate.episodes, &mut checks);
         train::check(&self.test, &self.validate, &mut checks);
         checks.into_findings()
     }

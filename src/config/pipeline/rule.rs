@@ -127,11 +127,15 @@ rules! {
         "data.rotations",
         "optimizer.momentum",
         "optimizer.schedule.final_share",
+        "optimizer.schedule.milestones",
+        "optimizer.schedule.min_learning_rate",
+        "optimizer.schedule.restart_epochs",
+        "optimizer.schedule.restart_factor",
         "optimizer.schedule.step_epochs",
         "optimizer.schedule.step_factor",
     ]), "unused", "nothing reads the value":
-        "Another key's value decides whether this one is read: only `sgd` has momentum, only a \
-         `cosine` schedule a final share. Remove it, or change the other key.";
+        "Another key's value decides whether this one is read: only `sgd` has momentum, only \
+         cosine schedules a final share. Remove it, or change the other key.";
     NothingToTrain Error These(&["backbone.train"]), "nothing_to_train",
         "a prototypical network has no weights but its backbone's":
         "With `backbone.train: false` no step could change anything. Train the backbone, or use a \
@@ -228,95 +232,47 @@ rules! {
         "VIC terms belong to `profoct`":
         "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \
          another method the block would do nothing.";
+    NotOfThisOptimizer Error These(&["optimizer.betas", "optimizer.eps", "optimizer.nesterov"]),
+        "not_of_this_optimizer", "the optimizer does not read this key":
+        "`betas` and `eps` belong to `adamw` and `adam`, `nesterov` to `sgd`. Elsewhere the key would \
+         do nothing. Remove it, or choose the optimizer that reads it.";
+    NesterovWithoutMomentum Error These(&["optimizer.nesterov"]), "no_momentum",
+        "Nesterov's method needs momentum":
+        "It looks ahead along the velocity, which momentum accumulates. Give `optimizer.momentum` a \
+         value above 0, or remove `optimizer.nesterov`.";
+    Milestones Error These(&["optimizer.schedule.milestones"]), "order",
+        "the milestones are no rising list of epochs":
+        "After each of the epochs the learning rate is multiplied by `step_factor`. List at least one \
+         epoch, each once, in rising order: `milestones: [30, 40]`.";
+    MilestoneNeverReached Warning These(&["optimizer.schedule.milestones"]), "never_reached",
+        "a milestone is after the last epoch":
+        "Training ends before the learning rate drops there. Remove the milestone, or train longer.";
+    MinAboveLearningRate Error These(&["optimizer.schedule.min_learning_rate"]),
+        "above_learning_rate", "the least learning rate is above the learning rate":
+        "`optimizer.learning_rate` is where the curve starts, and `min_learning_rate` where it ends at \
+         the latest. Lower the second or raise the first.";
+    TwoFinalRates Error These(&["optimizer.schedule.min_learning_rate"]), "two_ends",
+        "two keys say where the cosine ends":
+        "`final_share` is a share of `optimizer.learning_rate`, `min_learning_rate` a learning rate. \
+         Write one of them.";
+    NeverRestarts Warning These(&["optimizer.schedule.restart_epochs"]), "never_restarts",
+        "the first cycle is as long as training":
+        "Nothing restarts: the schedule is a cosine whose end is cut off. Use fewer epochs for the \
+         first cycle, or `kind: cosine`, which ends with training.";
     WarmupNeverEnds Warning These(&["optimizer.schedule.warmup_steps"]), "never_ends",
         "the warm-up is longer than training":
         "The learning rate rises in a straight line during the warm-up, so it is never reached. A \
          few percent of the steps are usual.";
+    EarlyStoppingWithoutValidation Error These(&["train.early_stopping"]), "no_validation",
+        "early stopping needs validation":
+        "It stops training when the validation accuracy no longer improves. Give \
+         `validate.episodes` a number, or remove `train.early_stopping`.";
+    PatienceNeverEnds Warning These(&["train.early_stopping.patience"]), "never_ends",
+        "training ends before it could stop early":
+        "Training can stop early only after `patience` epochs without improvement, and the first \
+         epoch always counts as one. Use fewer epochs of patience, or train longer.";
     BestWithoutValidation Warning These(&["test.checkpoint"]), "no_validation",
         "without validation no checkpoint is the best":
         "The best checkpoint is the one with the highest validation accuracy. Write \
          `checkpoint: last`, or validate.";
-}
-
-impl Rule {
-    /// Its stable code, such as `fsct::device::absent`; `*` stands for one of several keys.
-    pub fn code(self) -> String {
-        match self.keys() {
-            Keys::Text => format!("fsct::{}", self.name()),
-            Keys::These([key]) => self.code_at(key),
-            Keys::Any | Keys::These(_) => format!("fsct::*::{}", self.name()),
-        }
-    }
-
-    /// Its code where one key breaks it; an item of a list is named after the list.
-    pub fn code_at(self, key: &str) -> String {
-        let path = || {
-            key.split('.')
-                .filter(|part| !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit()))
-                .map(|part| format!("::{part}"))
-                .collect::<String>()
-        };
-        match (self, self.keys()) {
-            (Self::Value, _) if !key.is_empty() => format!("fsct{}", path()),
-            (_, Keys::Text) => format!("fsct::{}", self.name()),
-            (_, Keys::Any | Keys::These(_)) => format!("fsct{}::{}", path(), self.name()),
-        }
-    }
-
-    /// The rule that a code names.
-    pub fn of_code(code: &str) -> Option<Self> {
-        let exact = Self::ALL.iter().find(|rule| rule.code() == code);
-        let (path, name) = code.strip_prefix("fsct::")?.rsplit_once("::").unwrap_or(("", code));
-        let key = path.replace("::", ".");
-        let at = || Self::ALL.iter().find(|rule| rule.name() == name && rule.is_about(&key));
-        exact.or_else(at).copied()
-    }
-
-    /// Whether it is about the key itself, not about one below it.
-    pub fn is_about(self, key: &str) -> bool {
-        match self.keys() {
-            Keys::Text => false,
-            Keys::Any => !key.is_empty(),
-            Keys::These(keys) => keys.contains(&key),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_leads_back_to_its_rule() {
-        for &rule in Rule::ALL {
-            assert_eq!(Rule::of_code(&rule.code()), Some(rule), "{}", rule.code());
-            if let Keys::These(keys) = rule.keys() {
-                for key in keys {
-                    assert_eq!(Rule::of_code(&rule.code_at(key)), Some(rule), "{key}");
-                }
-            }
-        }
-        assert_eq!(
-            Rule::of_code("fsct::test::data::root::does_not_exist"),
-            Some(Rule::DoesNotExist)
-        );
-        assert_eq!(Rule::of_code("fsct::memory::amp"), None, "a key's own code");
-        assert_eq!(Rule::of_code("fsct::memory::amp::unused"), None);
-    }
-
-    #[test]
-    fn a_wrong_value_is_named_after_its_key() {
-        assert_eq!(Rule::Value.code_at("memory.amp"), "fsct::memory::amp");
-        assert_eq!(Rule::Value.code_at("data.normalize.mean.2"), "fsct::data::normalize::mean");
-        assert_eq!(Rule::Value.code_at(""), "fsct::pipeline");
-        assert_eq!(Rule::Syntax.code_at("memory"), "fsct::syntax");
-    }
-
-    #[test]
-    fn every_rule_has_a_title_and_a_reason() {
-        for &rule in Rule::ALL {
-            assert!(rule.title().len() > 15 && !rule.title().ends_with('.'), "{rule:?}");
-            assert!(rule.text().len() > 40 && rule.text().ends_with('.'), "{rule:?}");
-        }
-    }
 }

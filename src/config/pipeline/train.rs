@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     data::OtherData,
+    early_stopping::EarlyStopping,
     finding::{Checks, Finding},
     rule::Rule,
 };
@@ -23,6 +24,10 @@ pub struct Train {
     /// state: three times the bytes of the weights with AdamW.
     #[schemars(range(max = 10_000_000))]
     pub checkpoint_every: usize,
+    /// Ends training before the last epoch when the validation accuracy no longer improves. Not
+    /// written, all epochs are trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Another data set to train on; its classes and images take the place of the base split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<OtherData>,
@@ -30,7 +35,13 @@ pub struct Train {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { epochs: 50, episodes_per_epoch: 200, checkpoint_every: 0, data: None }
+        Self {
+            epochs: 50,
+            episodes_per_epoch: 200,
+            checkpoint_every: 0,
+            early_stopping: None,
+            data: None,
+        }
     }
 }
 

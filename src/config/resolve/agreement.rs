@@ -19,7 +19,10 @@ fn candidates() -> Vec<(String, Vec<Json>)> {
     fn values(shape: &Shape) -> Vec<Json> {
         match shape {
             Shape::Map(_) => vec![json!({})],
-            Shape::List(item) => vec![values(item).into_iter().take(1).collect(), json!([])],
+            Shape::List(item, length) => {
+                let item = values(item).into_iter().next().unwrap_or_default();
+                vec![vec![item; length.unwrap_or(1)].into(), json!([])]
+            }
             Shape::Int(_) => vec![json!(2), json!(3), json!(32)],
             Shape::Float(_) => vec![json!(0.5), json!(1), json!(1e-3)],
             Shape::Bool => vec![json!(true), json!(false)],

@@ -7,7 +7,7 @@ use super::{
     shape::plain,
 };
 use crate::config::{
-    pipeline::{Finding, Format, READ_BY, Rule},
+    pipeline::{Finding, Format, READ_BY, Rule, rule_of_unread},
     text::diagnostic::Diagnostic,
 };
 
@@ -77,18 +77,13 @@ fn unread(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
         if Some(value) == default || choices.contains(&chosen) {
             continue;
         }
-        // A method of another kind is another model; a curve of another kind is a leftover.
-        let rule = match by.starts_with("method") {
-            true => Rule::NotOfThisMethod,
-            false => Rule::Unused,
-        };
         let message = format!("`{key}: {}` does nothing with `{by}: {chosen}`", plain(value));
         let own = by.rsplit('.').next().unwrap_or(by);
         let choices = choices.iter().map(|choice| format!("`{own}: {choice}`"));
         let choices = choices.collect::<Vec<_>>().join(" or ");
         diagnostics.push(
             loaded
-                .diagnostic_of(rule, key, message)
+                .diagnostic_of(rule_of_unread(key), key, message)
                 .label("not read")
                 .help(format!("remove it, or write {choices}")),
         );

@@ -24,6 +24,7 @@ impl Trainer<'_> {
         let mut is_best = false;
         if let Some(validated) = validated {
             is_best = validated.best;
+            self.progress.validations.push(validated.accuracy.mean);
             if is_best {
                 self.progress.best = Some(validated.clone());
             }

@@ -13,6 +13,7 @@ use burn::prelude::*;
 
 use super::cap::MemoryCap;
 use super::checkpoint::Progress;
+use super::early_stopping::{Wait, stopped};
 use super::events::Reporter;
 use super::folder::RunFolder;
 use super::{Interrupt, RunError};
@@ -87,7 +88,7 @@ impl Trainer<'_> {
             self.save(&self.folder.last(), reporter)?;
         }
         let mut loader = self.loader()?;
-        while self.progress.epoch < train.epochs {
+        while !self.is_over() {
             while self.left_in_epoch() > 0 {
                 self.one_step(&mut loader, reporter)?;
                 let every = train.checkpoint_every;
@@ -101,6 +102,19 @@ impl Trainer<'_> {
             self.end_epoch(reporter)?;
         }
         Ok(())
+    }
+
+    /// Whether the last epoch is trained, or validation no longer improves.
+    fn is_over(&self) -> bool {
+        let train = &self.plan.pipeline.train;
+        self.progress.epoch >= train.epochs || self.stopped_early().is_some()
+    }
+
+    /// The wait for a better validation that ended training before its last epoch.
+    pub fn stopped_early(&self) -> Option<Wait> {
+        let train = &self.plan.pipeline.train;
+        let wait = stopped(train.early_stopping, &self.progress.validations)?;
+        (self.progress.epoch < train.epochs).then_some(wait)
     }
 
     /// Training episodes up to the end of the current epoch.

@@ -17,8 +17,7 @@ impl Trainer<'_> {
     /// Writes the checkpoint to resume from, unless the steps before it were unusable: then the
     /// one before them is kept, from which they happen again.
     pub(super) fn save_last(&mut self, reporter: &mut dyn Reporter) -> Result<(), RunError> {
-        let is_over = self.progress.epoch >= self.plan.pipeline.train.epochs;
-        if self.progress.watch.in_a_row > 0 && !is_over {
+        if self.progress.watch.in_a_row > 0 && !self.is_over() {
             return Ok(());
         }
         self.save(&self.folder.last(), reporter)

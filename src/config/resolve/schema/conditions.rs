@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::pipeline::{BackboneKind, MethodKind, READ_BY};
+use crate::config::pipeline::{BackboneKind, MethodKind, READ_BY, Severity, rule_of_unread};
 
 /// Rules over several keys, as far as a schema can say them.
 pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
@@ -45,9 +45,10 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     let trained = then("backbone", "train", json!({"const": true}));
     rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet])), "then": trained}));
 
-    let methods = kinds("method.kind");
-    for (path, by, choices) in READ_BY.iter().filter(|(_, by, _)| *by == "method.kind") {
-        let others = methods.as_array().into_iter().flatten();
+    let refused = |path: &str| rule_of_unread(path).severity() == Severity::Error;
+    for (path, by, choices) in READ_BY.iter().filter(|(path, ..)| refused(path)) {
+        let kinds = kinds(by);
+        let others = kinds.as_array().into_iter().flatten();
         let others: Vec<_> =
             others.filter(|kind| !choices.iter().any(|choice| *kind == choice)).collect();
         let default = key(path).and_then(|schema| schema.get("default"));

@@ -43,7 +43,11 @@ fn compile(schema: &Json) -> Shape {
     match schema.get("type").and_then(Json::as_str) {
         // Conditions (`if`, `then`) are rules over several keys; `check` words them better.
         Some("object") => Shape::Map(compile_fields(schema)),
-        Some("array") => Shape::List(Box::new(compile(&schema["items"]))),
+        Some("array") => {
+            let length = |key: &str| schema.get(key).and_then(Json::as_u64);
+            let fixed = length("minItems").filter(|least| length("maxItems") == Some(*least));
+            Shape::List(Box::new(compile(&schema["items"])), fixed.map(|it| it as usize))
+        }
         Some("integer") => Shape::Int(bounds),
         Some("number") => Shape::Float(bounds),
         Some("boolean") => Shape::Bool,

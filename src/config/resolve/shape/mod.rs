@@ -15,8 +15,8 @@ pub use read::read;
 pub enum Shape {
     /// A mapping with these keys and no others.
     Map(Vec<Field>),
-    /// A list of values of one shape.
-    List(Box<Shape>),
+    /// A list of values of one shape, of a fixed length where one is given.
+    List(Box<Shape>, Option<usize>),
     /// A whole number within bounds.
     Int(Bounds),
     /// A number within bounds.
@@ -88,7 +88,12 @@ impl Shape {
                     ),
                 }
             }
-            Self::List(_) => "a list".into(),
+            Self::List(_, None) => "a list".into(),
+            Self::List(item, Some(length)) => {
+                let item = item.describe();
+                let item = item.strip_prefix("a ").unwrap_or(&item);
+                format!("a list of {length} values, each a {item}")
+            }
             Self::Int(Bounds { min: Some(min), max: Some(max), .. }) if min == max => {
                 format!("`{}`", number(*min))
             }
@@ -122,7 +127,7 @@ impl Shape {
         match self {
             Self::Any(shapes) => shapes.iter().any(|shape| shape.admits_kind_of(value)),
             Self::Map(_) => matches!(value, Value::Map(_)),
-            Self::List(_) => matches!(value, Value::List(_)),
+            Self::List(..) => matches!(value, Value::List(_)),
             Self::Int(_) | Self::Float(_) => matches!(value, Value::Int(_) | Value::Float(_)),
             Self::Bool => matches!(value, Value::Bool(_)),
             Self::Choice(_) | Self::Text(_) => matches!(value, Value::String(_)),
@@ -170,7 +175,8 @@ impl Bounds {
 
 /// A bound without a tail of zeros.
 fn number(value: f64) -> String {
-    if value.abs() < 1e9 { format!("{value}") } else { format!("{value:e}") }
+    let is_readable = value == 0.0 || (1e-6..1e9).contains(&value.abs());
+    if is_readable { format!("{value}") } else { format!("{value:e}") }
 }
 
 /// A dotted path and a key below it.

@@ -39,7 +39,9 @@ impl Reader<'_> {
         match (shape, &node.value) {
             (Shape::Any(shapes), _) => return self.read_any(shape, shapes, node, path, key),
             (Shape::Map(fields), Value::Map(_)) => return self.read_map(fields, node, path, key),
-            (Shape::List(item), Value::List(nodes)) => {
+            (Shape::List(item, length), Value::List(nodes))
+                if length.is_none_or(|length| nodes.len() == length) =>
+            {
                 return nodes
                     .iter()
                     .enumerate()
@@ -261,11 +263,15 @@ impl Reader<'_> {
                 format!("expected {allowed}")
             });
         }
+        let found = match (shape, &node.value) {
+            (Shape::List(..), Value::List(items)) => format!("one of {}", items.len()),
+            _ => node.describe(),
+        };
         Diagnostic::new(
             Rule::Value,
             path,
             Some(node.span.clone()),
-            format!("{name} must be {allowed}, not {}", node.describe()),
+            format!("{name} must be {allowed}, not {found}"),
         )
         .label(kind_of(shape, node))
     }
