@@ -1,0 +1,21 @@
+//! A pack is opened or refused, and its classes, names and pixels are read.
+#![no_main]
+
+use std::sync::Arc;
+
+use fsct::data::pack::Pack;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(file) = tempfile::NamedTempFile::new() else { return };
+    if std::fs::write(file.path(), bytes).is_err() {
+        return;
+    }
+    let Ok(pack) = Pack::open(file.path()) else { return };
+    let pack = Arc::new(pack);
+    if let Ok(listing) = pack.clone().listing() {
+        for image in 0..listing.items.len().min(64) {
+            let _ = pack.pixels(image);
+        }
+    }
+});
