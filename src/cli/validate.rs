@@ -26,7 +26,7 @@ use crate::{
 pub struct Validate {
     /// Files, folders (every .yaml and .yml below them) and patterns such as `pipelines/**/*.yaml`
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
+    paths: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -149,23 +149,25 @@ fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
 }
 
 /// The files that the arguments name, each once, in the order of the arguments.
-fn files(arguments: &[String]) -> Vec<Result<PathBuf, Diagnostic>> {
+fn files(arguments: &[PathBuf]) -> Vec<Result<PathBuf, Diagnostic>> {
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
     for argument in arguments {
-        let path = Path::new(argument);
-        let found = if path.is_dir() {
-            below(path)
-        } else if !path.exists() && argument.contains(['*', '?', '[']) {
-            matching(argument)
+        // A pattern is UTF-8; a folder or a file may have any name.
+        let pattern = argument.to_str().filter(|text| text.contains(['*', '?', '[']));
+        let found = if argument.is_dir() {
+            below(argument)
+        } else if let Some(pattern) = pattern.filter(|_| !argument.exists()) {
+            matching(pattern)
         } else {
-            Ok(vec![path.to_owned()])
+            Ok(vec![argument.clone()])
         };
+        let shown = argument.display().to_string();
         let none = |found: &Vec<PathBuf>| found.is_empty();
         match found {
-            Err(message) => files.push(Err(diagnostic(argument, message))),
+            Err(message) => files.push(Err(diagnostic(&shown, message))),
             Ok(found) if none(&found) => {
-                files.push(Err(diagnostic(argument, format!("`{argument}` names no YAML file"))));
+                files.push(Err(diagnostic(&shown, format!("`{shown}` names no YAML file"))));
             }
             Ok(found) => {
                 files.extend(found.into_iter().filter(|path| seen.insert(path.clone())).map(Ok));
@@ -230,7 +232,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
             std::fs::write(path, "")?;
         }
-        let names = |arguments: &[String]| -> Vec<Option<String>> {
+        let names = |arguments: &[PathBuf]| -> Vec<Option<String>> {
             files(arguments)
                 .into_iter()
                 .map(|file| {
@@ -241,7 +243,7 @@ mod tests {
         };
         let some =
             |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
-        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let at = |name: &str| folder.path().join(name);
         assert_eq!(names(&[at("")]), some(&["a.yml", "b.yaml", "deep/d.yaml"]));
         assert_eq!(
             names(&[at("**/*.yaml"), at("b.yaml")]),

@@ -117,6 +117,9 @@ rules! {
         "In a path, `${NAME}` is replaced by the environment variable NAME, which must be set and \
          not empty, and a leading `~` by the home folder, which the variable HOME names. `~name`, \
          the home folder of somebody else, is not supported. `$${` is a literal `${`.";
+    NotUtf8 Error Any, "not_utf8", "a relative path is in a folder whose name is not UTF-8":
+        "A run writes absolute paths into its `pipeline.yaml`, so that it can be resumed and tested from \
+         any folder, and YAML text is UTF-8. Rename the folder, or name an absolute path that is UTF-8.";
     NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
         "`distance` belongs to `protonet`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, \
          `dim_head`, `mlp_dim`, `prototypes` and `classifier` to `fsct` and `profoct`; `attention` \

@@ -56,6 +56,30 @@ pub fn resolve(json: &mut Json, tree: &Node, main: &Source, diagnostics: &mut Ve
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
+    diagnostics.extend(not_utf8(json, tree, main));
+}
+
+/// The first relative path that cannot be written as an absolute one, because a folder above the
+/// pipeline has a name that is not UTF-8. A run writes absolute paths into its `pipeline.yaml`.
+fn not_utf8(json: &Json, tree: &Node, main: &Source) -> Option<Diagnostic> {
+    let folder = std::path::absolute(main.folder()).ok()?;
+    if folder.to_str().is_some() {
+        return None;
+    }
+    path_keys().iter().find_map(|key| {
+        let text = json.pointer(&pointer(key))?.as_str()?;
+        let span = tree.find(key).map(|(_, node)| node.span.clone());
+        let span = span.filter(|span| !span.source.is_default());
+        Path::new(text).is_relative().then(|| {
+            let message = format!(
+                "`{key}: {text}` is in the folder `{}`, whose name is not UTF-8",
+                folder.display()
+            );
+            Diagnostic::new(Rule::NotUtf8, key, span, message)
+                .label("relative to that folder")
+                .help("rename the folder, or name an absolute path that is UTF-8".to_owned())
+        })
+    })
 }
 
 /// The path as the main pipeline file must name it; `None` where that is how it is written.
