@@ -14,6 +14,8 @@ use super::run::located;
 use crate::Error;
 use crate::cli::print::{errln, out};
 use crate::config::Pipeline;
+
+use crate::data::text::decode;
 use crate::data::{DataError, EpisodeIndices, ImageSet, Split, read_episodes, write_episodes};
 use crate::run::answer::argmax;
 use crate::run::compare::{Answers, Comparison, Unlike, compare_all};
@@ -220,7 +222,11 @@ struct Line {
 }
 
 fn read_predictions(path: &Path) -> Result<Answers, Error> {
-    let text = fs::read_to_string(path).map_err(RunError::file("read", path))?;
+    let bytes = fs::read(path).map_err(RunError::file("read", path))?;
+    let text = decode(&bytes).map_err(|reason| {
+        let path = path.to_owned();
+        RunError::from(DataError::Predictions { path, line: 1, reason })
+    })?;
     let mut by_episode: BTreeMap<usize, BTreeMap<String, bool>> = BTreeMap::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |reason: String| {

@@ -1,11 +1,12 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::decode;
 use super::{DataError, ImageSet};
 use crate::config::Episode;
 
@@ -51,7 +52,11 @@ pub fn read_episodes(
     set: &ImageSet,
     model: Episode,
 ) -> Result<Vec<EpisodeIndices>, DataError> {
-    let file = File::open(path).map_err(DataError::file("open", path))?;
+    let bytes = std::fs::read(path).map_err(DataError::file("open", path))?;
+    let text = decode(&bytes).map_err(|reason| {
+        let path = path.to_owned();
+        DataError::Episodes { path, line: 1, reason }
+    })?;
     let known = Known {
         set,
         images: set.by_name(),
@@ -65,14 +70,13 @@ pub fn read_episodes(
             .collect(),
     };
     let mut episodes = Vec::new();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         let wrong =
             |reason: String| DataError::Episodes { path: path.to_owned(), line: index + 1, reason };
-        let line = line.map_err(|error| wrong(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         episodes.push(known.episode(line, model).map_err(wrong)?);
     }
     if episodes.is_empty() {

@@ -23,6 +23,7 @@ mod simd;
 mod sniff;
 mod source;
 mod split;
+pub(crate) mod text;
 pub mod transform;
 mod zipped;
 

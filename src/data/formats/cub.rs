@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::mismatch::mismatch;
 use super::options::Options;
 use super::splits::SplitLists;
-use super::text::read_text;
 use crate::config::Format;
 use crate::data::listing::{Item, Listing};
 use crate::data::source::ItemFile;
+use crate::data::text::read_text;
 use crate::data::{DataError, Split};
 
 /// Lists: the paths of images, the class of each, and the names of classes.

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use super::class_folders::ClassFolders;
 use super::mismatch::mismatch;
 use super::split_files::split_files;
-use super::text::read_text;
 use crate::config::Format;
 use crate::data::DataError;
 use crate::data::listing::Listing;
+use crate::data::text::read_text;
 
 /// Folders above a list's that a class folder is looked for in.
 const ABOVE: usize = 4;

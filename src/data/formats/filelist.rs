@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::locate::{Entry, Locator};
 use super::mismatch::mismatch;
 use super::split_files::split_files;
-use super::text::read_text;
 use crate::config::Format;
 use crate::data::DataError;
 use crate::data::listing::{Item, Listing};
 use crate::data::source::ItemFile;
+use crate::data::text::read_text;
 
 /// A list.
 #[derive(Deserialize)]

@@ -20,7 +20,6 @@ mod pickle;
 mod split_files;
 mod splits;
 pub mod synthetic;
-mod text;
 mod walk;
 mod zip_folder;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::names::split_named;
-use super::text::read_text;
 use super::walk::{entries, utf8_name};
+use crate::data::text::read_text;
 use crate::data::{DataError, Split};
 
 /// Which class is in which split.

@@ -13,11 +13,11 @@ use super::names::split_named;
 use super::options::Options;
 use super::split_files::split_files;
 use super::splits::SplitLists;
-use super::text::read_text;
 use super::walk::entries;
 use crate::config::Format;
 use crate::data::listing::{Item, Listing};
 use crate::data::source::ItemFile;
+use crate::data::text::read_text;
 use crate::data::{DataError, Split};
 use columns::Columns;
 

@@ -11,7 +11,11 @@ pub fn read_text(path: &Path) -> Result<String, DataError> {
     decode(&bytes).map_err(|reason| DataError::List { path: path.to_owned(), reason })
 }
 
-fn decode(bytes: &[u8]) -> Result<String, String> {
+/// The text of a file's bytes: UTF-8, or UTF-16 with a byte order mark, which is taken off.
+///
+/// # Errors
+/// The reason, with the line, when it is neither.
+pub fn decode(bytes: &[u8]) -> Result<String, String> {
     let utf16 = |bytes: &[u8], number: fn([u8; 2]) -> u16| {
         let units = bytes.as_chunks::<2>().0.iter().map(|unit| number(*unit));
         char::decode_utf16(units)
