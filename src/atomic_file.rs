@@ -136,10 +136,22 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Name of the file that a part becomes; `None` for any other file, such as a user's `notes.part`.
+///
+/// burn-store, which writes tensors into a part, itself writes `PART.PROCESS-NUMBER.tmp` first.
 fn name_of(part: &str) -> Option<&str> {
+    let part = match part.strip_suffix(".tmp").and_then(|it| it.rsplit_once('.')) {
+        Some((part, count)) if is_count(count) => part,
+        _ => part,
+    };
     let (name, random) = part.strip_suffix(PART)?.rsplit_once('.')?;
     let is_random = random.len() == RANDOM && random.bytes().all(|it| it.is_ascii_alphanumeric());
     (is_random && !name.is_empty()).then_some(name)
+}
+
+/// Whether a text is `PROCESS-NUMBER`.
+fn is_count(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    text.split_once('-').is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 /// Removes the parts of a file that a killed process left.
@@ -214,12 +226,15 @@ mod tests {
         let (mut part, path) = temporary(&folder.path().join("last.ckpt"))?.keep()?;
         part.write_all(b"half")?;
         assert!(path.exists());
+        // burn-store's own, while it writes the part; and a user's with such a name.
+        fs::write(format!("{}.30482-11.tmp", path.display()), b"half")?;
+        fs::write(folder.path().join("mine.30482-11.tmp"), b"a user's")?;
         write(&folder.path().join("last.ckpt"), b"whole")?;
         write(&folder.path().join("notes.part"), b"a user's")?;
         remove_left_over(folder.path());
         let mut left = names(folder.path())?;
         left.sort();
-        assert_eq!(left, ["last.ckpt", "notes.part"]);
+        assert_eq!(left, ["last.ckpt", "mine.30482-11.tmp", "notes.part"]);
         Ok(())
     }
 
