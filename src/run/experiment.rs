@@ -123,6 +123,8 @@ pub fn run(
         reporter.report(&Event::Warning { message })?;
     }
 
+    // The best checkpoint is loaded beside the network; without this the peak would be there.
+    trainer.release_optimizer();
     let tested = test(&trainer, plan, place, reporter)?;
     let (seconds, peak_bytes) = trainer.cost();
     let progress = trainer.progress();

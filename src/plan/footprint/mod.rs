@@ -128,6 +128,10 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Gradients, in_head as u64 * F32);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
+        if self.environment.device == DeviceKind::Cpu {
+            // A checkpoint is written, or read by a resumed run: Burn copies the optimizer's state.
+            self.time.touch(Use::Optimizer, trained * self.moments());
+        }
         self.test();
 
         let peak = self.time.peak();

@@ -20,6 +20,7 @@ use super::{Interrupt, RunError};
 use crate::config::OnOom;
 use crate::data::{Dataset, Loader, Sampler, Split, Stream};
 use crate::device::{MemoryMeter, is_cpu};
+use crate::graph;
 use crate::model::FewShotNet;
 use crate::network::BatchNormMode;
 use crate::plan::Plan;
@@ -66,6 +67,11 @@ impl Trainer<'_> {
     /// The network off the tape.
     pub fn net(&self) -> FewShotNet {
         self.trained().valid()
+    }
+
+    /// Frees the optimizer's moments. For a trained network that is only tested from now on.
+    pub fn release_optimizer(&mut self) {
+        self.optimizer = graph::optimizer(&self.plan.pipeline.optimizer);
     }
 
     /// Number of trained parameters.
