@@ -185,7 +185,7 @@ class Soak:
         if kind == "signal":
             what = rng.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
             # By progress, not by the clock: the load of the machine does not matter.
-            when = rng.randint(self.events(runs), self.reference[variant][1])
+            when = rng.randint(0, self.reference[variant][1])
             how = f"{what.name} after event {when}"
         elif kind == "oom":
             environment["OOM_REHEARSAL"] = f"{rng.choice([1, 2, 4, 8]) * MIB}@{rng.randrange(24)}"

@@ -87,6 +87,18 @@ pub enum DataError {
         /// What the panic said.
         reason: String,
     },
+    /// The system starts no more threads.
+    #[error("the thread that prepares episodes cannot be started: {reason}")]
+    #[diagnostic(
+        code(fsct::data::threads),
+        help(
+            "raise the limits of processes and memory (`ulimit -u`, `ulimit -v`), or end other programs"
+        )
+    )]
+    Threads {
+        /// The system's message.
+        reason: String,
+    },
     /// A file of predictions is wrong.
     #[error("{}:{line}: {reason}", path.display())]
     #[diagnostic(

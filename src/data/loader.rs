@@ -36,9 +36,12 @@ pub struct Loader {
 
 impl Loader {
     /// Episodes with these numbers, in order.
-    pub fn new(set: ImageSet, sampler: Sampler, numbers: Range<u64>) -> Self {
+    ///
+    /// # Errors
+    /// When the system starts no more threads.
+    pub fn new(set: ImageSet, sampler: Sampler, numbers: Range<u64>) -> Result<Self, DataError> {
         let (send, prepared) = sync_channel(AHEAD);
-        thread::spawn(move || {
+        let work = move || {
             // Not the global pool: there, a training step would wait for images and images for the step.
             // If no thread can be started, this one prepares the images.
             let pool = ThreadPoolBuilder::new().build().ok();
@@ -53,8 +56,10 @@ impl Loader {
                     return;
                 }
             }
-        });
-        Self { prepared, waited: Duration::ZERO }
+        };
+        let started = thread::Builder::new().name("loader".into()).spawn(work);
+        started.map_err(|error| DataError::Threads { reason: error.to_string() })?;
+        Ok(Self { prepared, waited: Duration::ZERO })
     }
 
     /// Time that training has waited for episodes.

@@ -16,7 +16,7 @@ use crate::config::{self, Pipeline};
 use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
 use crate::graph;
 use crate::model::FewShotNet;
-use crate::plan::footprint::{Bytes, Environment, Use};
+use crate::plan::footprint::{Environment, Use};
 use crate::plan::{Footprint, Plan};
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
@@ -115,8 +115,8 @@ pub fn run(
     if let Some(stopped) = stopped_early {
         reporter.report(&Event::StoppedEarly(stopped))?;
     }
-    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data)).peak;
-    if let Some(event) = far_from_prediction(trainer.cost().1, predicted) {
+    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data));
+    if let Some(event) = far_from_prediction(trainer.cost().1, &predicted) {
         reporter.report(&event)?;
     }
     if let Some(message) = too_many_skipped(trainer.progress()) {
@@ -144,7 +144,7 @@ pub fn run(
         cost: RunCost {
             seconds,
             peak_bytes,
-            predicted_peak_bytes: predicted.total(),
+            predicted_peak_bytes: predicted.whole_run(),
             train_images_per_second: progress.train_images as f64
                 / progress.train_seconds.max(f64::MIN_POSITIVE),
         },
@@ -171,12 +171,13 @@ fn stopped_early(trainer: &Trainer, pipeline: &Pipeline) -> Option<StoppedEarly>
 const TOLERATED: f64 = 0.15;
 
 /// A warning of a peak that is far from its prediction.
-fn far_from_prediction(peak_bytes: u64, predicted: Bytes) -> Option<Event> {
+fn far_from_prediction(peak_bytes: u64, predicted: &Footprint) -> Option<Event> {
+    let most = predicted.whole_run();
     // A short run has not used every image yet.
-    let least = predicted.total() - predicted.of(Use::Data);
+    let least = most - predicted.peak.of(Use::Data);
     let share = |of: u64| peak_bytes as f64 / of.max(1) as f64;
-    let is_far = share(predicted.total()) > 1.0 + TOLERATED || share(least) < 1.0 - TOLERATED;
-    is_far.then(|| Event::PeakDiffers { peak_bytes, predicted_peak_bytes: predicted.total() })
+    let is_far = share(most) > 1.0 + TOLERATED || share(least) < 1.0 - TOLERATED;
+    is_far.then_some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: most })
 }
 
 /// What to say of a run most of whose steps were skipped.
@@ -262,14 +263,17 @@ mod tests {
     fn a_peak_far_from_its_prediction_is_reported() {
         let mut time = Timeline::default();
         time.hold(Use::Activations, 100);
-        let predicted = time.peak();
-        assert_eq!(far_from_prediction(96, predicted), None);
+        let predicted = |peak, checkpoint| Footprint { peak, step: 0, checkpoint, gpu: None };
+        let one = predicted(time.peak(), 0);
+        assert_eq!(far_from_prediction(96, &one), None);
         let event = |peak_bytes| Some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: 100 });
-        assert_eq!(far_from_prediction(130, predicted), event(130));
-        assert_eq!(far_from_prediction(78, predicted), event(78));
+        assert_eq!(far_from_prediction(130, &one), event(130));
+        assert_eq!(far_from_prediction(78, &one), event(78));
+        // A checkpoint takes more than a step.
+        assert_eq!(far_from_prediction(130, &predicted(time.peak(), 130)), None);
         // The data set's images are not all used in a short run.
         time.hold(Use::Data, 100);
-        assert_eq!(far_from_prediction(100, time.peak()), None);
+        assert_eq!(far_from_prediction(100, &predicted(time.peak(), 0)), None);
     }
 
     #[test]

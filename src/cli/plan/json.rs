@@ -42,6 +42,7 @@ pub fn write(planned: &Planned) -> Value {
             "data": part(Use::Data),
             "total": footprint.peak.total(),
         },
+        "checkpoint_bytes": footprint.checkpoint,
         "gpu": footprint.gpu.map(|gpu| json!({
             "in_use_bytes": gpu.in_use,
             "reserved_bytes": gpu.reserved,

@@ -67,6 +67,14 @@ pub fn write(planned: &Planned) -> String {
     }
     let total = footprint.peak.total();
     let _ = writeln!(text, "  {:<12} {:>12}", "total", size(total));
+    if footprint.checkpoint > total {
+        let _ = writeln!(
+            text,
+            "  {:<12} {:>12}   while a checkpoint is written or read",
+            "checkpoint",
+            size(footprint.checkpoint)
+        );
+    }
     if let Some(gpu) = footprint.gpu {
         let _ = writeln!(
             text,

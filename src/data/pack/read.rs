@@ -49,7 +49,7 @@ impl Pack {
         if u32_at(8) != VERSION {
             return Err(damaged(format!("its version is {}, and {VERSION} is read", u32_at(8))));
         }
-        if u32_at(60) != crc32fast::hash(&header[..60]) {
+        if !fits(&header[..60], u32_at(60)) {
             return Err(damaged("its header is damaged".into()));
         }
         let shape = ImageShape {
@@ -68,7 +68,7 @@ impl Pack {
         if expected != Some(index) || index.checked_add(length) != Some(map.len()) {
             return Err(damaged("it is cut short, or longer than it says".into()));
         }
-        if crc32fast::hash(&map[index..]) != u32_at(56) {
+        if !fits(&map[index..], u32_at(56)) {
             return Err(damaged("its index is damaged".into()));
         }
         // Episodes read images at random: reading ahead would fill memory with images that are not used.
@@ -96,7 +96,7 @@ impl Pack {
         let pixels = &self.map[start..start + values];
         if self.checked[image].load(Ordering::Relaxed) == 0 {
             let at = HEADER + self.count * values + 4 * image;
-            if crc32fast::hash(pixels) != u32::from_le_bytes(four(&self.map[at..])) {
+            if !fits(pixels, u32::from_le_bytes(four(&self.map[at..]))) {
                 return Err(format!("its checksum is wrong in {}", self.path.display()));
             }
             self.checked[image].store(1, Ordering::Relaxed);
@@ -133,6 +133,11 @@ impl Pack {
     pub fn ink_is_dark(&self) -> bool {
         self.ink_is_dark
     }
+}
+
+/// Whether bytes have this checksum. A fuzzer would never get past it, so it finds them all right.
+fn fits(bytes: &[u8], checksum: u32) -> bool {
+    cfg!(fuzzing) || crc32fast::hash(bytes) == checksum
 }
 
 /// A class of a pack.

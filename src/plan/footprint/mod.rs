@@ -39,6 +39,9 @@ pub struct Footprint {
     pub peak: Bytes,
     /// Bytes of a step in addition to those held between steps.
     pub step: u64,
+    /// Bytes while a checkpoint is written, or read by a resumed run. Burn copies the optimizer's state
+    /// then, in the memory of the CPU; on a GPU this is 0.
+    pub checkpoint: u64,
     /// What the driver takes for it, on a GPU.
     pub gpu: Option<GpuUse>,
 }
@@ -52,6 +55,11 @@ impl Footprint {
     /// The bytes that a budget limits: on a GPU what the driver takes, the context included.
     pub fn taken(&self) -> u64 {
         self.gpu.map_or(self.peak.total(), |gpu| gpu.total())
+    }
+
+    /// The peak of a whole run on the CPU, its checkpoints included; on a GPU that of its steps.
+    pub fn whole_run(&self) -> u64 {
+        self.peak.total().max(self.checkpoint)
     }
 }
 
@@ -128,16 +136,14 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Gradients, in_head as u64 * F32);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
-        if self.environment.device == DeviceKind::Cpu {
-            // A checkpoint is written, or read by a resumed run: Burn copies the optimizer's state.
-            self.time.touch(Use::Optimizer, trained * self.moments());
-        }
         self.test();
 
         let peak = self.time.peak();
         let gpu = self.environment.device == DeviceKind::Gpu;
+        let state = trained * self.moments();
         Footprint {
             peak,
+            checkpoint: if gpu { 0 } else { between_steps + state },
             step: peak.total().saturating_sub(between_steps),
             gpu: gpu.then(|| GpuUse::of(peak.total())),
         }

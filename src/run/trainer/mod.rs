@@ -138,7 +138,7 @@ impl Trainer<'_> {
         let epochs_after = train.epochs.saturating_sub(self.progress.epoch + 1);
         let left = self.left_in_epoch() + epochs_after * train.episodes_per_epoch;
         let first = self.progress.episodes as u64;
-        Ok(Loader::new(base, sampler, first..first + left as u64))
+        Ok(Loader::new(base, sampler, first..first + left as u64)?)
     }
 
     fn one_step(
