@@ -125,11 +125,54 @@ pub fn pooled_two_gradient_kernel<T: Float>(
     }
 }
 
-/// Windows of 3×3 overlap: a unit takes a pixel and asks each window over it for its winner.
+/// Code of a window whose winner gets no gradient, as ReLU cuts it off.
+const CUT_OFF: u32 = 9;
+
+/// The winner of each window of 3×3: its position in the window, row by row, or [`CUT_OFF`].
+///
+/// Windows overlap. Those codes are what a pixel has to know of its neighbours, so that its gradient may
+/// take its place.
+#[cube(launch_unchecked)]
+pub fn winners_kernel<T: Float>(
+    x: &[T],
+    gamma: &[f32],
+    beta: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    codes: &mut [u8],
+    epsilon: f32,
+    height: usize,
+    width: usize,
+    images: usize,
+    channels: usize,
+    #[comptime] relu: bool,
+    #[define(T)] _dtype: ElemType,
+) {
+    let rows = (height + 1) / 2;
+    let columns = (width + 1) / 2;
+    let channel = ABSOLUTE_POS % channels;
+    let window = ABSOLUTE_POS / channels;
+    let column = window % columns;
+    let row = window / columns % rows;
+    let image = window / columns / rows;
+    if image >= images {
+        terminate!();
+    }
+    let norm = channel_at(gamma, beta, mean, variance, epsilon, channel);
+    let winner = winner::<T>(x, norm, image, row, column, height, width, channels, channel, true);
+    let x_at = winner.pixel % width;
+    let y = winner.pixel / width % height;
+    let position = ((y + 1 - 2 * row) * 3 + x_at + 1 - 2 * column) as u32;
+    let passes = !relu || winner.value > 0.0f32;
+    codes[ABSOLUTE_POS] = u8::cast_from(select(passes, position, CUT_OFF));
+}
+
+/// A unit takes a pixel, and asks each window of 3×3 over it for its winner.
 #[cube(launch_unchecked)]
 pub fn pooled_three_gradient_kernel<T: Float>(
     x: &[T],
     d_y: &[T],
+    codes: &[u8],
     gamma: &[f32],
     beta: &[f32],
     mean: &[f32],
@@ -142,7 +185,6 @@ pub fn pooled_three_gradient_kernel<T: Float>(
     width: usize,
     images: usize,
     channels: usize,
-    #[comptime] relu: bool,
     #[comptime] fixed: bool,
     #[define(T)] _dtype: ElemType,
 ) {
@@ -167,12 +209,10 @@ pub fn pooled_three_gradient_kernel<T: Float>(
     let mut d_z = 0.0f32;
     for row in y / 2..min((y + 1) / 2 + 1, rows) {
         for column in x_at / 2..min((x_at + 1) / 2 + 1, columns) {
-            let winner =
-                winner::<T>(x, norm, image, row, column, height, width, channels, channel, true);
-            let passes = !relu || winner.value > 0.0f32;
-            if winner.pixel == pixel && passes {
-                let window = (image * rows + row) * columns + column;
-                d_z += f32::cast_from(d_y[window * channels + channel]);
+            let at = ((image * rows + row) * columns + column) * channels + channel;
+            let position = ((y + 1 - 2 * row) * 3 + x_at + 1 - 2 * column) as u32;
+            if u32::cast_from(codes[at]) == position {
+                d_z += f32::cast_from(d_y[at]);
             }
         }
     }

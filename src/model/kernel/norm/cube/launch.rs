@@ -3,7 +3,9 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::backward::{gradient_kernel, pooled_three_gradient_kernel, pooled_two_gradient_kernel};
+use super::backward::{
+    gradient_kernel, pooled_three_gradient_kernel, pooled_two_gradient_kernel, winners_kernel,
+};
 use super::forward::{apply_kernel, pooled_kernel};
 use super::sums::{gradient_sums_kernel, pooled_gradient_sums_kernel};
 use crate::model::kernel::cube::sums::{Runs, merge_sums};
@@ -99,7 +101,7 @@ pub fn forward(
 }
 
 /// Gradients of scale and shift; that of the input goes to `d_x`, or over the input where there is
-/// none, which a pool of 3×3 does not allow.
+/// none.
 pub fn backward(
     client: &Client,
     x: &Handle,
@@ -115,7 +117,7 @@ pub fn backward(
     let channels = shape.channels;
     let (d_gamma, d_beta) = gradient_sums(client, x, d_y, affine, shape, after, dtype);
     let target = d_x.map_or_else(|| over(0, shape.values()), |d_x| arg(d_x, shape.values()));
-    let (x, d_y) = (arg(x, shape.values()), arg(d_y, output.values()));
+    let (input, gradient) = (arg(x, shape.values()), arg(d_y, output.values()));
     let [gamma, beta, mean, variance] = affine.args(channels);
     let sums = [arg(&d_beta, channels), arg(&d_gamma, channels)];
     // SAFETY: the kernels read and write inside the shapes that the buffers have, and one that may
@@ -129,8 +131,8 @@ pub fn backward(
                     client,
                     count,
                     dim,
-                    x,
-                    d_y,
+                    input,
+                    gradient,
                     gamma,
                     beta,
                     mean,
@@ -153,8 +155,8 @@ pub fn backward(
                     client,
                     count,
                     dim,
-                    x,
-                    d_y,
+                    input,
+                    gradient,
                     gamma,
                     beta,
                     mean,
@@ -173,14 +175,15 @@ pub fn backward(
                 );
             }
             Some(Pool::Three) => {
-                assert!(d_x.is_some(), "windows of 3×3 overlap: the input is read after a write");
+                let codes = winners(client, x, affine, shape, after, dtype);
                 let (count, dim) = grid(client, shape.values());
                 pooled_three_gradient_kernel::launch_unchecked(
                     client,
                     count,
                     dim,
-                    x,
-                    d_y,
+                    input,
+                    gradient,
+                    arg(&codes, output.values()),
                     gamma,
                     beta,
                     mean,
@@ -193,7 +196,6 @@ pub fn backward(
                     shape.width,
                     shape.images,
                     channels,
-                    after.relu,
                     fixed,
                     dtype,
                 );
@@ -201,6 +203,43 @@ pub fn backward(
         }
     }
     (d_gamma, d_beta)
+}
+
+/// Codes of the winners of a pool of 3×3, a byte for each output.
+fn winners(
+    client: &Client,
+    x: &Handle,
+    affine: &Affine,
+    shape: Shape4,
+    after: After,
+    dtype: ElemType,
+) -> Handle {
+    let length = output_shape(shape, after).values();
+    let codes = client.empty(length);
+    let (count, dim) = grid(client, length);
+    let [gamma, beta, mean, variance] = affine.args(shape.channels);
+    // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
+    unsafe {
+        winners_kernel::launch_unchecked(
+            client,
+            count,
+            dim,
+            arg(x, shape.values()),
+            gamma,
+            beta,
+            mean,
+            variance,
+            arg(&codes, length),
+            affine.epsilon,
+            shape.height,
+            shape.width,
+            shape.images,
+            shape.channels,
+            after.relu,
+            dtype,
+        );
+    }
+    codes
 }
 
 /// Gradients of scale and shift.

@@ -9,7 +9,7 @@ use super::moments::moments;
 use crate::model::kernel::cube::tensor::{
     channels_first, channels_last, element, empty, row_major, vector,
 };
-use crate::model::kernel::norm::{After, NormOps, Pool};
+use crate::model::kernel::norm::{After, NormOps};
 
 impl NormOps for Cube {
     fn norm_act(
@@ -55,9 +55,8 @@ impl NormOps for Cube {
         let (d_output, _) = channels_last(d_output);
         let client = input.client.clone();
         let affine = affine(gamma, beta, &row_major(mean), &row_major(variance), epsilon);
-        let in_place = after.pool != Some(Pool::Three) && input.can_mut();
         let shape4 = [shape.images, shape.height, shape.width, shape.channels];
-        let d_input = (!in_place).then(|| empty(&input, shape4, input.dtype));
+        let d_input = (!input.can_mut()).then(|| empty(&input, shape4, input.dtype));
         let (d_gamma, d_beta) = launch::backward(
             &client,
             &input.handle,
