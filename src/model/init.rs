@@ -51,7 +51,9 @@ impl<'a> Init<'a> {
     ) -> Param<Tensor<D>> {
         let rng = &mut self.rng;
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(rng) as f32).collect();
-        Param::from_data(TensorData::new(values, shape), self.device)
+        // `Param::from_data` takes memory that CubeCL keeps for weights of this size, and does not give back when the
+        // first step replaces them.
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
     }
 
     /// A linear layer with PyTorch's default values: `U(−1/√in, 1/√in)`.
@@ -66,7 +68,11 @@ impl<'a> Init<'a> {
 
     /// A layer norm: scale 1, shift 0, ε 1e-5.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
-        LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON).init(self.device)
+        let mut norm =
+            LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON).init(self.device);
+        norm.gamma = self.constant([width], 1.0);
+        norm.beta = Some(self.constant([width], 0.0));
+        norm
     }
 
     /// A batch norm: scale 1, shift 0, running mean 0 and variance 1.
