@@ -4,11 +4,14 @@
 import argparse
 import json
 import os
+import random
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,7 +36,7 @@ PREDICTIONS = [
     ("conv4", 84, (5, 5, 16), "profoct", {"recompute": "block"}),
     ("conv4s", 28, (20, 5, 10), "fsct", {}),
     ("conv6", 84, (5, 5, 16), "profoct", {"amp": "f16"}),
-    ("resnet10", 84, (5, 5, 16), "protonet", {}),
+    ("resnet34", 84, (5, 5, 16), "protonet", {}),
     ("resnet12", 84, (5, 5, 16), "fsct", {}),
     ("resnet12", 84, (5, 5, 16), "profoct", {"recompute": "block"}),
     ("resnet12", 84, (5, 5, 16), "ctx", {}),
@@ -72,12 +75,38 @@ class Checks:
         return "\n".join("| " + " | ".join(str(it) for it in row) + " |" for row in head + self.rows)
 
 
+def draw(folder):
+    """Images of noise for every episode of this script: 20 classes a split, 24 images a class."""
+    if folder.exists():
+        return folder
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    noise = random.Random(7)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    side = 16
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    for split in ["train", "val", "test"]:
+        for label in range(20):
+            images = part / split / f"{split}{label:02}"
+            images.mkdir(parents=True)
+            for number in range(24):
+                rows = b"".join(b"\0" + noise.randbytes(3 * side) for _ in range(side))
+                data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+                (images / f"{number:02}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    part.rename(folder)
+    return folder
+
+
 class Bench:
     """Runs `fsct` on the stand-in driver."""
 
     def __init__(self, options, checks):
         self.fsct, self.out, self.checks, self.timeout = options.fsct, options.out, checks, options.timeout
         self.runs = 0
+        self.images = draw(self.out / "images")
 
     def call(self, *arguments, there=True, cache=None, **switches):
         """Exit code, standard output, standard error, the driver's report; a panic's text is a failed check."""
@@ -106,7 +135,7 @@ class Bench:
         path = self.out / "pipelines" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(
-            f"name: {name}\ndevice: cuda\ndata: {{format: synthetic, image_size: {size}}}\n"
+            f"name: {name}\ndevice: cuda\ndata: {{format: folder, root: {json.dumps(str(self.images))}, image_size: {size}}}\n"
             f"episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}\n"
             f"backbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\nmemory: {{{settings}}}\n"
             f"train: {{epochs: 1, episodes_per_epoch: {steps}}}\nvalidate: {{episodes: {tests}}}\ntest: {{episodes: {tests}}}\n"
@@ -135,8 +164,18 @@ class Outcome:
         self.in_use = max((it["peak_bytes"] for it in self.steps), default=0)
         self.reserved = max((it.get("reserved_bytes", 0) for it in self.steps), default=0)
 
+    def peak(self):
+        """The driver's peak; of a run that failed, what it said."""
+        return gib(self.report.get("peak", 0)) if self.code == 0 else f"exit {self.code}: {self.said()}"
+
     def said(self):
-        return next((line.strip() for line in self.error.splitlines() if line.strip()), "")[:90]
+        return first_line(self.error)
+
+
+def first_line(error):
+    """The message of an error: what follows its code and the warnings before it."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("×")), lines[0] if lines else "")[:90]
 
 
 def gib(value):
@@ -154,17 +193,17 @@ def bars(bench, short):
 
 def caps(bench, short):
     """The shipped pipelines on GPUs of the size in their name, from the start of the process to the test."""
-    drawn = ["device=cuda", "data.format=synthetic", "data.root=null", "data.augment=none", "backbone.weights=null"]
+    drawn = ["device=cuda", "data.format=folder", f"data.root={bench.images}", "data.augment=none", "backbone.weights=null"]
     drawn += ["train.epochs=1", "train.episodes_per_epoch=4", "validate.episodes=2", "test.episodes=2"]
     for name, memory, capacity in CAPS[2:] if short else CAPS:
         settings = [*drawn, *(f"memory.{key}={value}" for key, value in memory.items())]
         outcome = bench.train(REPOSITORY / f"pipelines/{name}.yaml", *settings, memory=capacity * GIB)
         holds = outcome.code == 0 and outcome.report.get("peak", capacity * GIB + 1) <= capacity * GIB
-        bench.checks.add("capacity", f"{name}.yaml", gib(outcome.report.get("peak", 0)), f"{capacity} GiB", holds)
+        bench.checks.add("capacity", f"{name}.yaml", outcome.peak(), f"{capacity} GiB", holds)
     if not short:
         pipeline = bench.pipeline("resnet34", 224, (5, 5, 16), "profoct", {}, tests=2)
         outcome = bench.train(pipeline, memory=int(REFERENCE_FAILS * GIB))
-        bench.checks.add("capacity", "ResNet34, 224 px, f32, one episode whole", gib(outcome.report.get("peak", 0)), f"{REFERENCE_FAILS} GiB", outcome.code == 0)
+        bench.checks.add("capacity", "ResNet34, 224 px, f32, one episode whole", outcome.peak(), f"{REFERENCE_FAILS} GiB", outcome.code == 0)
 
 
 def predictions(bench, short):
@@ -200,23 +239,24 @@ def sweep(bench, short):
             outcome = bench.train(pipeline, folder=bench.out / "runs" / f"sweep-{policy}-{index}", memory=capacity)
             codes.append(outcome.code)
             if outcome.code == 0:
-                kept = outcome.steps[-1]["step"] == 3 and outcome.steps[-1]["episodes"] == 3
+                last = outcome.steps[-1]
+                wrong = "" if last["step"] == 3 and last["episodes"] == 3 else f"ends after step {last['step']}"
             elif outcome.code == 3:
-                kept = resumes(bench, outcome)
+                wrong = resumes(bench, outcome)
             else:
-                kept = False
-            if not kept:
-                broken.append(f"{capacity // MIB} MiB: exit {outcome.code}, {outcome.said()}")
+                wrong = "another exit code"
+            if wrong:
+                broken.append(f"{capacity // MIB} MiB: exit {outcome.code}, {outcome.said()}; {wrong}")
         told = f"{codes.count(0)} × exit 0, {codes.count(3)} × exit 3"
         bench.checks.add("capacity sweep", f"on_oom: {policy}, {points} points", "; ".join([told, *broken]), "exit 0 or 3, state kept", not broken and codes[-1] == 0)
 
 
 def resumes(bench, outcome):
-    """Whether a run that ended early finishes on a GPU that holds it; one without a step to keep may have no state."""
+    """Why a run that ended early does not finish on a GPU that holds it; nothing where it does, or where it has no step to keep."""
     if not outcome.folder or not any((outcome.folder / "checkpoints").glob("*")) and not outcome.steps:
-        return True
-    code, _, _, _ = bench.call("run", "--resume", outcome.folder, "-q")
-    return code == 0
+        return ""
+    code, _, error, _ = bench.call("run", "--resume", outcome.folder, "-q")
+    return "" if code == 0 else f"resumed, exit {code}: {first_line(error)}"
 
 
 def faults(bench, short):
@@ -228,8 +268,9 @@ def faults(bench, short):
     for share in shares:
         number = max(1, int(launches * share))
         outcome = bench.train(pipeline, fail_launch=number)
-        holds = outcome.code == 2 and resumes(bench, outcome)
-        bench.checks.add("device lost", f"at launch {number} of {launches}", f"exit {outcome.code}: {outcome.said()}", "exit 2, resumable", holds)
+        wrong = resumes(bench, outcome)
+        value = f"exit {outcome.code}: {outcome.said()}" + (f"; {wrong}" if wrong else "")
+        bench.checks.add("device lost", f"at launch {number} of {launches}", value, "exit 2, resumable", outcome.code == 2 and not wrong)
 
 
 def start(bench, short):
