@@ -1,4 +1,4 @@
-//! Fused operations: convolution, batch norm with ReLU and pool, layer norm, the end of a residual
+//! Fused operations: convolution, batch norm with ReLU and pool, layer norm, GELU, the end of a residual
 //! block.
 //!
 //! Each is one operation on the tape that keeps only its input. They take less time and memory than
@@ -12,6 +12,7 @@ pub mod conv;
 #[cfg(feature = "cube")]
 mod cube;
 mod element;
+pub mod gelu;
 pub mod layer_norm;
 pub mod norm;
 pub mod residual;

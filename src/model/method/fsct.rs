@@ -4,12 +4,12 @@
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::prelude::*;
-use burn::tensor::activation::gelu;
 
 use super::HeadOutput;
 use crate::model::attention::SharedAttention;
 use crate::model::cosine::CosineLinear;
 use crate::model::init::Init;
+use crate::model::kernel::gelu::gelu;
 use crate::model::layers::{layer_norm, linear, to_f32};
 use crate::model::prototypes::prototypes;
 use crate::network::{Attention, EpisodeShape, FsctSpec};

@@ -1,10 +1,10 @@
-//! Layer norm, and the end of a residual block.
+//! Layer norm, GELU, and the end of a residual block.
 
 mod common;
 
 use common::{Buffers, PRECISIONS, Precision, assert_near};
 use cubecl::server::Handle;
-use fsct_kernels::model::kernel::{layer_norm, residual};
+use fsct_kernels::model::kernel::{gelu, layer_norm, residual};
 
 const EPSILON: f64 = 1e-5;
 
@@ -56,6 +56,42 @@ fn layer_norm_of_rows() {
             near("d_x", target.unwrap_or(&d_y), &d_x);
             near("d_gamma", &sums.0, &d_gamma);
             near("d_beta", &sums.1, &d_beta);
+        }
+    }
+}
+
+#[test]
+fn gelu_by_the_error_function() {
+    for precision in PRECISIONS {
+        for in_place in [false, true] {
+            let mut buffers = Buffers::new();
+            let spread = (-400..400).map(|at| at as f32 / 80.0).collect::<Vec<_>>();
+            let length = spread.len();
+            let (x, x_values) = buffers.put(spread, precision);
+            let (d_y, d_y_values) = buffers.draw(length, precision);
+            let below = |x: f64| 0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2));
+            let density = |x: f64| (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+            let y_values: Vec<f64> = x_values.iter().map(|x| x * below(*x)).collect();
+            let slopes = x_values.iter().map(|x| below(*x) + x * density(*x));
+            let d_values: Vec<f64> = slopes.zip(&d_y_values).map(|(slope, d)| slope * d).collect();
+
+            let (client, dtype) = (&buffers.client, precision.element());
+            let (y, d_x) = (buffers.empty(length, precision), buffers.empty(length, precision));
+            let target = (!in_place).then_some(&d_x);
+            gelu::cube::launch::backward(client, &d_y, &x, target, length, dtype);
+            let d_x = target.unwrap_or(&d_y);
+            let target = (!in_place).then_some(&y);
+            gelu::cube::launch::forward(client, &x, target, length, dtype);
+            let y = target.unwrap_or(&x);
+            for (handle, expected) in [(y, &y_values), (d_x, &d_values)] {
+                let actual = buffers.read(handle, length, precision);
+                assert_near(
+                    &format!("{precision:?} in place {in_place}"),
+                    &actual,
+                    expected,
+                    precision.bar(),
+                );
+            }
         }
     }
 }

@@ -1,0 +1,4 @@
+//! GELU on a GPU.
+
+mod launch;
+mod ops;

@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/gelu/cube/launch.rs"]
+pub mod launch;
