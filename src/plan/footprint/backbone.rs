@@ -91,6 +91,7 @@ impl Pass {
         match block {
             Block::Plain(conv, norm) => {
                 // The gradient overwrites the norm's input.
+                time.touch(Use::Workspace, self.engine.norm_gradient(norm, self.images));
                 activations(time, norm.output());
                 self.through_weights(time, conv);
                 if !at.input_is_needed {
@@ -133,7 +134,7 @@ impl Pass {
     }
 
     fn through_weights(&self, time: &mut Timeline, conv: &Conv) {
-        time.touch(Use::Workspace, self.engine.weight_gradient(conv, self.images));
+        time.touch(Use::Workspace, self.engine.weight_gradient(conv, self.images, self.element));
         let with_norm = conv.parameters() + 2 * conv.output[0];
         time.hold(Use::Gradients, with_norm as u64 * self.element);
     }

@@ -7,6 +7,16 @@ const GRANULE: u64 = 32 << 20;
 /// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
 const FRAGMENTATION: f64 = 0.05;
 
+/// How a step takes and frees its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// Taken in the forward pass, freed in the backward pass, as on a stack.
+    Stack,
+    /// Segments are computed again between gradients that stay: what is free lies in pieces, and the largest map
+    /// of a segment, of so many bytes, needs a piece of its own.
+    Recomputed(u64),
+}
+
 /// Memory of a GPU that a plan will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GpuUse {
@@ -20,9 +30,14 @@ pub struct GpuUse {
 
 impl GpuUse {
     /// What the driver takes when tensors take `in_use` bytes.
-    pub fn of(in_use: u64) -> Self {
-        let reserved = (in_use as f64 * (1.0 + FRAGMENTATION)) as u64;
-        Self { in_use, reserved: reserved.next_multiple_of(GRANULE), context: CONTEXT_BYTES }
+    pub(super) fn of(in_use: u64, pattern: Pattern) -> Self {
+        let reserved = match pattern {
+            Pattern::Stack => {
+                ((in_use as f64 * (1.0 + FRAGMENTATION)) as u64).next_multiple_of(GRANULE)
+            }
+            Pattern::Recomputed(largest) => in_use + largest,
+        };
+        Self { in_use, reserved, context: CONTEXT_BYTES }
     }
 
     /// Bytes of the GPU in all.
@@ -37,9 +52,11 @@ mod tests {
 
     #[test]
     fn a_pool_holds_more_than_is_in_use() {
-        let taken = GpuUse::of(1 << 30);
+        let taken = GpuUse::of(1 << 30, Pattern::Stack);
         assert!(taken.reserved > 1 << 30 && taken.reserved.is_multiple_of(GRANULE));
         assert!(taken.reserved as f64 <= 1.15 * (1u64 << 30) as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
+        let recomputed = GpuUse::of(1 << 30, Pattern::Recomputed(300 << 20));
+        assert_eq!(recomputed.reserved, (1 << 30) + (300 << 20));
     }
 }

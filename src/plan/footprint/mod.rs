@@ -8,10 +8,10 @@ mod backbone;
 mod environment;
 mod gpu;
 mod head;
+mod passes;
+mod rows;
 mod timeline;
 mod workspace;
-
-use std::ops::Range;
 
 pub use environment::Environment;
 pub use gpu::{CONTEXT_BYTES, GpuUse};
@@ -24,7 +24,8 @@ use crate::network::{Block, HeadLayer, size};
 use crate::stage::spec::DeviceKind;
 use crate::stage::spec::StepShape;
 use crate::tiling::MAX_BANK_BYTES;
-use backbone::{Pass, Place};
+use backbone::Pass;
+use gpu::Pattern;
 pub(crate) use timeline::Timeline;
 use workspace::Engine;
 
@@ -98,8 +99,10 @@ impl<'a> Walk<'a> {
         let running: usize =
             self.blocks.iter().flat_map(Block::layers).map(|(_, norm)| norm.buffers()).sum();
         let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
-        self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32);
-        self.time.hold(Use::Optimizer, trained * self.moments());
+        let padding = self.padding(F32);
+        self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32 + padding);
+        let trained_padding = if trains { padding } else { 0 };
+        self.time.hold(Use::Optimizer, (trained + trained_padding) * self.moments());
         if self.environment.device == DeviceKind::Cpu {
             self.time.hold(Use::Data, self.environment.data_bytes);
             self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
@@ -120,6 +123,7 @@ impl<'a> Walk<'a> {
         // Summed over the window, in f32.
         let gradients = self.time.now().of(Use::Gradients);
         self.time.free(Use::Gradients, gradients);
+        let trained = trained + if self.step.half { trained_padding } else { 0 };
         self.time.hold(Use::Gradients, trained);
         let [largest_conv, largest_matrix] = self.largest_parameters().map(|it| it * F32);
         if self.step.half {
@@ -145,7 +149,7 @@ impl<'a> Walk<'a> {
             peak,
             checkpoint: if gpu { 0 } else { between_steps + state },
             step: peak.total().saturating_sub(between_steps),
-            gpu: gpu.then(|| GpuUse::of(peak.total())),
+            gpu: gpu.then(|| GpuUse::of(peak.total(), self.pattern())),
         }
     }
 
@@ -176,15 +180,37 @@ impl<'a> Walk<'a> {
 
     /// Bytes of the images of one episode, f32.
     fn episode(&self) -> u64 {
-        let image = size(self.plan.network.backbone.image());
-        self.images() * image as u64 * F32
+        self.padded_images(F32)
+    }
+
+    /// Bytes of the images of one episode, as they come: in rows.
+    fn padded_images(&self, element: u64) -> u64 {
+        let image = self.plan.network.backbone.image();
+        self.engine().rows(self.plan.network.episode.images() * size(image), image[2], element)
+    }
+
+    /// Bytes that padding adds to the backbone's weights.
+    fn padding(&self, element: u64) -> u64 {
+        let layers: Vec<_> = self.blocks.iter().flat_map(Block::layers).collect();
+        self.engine().padding(layers.iter().map(|(conv, _)| conv), element)
     }
 
     fn engine(&self) -> Engine {
         match self.environment.device {
             DeviceKind::Cpu => Engine::Cpu { threads: self.environment.threads as u64 },
-            DeviceKind::Gpu => Engine::Gpu,
+            DeviceKind::Gpu => Engine::Gpu { image: self.plan.network.backbone.image() },
         }
+    }
+
+    /// How a step takes memory from a GPU's pool.
+    fn pattern(&self) -> Pattern {
+        if self.step.recomputed.is_none() || !self.plan.pipeline.backbone.train {
+            return Pattern::Stack;
+        }
+        let element = if self.step.half { F32 / 2 } else { F32 };
+        let images = self.images().div_ceil((self.step.parts as u64).clamp(1, self.images()));
+        let maps = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| size(conv.output));
+        Pattern::Recomputed(images * maps.max().unwrap_or(0) as u64 * element)
     }
 
     fn images(&self) -> u64 {
@@ -217,6 +243,7 @@ impl<'a> Walk<'a> {
         // 16-bit copies of the weights, each for the duration of its part's pass.
         let [backbone_copy, head_copy] =
             if lowered { self.matrices().map(|values| values * pass.element) } else { [0; 2] };
+        let backbone_copy = backbone_copy + if lowered { self.padding(pass.element) } else { 0 };
         self.time.hold(Use::Parameters, backbone_copy);
         let parts = match self.step.parts {
             1 => None,
@@ -230,7 +257,8 @@ impl<'a> Walk<'a> {
         // The images are replaced by their copy in the precision of the pass.
         let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
         self.time.free(Use::Activations, self.episode());
-        self.time.hold(Use::Activations, images);
+        let padding = self.padded_images(pass.element) - images;
+        self.time.hold(Use::Activations, images + padding);
         match parts {
             _ if !trains => self.through(&pass, Images::Given),
             None => match &recompute {
@@ -288,6 +316,7 @@ impl<'a> Walk<'a> {
                 self.time.free(Use::Activations, images + pass.map(features));
             }
         }
+        self.time.free(Use::Activations, padding);
         self.time.free(Use::Parameters, backbone_copy);
     }
 
@@ -296,62 +325,5 @@ impl<'a> Walk<'a> {
         let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.parameters());
         let head = self.head.iter().filter(|layer| layer.shape.is_some());
         [blocks.sum::<usize>(), head.map(|layer| layer.parameters).sum()].map(|it| it as u64)
-    }
-
-    /// A pass without a tape. Held before: the images. Held after: the features, and the images if
-    /// the caller keeps them.
-    fn through(&mut self, pass: &Pass, images: Images) {
-        for (index, block) in self.blocks.iter().enumerate() {
-            if index > 0 || images == Images::Given {
-                pass.forward_taking(&mut self.time, block);
-            } else {
-                pass.forward(&mut self.time, block, false);
-            }
-        }
-    }
-
-    /// The same, keeping the input of every segment.
-    fn through_keeping_inputs(&mut self, pass: &Pass, segments: &[Range<usize>]) {
-        for segment in segments {
-            for index in segment.clone() {
-                let block = &self.blocks[index];
-                pass.forward(&mut self.time, block, false);
-                if index > segment.start {
-                    self.time.free(Use::Activations, pass.map(block.input()));
-                }
-            }
-        }
-    }
-
-    /// Some blocks, keeping what the backward pass needs.
-    fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
-        self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
-    }
-
-    /// The backward pass through some blocks. Held before: their input, what each kept, their output and
-    /// its gradient. Held after: the gradient of their input, unless they are the first.
-    fn back(&mut self, pass: &Pass, blocks: Range<usize>) {
-        let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
-        if let Some(last) = self.blocks[blocks.clone()].last().filter(|block| !needs_output(block))
-        {
-            self.time.free(Use::Activations, pass.map(last.output()));
-        }
-        for index in blocks.clone().rev() {
-            let before = (index > blocks.start).then(|| &self.blocks[index - 1]);
-            let place =
-                Place { is_first: index == 0, input_is_needed: before.is_some_and(needs_output) };
-            pass.backward(&mut self.time, &self.blocks[index], place);
-        }
-    }
-
-    /// The same, recomputing every segment before its backward pass.
-    fn back_by_segments(&mut self, pass: &Pass, segments: &[Range<usize>]) {
-        if let Some(last) = self.blocks.last() {
-            self.time.free(Use::Activations, pass.map(last.output()));
-        }
-        for segment in segments.iter().rev() {
-            self.through_on_tape(pass, segment.clone());
-            self.back(pass, segment.clone());
-        }
     }
 }

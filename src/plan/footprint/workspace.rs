@@ -1,6 +1,6 @@
 //! What the kernels of a convolution take while they work, beside its input and output.
 
-use crate::network::{Conv, size};
+use crate::network::{Conv, Map, Norm, Pool, size};
 use crate::tiling::{pieces, tile};
 
 /// Bytes of an f32.
@@ -15,7 +15,11 @@ pub enum Engine {
         threads: u64,
     },
     /// A GPU's: operands are gathered as they are multiplied, and stored nowhere.
-    Gpu,
+    Gpu {
+        /// An image. The channels of a batch of images do not lie last, as the kernels want them: a convolution that
+        /// reads it makes a copy.
+        image: Map,
+    },
 }
 
 /// Bytes that the GPU's partial sums of a layer's weight gradient take at most, unless one sum is more.
@@ -28,7 +32,7 @@ impl Engine {
     /// weights in the order that the kernel reads them.
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
-            Self::Gpu => reordered(conv, element),
+            Self::Gpu { image } => reordered(conv, element) + copy(conv, image, images, element),
             Self::Cpu { threads } => {
                 product(threads, conv.field(), conv.output[0], pixels(conv, images))
                     + wide(conv, element)
@@ -37,12 +41,16 @@ impl Engine {
     }
 
     /// The gradient of the weights: all pieces' sums, their total, and the buffers of those at work.
-    pub fn weight_gradient(self, conv: &Conv, images: u64) -> u64 {
+    pub fn weight_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
         let pixels = pixels(conv, images);
-        let Self::Cpu { threads } = self else {
-            let one = conv.weight() as u64 * F32;
-            let most = (pixels as u64).div_ceil(PIXELS_OF_A_SUM);
-            return one * (PARTIAL_SUMS / one).clamp(1, most);
+        let threads = match self {
+            Self::Cpu { threads } => threads,
+            Self::Gpu { image } => {
+                let one = conv.weight() as u64 * F32;
+                let most = (pixels as u64).div_ceil(PIXELS_OF_A_SUM);
+                let sums = one * (PARTIAL_SUMS / one).clamp(1, most);
+                return sums + copy(conv, image, images, element);
+            }
         };
         let window = conv.kernel * conv.kernel;
         let (width, length) = pieces(conv.input[0], window, pixels);
@@ -52,6 +60,14 @@ impl Engine {
         let field = width * window;
         let buffers = at_work * (field + conv.output[0]) * tile(field).min(length);
         sums + (buffers + conv.weight()) as u64 * F32
+    }
+
+    /// The gradient of a norm's input: on a GPU the winners of overlapping windows, a byte each.
+    pub fn norm_gradient(self, norm: &Norm, images: u64) -> u64 {
+        match (self, norm.pool) {
+            (Self::Gpu { .. }, Some(Pool::Three)) => images * size(norm.output()) as u64,
+            _ => 0,
+        }
     }
 
     /// The gradient of the input: buffers beside it.
@@ -67,6 +83,11 @@ impl Engine {
         let buffers = (conv.output[0] + conv.field()) * tile + size(conv.input);
         wide(conv, element) + threads.min(images) * buffers as u64 * F32
     }
+}
+
+/// The images with their channels last, where a convolution reads images.
+fn copy(conv: &Conv, image: Map, images: u64, element: u64) -> u64 {
+    if conv.input == image { images * size(image) as u64 * element } else { 0 }
 }
 
 fn pixels(conv: &Conv, images: u64) -> usize {
