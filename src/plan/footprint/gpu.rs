@@ -2,10 +2,10 @@
 
 /// The driver's context with the kernels of this program: 300 to 500 MiB, by GPU and driver.
 pub const CONTEXT_BYTES: u64 = 512 << 20;
-/// The pool grows by multiples of it.
+/// The pool grows by multiples of it, and half of the last one is free on average.
 const GRANULE: u64 = 32 << 20;
 /// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
-const FRAGMENTATION: f64 = 0.05;
+const FRAGMENTATION: f64 = 0.03;
 
 /// How a step takes and frees its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,7 @@ impl GpuUse {
     /// What the driver takes when tensors take `in_use` bytes.
     pub(super) fn of(in_use: u64, pattern: Pattern) -> Self {
         let reserved = match pattern {
-            Pattern::Stack => {
-                ((in_use as f64 * (1.0 + FRAGMENTATION)) as u64).next_multiple_of(GRANULE)
-            }
+            Pattern::Stack => (in_use as f64 * (1.0 + FRAGMENTATION)) as u64 + GRANULE / 2,
             Pattern::Recomputed(largest) => in_use + largest,
         };
         Self { in_use, reserved, context: CONTEXT_BYTES }
@@ -53,7 +51,7 @@ mod tests {
     #[test]
     fn a_pool_holds_more_than_is_in_use() {
         let taken = GpuUse::of(1 << 30, Pattern::Stack);
-        assert!(taken.reserved > 1 << 30 && taken.reserved.is_multiple_of(GRANULE));
+        assert!(taken.reserved > 1 << 30);
         assert!(taken.reserved as f64 <= 1.15 * (1u64 << 30) as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
         let recomputed = GpuUse::of(1 << 30, Pattern::Recomputed(300 << 20));
