@@ -320,22 +320,19 @@ def assemble(bench, short):
 
 PARTS = {"start": start, "bars": bars, "caps": caps, "predictions": predictions, "sweep": sweep, "faults": faults, "assemble": assemble}
 
-# What holds without the GPU's fused kernels; the others are held to bars once those are in.
-SHORT_PARTS = ["start", "sweep", "faults", "assemble"]
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fsct", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parts", help=f"of {','.join(PARTS)}; with --short {','.join(SHORT_PARTS)} when left out")
+    parser.add_argument("--parts", help=f"of {','.join(PARTS)}; all when left out")
     parser.add_argument("--short", action="store_true", help="a part of each")
     parser.add_argument("--timeout", type=int, default=900, help="seconds that one run may take")
     options = parser.parse_args()
     options.fsct, options.out = options.fsct.resolve(), options.out.resolve()
     checks = Checks()
     bench = Bench(options, checks)
-    parts = options.parts.split(",") if options.parts else SHORT_PARTS if options.short else list(PARTS)
+    parts = options.parts.split(",") if options.parts else list(PARTS)
     for part in parts:
         begin = time.time()
         PARTS[part](bench, options.short)
