@@ -2,6 +2,7 @@
 """The checks of scripts/cuda_stand_in.sh, which builds what they need and calls this."""
 
 import argparse
+import fcntl
 import json
 import os
 import random
@@ -330,6 +331,12 @@ def main():
     parser.add_argument("--timeout", type=int, default=900, help="seconds that one run may take")
     options = parser.parse_args()
     options.fsct, options.out = options.fsct.resolve(), options.out.resolve()
+    # Two runs in one folder would take each other's run folders away.
+    lock = (options.out / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another run of this script uses {options.out}: wait for it, or give another folder with --out")
     checks = Checks()
     bench = Bench(options, checks)
     parts = options.parts.split(",") if options.parts else list(PARTS)
