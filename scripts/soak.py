@@ -140,7 +140,7 @@ class Soak:
                 folder = self.resumable(runs)
                 command = [self.fsct, "run"]
                 command += ["--resume", folder] if folder else [self.work / f"{variant}.yaml", "--runs", runs]
-                if kind == "full disk" and self.can_mount and folder is None:
+                if kind == "full disk" and self.can_mount and folder is None and not mounted:
                     size = rng.choice([64, 256, 1024, 2048])
                     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", runs], check=True)
                     mounted = True
@@ -170,6 +170,7 @@ class Soak:
         except Failure as failure:
             with self.lock:
                 self.failures.append({"training": number, "variant": variant, "trail": trail, "reason": str(failure)})
+                print(json.dumps(self.failures[-1], indent=1), flush=True)
             kept = self.work / "failed" / str(number)
             kept.parent.mkdir(exist_ok=True)
             shutil.copytree(runs, kept, dirs_exist_ok=True)
@@ -350,8 +351,6 @@ def main():
             shutil.rmtree(work, ignore_errors=True)
     for name, count in summary["counts"].items():
         print(f"{count:6}  {name}")
-    for failure in soak.failures:
-        print(json.dumps(failure, indent=1))
     if soak.failures:
         print(f"the run folders are in {work}")
     print(f"{summary['processes']} processes in {summary['seconds']} s: {len(soak.failures)} failures")
