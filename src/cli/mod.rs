@@ -22,6 +22,7 @@ mod render_diagnostics;
 mod run;
 mod schema;
 mod survey;
+mod threads;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};
@@ -129,6 +130,7 @@ impl PipelineArgs {
 impl Cli {
     /// Runs the command that was given.
     pub fn run(self) -> Result<(), Error> {
+        threads::start();
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
