@@ -107,6 +107,12 @@ fn validate_looks_whether_the_data_has_such_episodes() -> Outcome {
     assert!(said.contains("fsct::episode::n_way") && said.contains("p.yaml:4:18"), "{said}");
     let (code, said) = validate(&text.replace("n_query: 3", "n_query: 4"))?;
     assert_eq!(code, Some(1), "{said}");
+    let (code, said) = validate(&format!("{text}test: {{episode: {{n_query: 4}}}}\n"))?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("fsct::test::episode::n_query") && said.contains("p.yaml:5:27"),
+        "{said}"
+    );
     fs::write(
         folder.path().join("data/images_background_x/Greek/character01/0001_01.png"),
         "no image",

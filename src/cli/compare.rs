@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::Output;
-use super::model::{Model, Ready, episodes};
+use super::model::{Model, Ready, episode_of, episodes};
 use super::run::located;
 use crate::Error;
 use crate::cli::print::{errln, out};
@@ -86,7 +86,7 @@ impl Compare {
         let models: Vec<Model> =
             self.runs.iter().map(|run| Model::open(run, &self.set)).collect::<Result<_, _>>()?;
         for other in &models[1..] {
-            same_episodes(&models[0], other)?;
+            same_episodes(&models[0], other, self.split)?;
         }
         // The others are asked by name: their sets may be numbered otherwise.
         let mut list = None;
@@ -136,15 +136,20 @@ impl Compare {
 }
 
 /// Whether two models are tested at the same ways and shots.
-fn same_episodes(a: &Model, b: &Model) -> Result<(), Error> {
+fn same_episodes(a: &Model, b: &Model, split: Split) -> Result<(), Error> {
     let shape = |model: &Model| {
-        let episode = &model.loaded.pipeline.episode;
+        let episode = episode_of(split, &model.loaded.pipeline);
         (episode.n_way, episode.k_shot)
     };
     let ((a_ways, a_shots), (b_ways, b_shots)) = (shape(a), shape(b));
     if (a_ways, a_shots) == (b_ways, b_shots) {
         return Ok(());
     }
+    let section = match split {
+        Split::Base => "episode",
+        Split::Val => "validate.episode",
+        Split::Novel => "test.episode",
+    };
     Err(Error::failed_with_help(
         format!(
             "the runs are tested on different episodes: {} on {a_ways}-way {a_shots}-shot ones, {} on \
@@ -153,8 +158,8 @@ fn same_episodes(a: &Model, b: &Model) -> Result<(), Error> {
             b.path.display()
         ),
         format!(
-            "compare them on one kind: `--set episode.n_way={a_ways} --set \
-             episode.k_shot={a_shots}`; a model with `method.prototypes: per_way` is tied to its own"
+            "compare them on one kind: `--set {section}.n_way={a_ways} --set \
+             {section}.k_shot={a_shots}`; a model with `method.prototypes: per_way` is tied to its own"
         ),
     ))
 }
@@ -204,7 +209,7 @@ impl Asked {
                 help: "give all runs one data set: `--set data.root=…` and its splits".into(),
             });
         }
-        Ok(read_episodes(self.list.path(), set, pipeline.episode)?)
+        Ok(read_episodes(self.list.path(), set, episode_of(split, pipeline))?)
     }
 }
 

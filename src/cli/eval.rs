@@ -12,7 +12,8 @@ use super::run::located;
 use crate::Error;
 use crate::atomic_file::AtomicFile;
 use crate::cli::print::{errln, out};
-use crate::data::{ImageSet, Split, write_episodes};
+use crate::config::Episodes;
+use crate::data::{EpisodeIndices, ImageSet, Split, write_episodes};
 use crate::report::{Verbosity, table};
 use crate::run::answer::{Answer, argmax};
 use crate::run::evaluate::{Evaluated, evaluate_episodes};
@@ -86,6 +87,8 @@ impl Eval {
         }
         let set = data.split(self.split);
         let episodes = episodes(self.episodes.as_deref(), self.split, set, pipeline)?;
+        let shapes = Episodes::spanning(episodes.iter().map(EpisodeIndices::shape));
+        let shapes = shapes.unwrap_or(pipeline.episode);
         if let Some(path) = &self.write_episodes {
             write_episodes(path, set, &episodes)?;
         }
@@ -122,7 +125,7 @@ impl Eval {
                 "pipeline": pipeline.name,
                 "checkpoint": model.path,
                 "split": self.split.to_string(),
-                "episode": pipeline.episode,
+                "episode": shapes,
                 "accuracy": accuracy,
                 "interval": "1.96 · σ / √episodes, σ over episodes with episodes − 1 degrees of freedom",
                 "features": features,
@@ -138,8 +141,8 @@ impl Eval {
             "{}: {} {}-way {}-shot episodes of {}, checkpoint {}\nnote: {features}\n{}{result}",
             pipeline.name,
             episodes.len(),
-            pipeline.episode.n_way,
-            pipeline.episode.k_shot,
+            shapes.n_way,
+            shapes.k_shot,
             self.split,
             model.path.display(),
             table::scores(scores),

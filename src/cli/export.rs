@@ -65,7 +65,7 @@ impl Export {
         let net = checkpoint.load_model(net)?;
         let names = self.names.unwrap_or_else(|| default_names(format, &pipeline));
         let mut exported =
-            Exported::new(&net, names, pipeline.episode.n_way).map_err(RunError::from)?;
+            Exported::new(&net, names, pipeline.episode.largest().n_way).map_err(RunError::from)?;
         if names != Names::Torchvision
             && let Some(vic) = graph::objective(&pipeline).vic
         {

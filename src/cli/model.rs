@@ -6,7 +6,7 @@ use burn::module::Module;
 
 use super::run::{open_data, stored_pipeline};
 use crate::cli::print::errln;
-use crate::config::{Diagnostic, Diagnostics, Loaded, Overrides, Pipeline, Rule};
+use crate::config::{Diagnostic, Diagnostics, Episode, Loaded, Overrides, Pipeline, Rule};
 use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
 use crate::device::Selected;
 use crate::model::FewShotNet;
@@ -72,8 +72,8 @@ fn fixed_key(change: &Change, loaded: &Loaded, trained: &Pipeline) -> Diagnostic
     let key = &change.key;
     if key.starts_with("episode.") {
         let (what, trained) = match key.as_str() {
-            "episode.n_way" => ("ways", trained.episode.n_way),
-            _ => ("shots", trained.episode.k_shot),
+            "episode.n_way" => ("ways", trained.episode.largest().n_way),
+            _ => ("shots", trained.episode.largest().k_shot),
         };
         let message = format!(
             "`{key}: {}` does not fit a model that was trained with {trained} {what} and \
@@ -87,6 +87,15 @@ fn fixed_key(change: &Change, loaded: &Loaded, trained: &Pipeline) -> Diagnostic
     let message = format!("the trained model fixes {change}");
     let help = "leave the key as it was trained; another model must be trained first";
     loaded.diagnostic_of(Rule::Value, key, message).help(help.to_owned())
+}
+
+/// Ways, shots and queries of a split's episodes; the greatest where they vary.
+pub(super) fn episode_of(split: Split, pipeline: &Pipeline) -> Episode {
+    match split {
+        Split::Base => pipeline.episode.largest(),
+        Split::Val => pipeline.validate_episode(),
+        Split::Novel => pipeline.test_episode(),
+    }
 }
 
 /// The episodes that `--episodes` asks for: a number, a file, or the pipeline's number.
@@ -106,7 +115,7 @@ pub(super) fn episodes(
                     help: "give a number above 0 or a .jsonl file".into(),
                 });
             }
-            Err(_) => return Ok(read_episodes(Path::new(text), set, pipeline.episode)?),
+            Err(_) => return Ok(read_episodes(Path::new(text), set, episode_of(split, pipeline))?),
         },
     };
     let stream = match split {
@@ -114,7 +123,7 @@ pub(super) fn episodes(
         Split::Val => Stream::Validate,
         Split::Novel => Stream::Test,
     };
-    let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, stream)?;
+    let sampler = Sampler::of(set, pipeline, stream)?;
     Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
 }
 

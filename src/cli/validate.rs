@@ -122,7 +122,7 @@ fn weights(loaded: &Loaded) -> Result<(), WeightsError> {
 /// A fault of the data, under the key that can mend it.
 fn data_diagnostic(loaded: &Loaded, error: DataError) -> Diagnostic {
     if let DataError::Pipeline { key, message, help } = error {
-        return loaded.diagnostic_of(Rule::Value, key, message).help(help);
+        return loaded.diagnostic_of(Rule::Value, &key, message).help(help);
     }
     let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
     let help = help.unwrap_or_else(|| "repair the data set, or name another folder".into());
@@ -142,7 +142,7 @@ fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
         (Split::Novel, Stream::Test, pipeline.test.episodes),
     ] {
         if episodes > 0 {
-            Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            Sampler::of(data.split(split), pipeline, stream)?;
         }
     }
     Ok(data.warnings().to_vec())

@@ -46,11 +46,11 @@ struct Line {
 ///
 /// # Errors
 /// When a line is not such an episode, names an unknown class or image, lists an image twice or
-/// under another class than its own, or has other ways and shots than the model.
+/// under another class than its own, or has other ways and shots than `shape`.
 pub fn read_episodes(
     path: &Path,
     set: &ImageSet,
-    model: Episode,
+    shape: Episode,
 ) -> Result<Vec<EpisodeIndices>, DataError> {
     let bytes = std::fs::read(path).map_err(DataError::file("open", path))?;
     let text = decode(&bytes).map_err(|reason| {
@@ -77,7 +77,7 @@ pub fn read_episodes(
             continue;
         }
         let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-        episodes.push(known.episode(line, model).map_err(wrong)?);
+        episodes.push(known.episode(line, shape).map_err(wrong)?);
     }
     if episodes.is_empty() {
         let reason = "the file holds no episode".to_owned();
@@ -126,10 +126,10 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn episode(&self, line: Line, model: Episode) -> Result<EpisodeIndices, String> {
+    fn episode(&self, line: Line, shape: Episode) -> Result<EpisodeIndices, String> {
         let n_way = line.classes.len();
-        if n_way != model.n_way {
-            return Err(format!("{n_way} classes, but the model was trained with {}", model.n_way));
+        if n_way != shape.n_way {
+            return Err(format!("{n_way} classes, but the model is tested with {}", shape.n_way));
         }
         let classes = line
             .classes
@@ -143,8 +143,8 @@ impl<'a> Known<'a> {
         let support = self.images(&classes, &line.support, "support")?;
         let query = self.images(&classes, &line.query, "query")?;
         let k_shot = support.len() / n_way;
-        if k_shot != model.k_shot {
-            return Err(format!("{k_shot} shots, but the model was trained with {}", model.k_shot));
+        if k_shot != shape.k_shot {
+            return Err(format!("{k_shot} shots, but the model is tested with {}", shape.k_shot));
         }
         let all: Vec<usize> = support.iter().chain(&query).copied().collect();
         if let Some(again) = repeated(&all) {

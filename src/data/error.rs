@@ -13,7 +13,7 @@ pub enum DataError {
     #[diagnostic(code(fsct::data), help("{help}"))]
     Pipeline {
         /// Key that asks for it, such as `episode.n_way`.
-        key: &'static str,
+        key: String,
         /// What is asked and what is there.
         message: String,
         /// What to do.
@@ -133,11 +133,11 @@ pub enum DataError {
 
 impl DataError {
     pub(super) fn pipeline(
-        key: &'static str,
+        key: impl Into<String>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self::Pipeline { key, message: message.into(), help: help.into() }
+        Self::Pipeline { key: key.into(), message: message.into(), help: help.into() }
     }
 
     /// An archive, a pack or a pickle that cannot be used.

@@ -92,7 +92,7 @@ fn prepare(
     pool: Option<&ThreadPool>,
 ) -> Result<EpisodeBatch, DataError> {
     let indices = sampler.episode(number);
-    let Episode { k_shot, n_query, .. } = sampler.shape();
+    let Episode { k_shot, n_query, .. } = indices.shape();
     let classes = indices.support.chunks_exact(k_shot).zip(indices.query.chunks_exact(n_query));
     let order: Vec<usize> =
         classes.flat_map(|(support, query)| support.iter().chain(query)).copied().collect();

@@ -1,9 +1,9 @@
-use rand::SeedableRng;
 use rand::seq::index::sample;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{DataError, EpisodeIndices, ImageSet};
-use crate::config::Episode;
+use crate::config::{Episode, Episodes, OtherEpisode, Pipeline};
 
 /// Which sequence of episodes: with one seed, training, validation and test draw different ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,36 +16,65 @@ pub enum Stream {
     Test,
 }
 
-/// Draws episodes: classes uniformly without replacement, then images of each the same way.
+/// Draws episodes: their ways, shots and queries where those vary, then classes uniformly without
+/// replacement, then images of each class the same way.
 ///
 /// An episode depends on the seed, the stream and its number alone, so where a run stands is one
 /// integer.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     set: ImageSet,
-    shape: Episode,
+    shapes: Episodes,
     seed: [u8; 32],
     /// Numbers of the classes that are drawn from, where some are left out.
     classes: Option<Vec<usize>>,
 }
 
 impl Sampler {
+    /// The episodes of a pipeline's training, validation or test, over `set`.
+    ///
+    /// # Errors
+    /// When the set has too few classes, or classes with too few images; the message names them and
+    /// the keys of the pipeline that ask for them.
+    pub fn of(set: &ImageSet, pipeline: &Pipeline, stream: Stream) -> Result<Self, DataError> {
+        let (shapes, other) = match stream {
+            Stream::Train => (pipeline.episode, None),
+            Stream::Validate => (pipeline.validate_episode().into(), pipeline.validate.episode),
+            Stream::Test => (pipeline.test_episode().into(), pipeline.test.episode),
+        };
+        let keys = Keys::new(stream, other.unwrap_or_default());
+        Self::with_keys(set, shapes, pipeline.seed, stream, &keys)
+    }
+
     /// A sampler over `set`.
     ///
     /// # Errors
     /// When the set has too few classes, or classes with too few images; the message names them.
     pub fn new(
         set: &ImageSet,
-        shape: Episode,
+        shapes: impl Into<Episodes>,
         seed: u64,
         stream: Stream,
     ) -> Result<Self, DataError> {
+        let keys = Keys::new(stream, OtherEpisode::default());
+        Self::with_keys(set, shapes.into(), seed, stream, &keys)
+    }
+
+    fn with_keys(
+        set: &ImageSet,
+        shapes: Episodes,
+        seed: u64,
+        stream: Stream,
+        keys: &Keys,
+    ) -> Result<Self, DataError> {
+        // Every class has the images of the largest episode, so that the shape decides no class.
+        let shape = shapes.largest();
         let wanted = shape.k_shot + shape.n_query;
         let large = |class: &&usize| set.classes()[**class].images.len() >= wanted;
         let all: Vec<usize> = (0..set.classes().len()).collect();
         let kept: Vec<usize> = all.iter().filter(large).copied().collect();
         let classes = (set.skips_small_classes() && kept.len() < all.len()).then_some(kept);
-        check(set, shape, stream, classes.as_deref())?;
+        check(set, shape, stream, classes.as_deref(), keys)?;
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8] = match stream {
@@ -53,14 +82,14 @@ impl Sampler {
             Stream::Validate => 2,
             Stream::Test => 3,
         };
-        Ok(Self { set: set.clone(), shape, seed: key, classes })
+        Ok(Self { set: set.clone(), shapes, seed: key, classes })
     }
 
     /// The episode with this number.
     pub fn episode(&self, number: u64) -> EpisodeIndices {
         let mut rng = ChaCha8Rng::from_seed(self.seed);
         rng.set_stream(number);
-        let Episode { n_way, k_shot, n_query } = self.shape;
+        let Episode { n_way, k_shot, n_query } = self.draw_shape(&mut rng);
         let count = self.classes.as_ref().map_or(self.set.classes().len(), Vec::len);
         let mut classes = sample(&mut rng, count, n_way).into_vec();
         if let Some(kept) = &self.classes {
@@ -99,9 +128,40 @@ impl Sampler {
         seed
     }
 
-    /// Shape of the episodes.
-    pub fn shape(&self) -> Episode {
-        self.shape
+    /// The shape of an episode. Numbers that do not vary are not drawn.
+    fn draw_shape(&self, rng: &mut ChaCha8Rng) -> Episode {
+        let mut draw = |least: usize, most: usize| match least < most {
+            true => rng.random_range(least..=most),
+            false => most,
+        };
+        let (least, most) = (self.shapes.smallest(), self.shapes.largest());
+        Episode {
+            n_way: draw(least.n_way, most.n_way),
+            k_shot: draw(least.k_shot, most.k_shot),
+            n_query: draw(least.n_query, most.n_query),
+        }
+    }
+}
+
+/// The keys of a pipeline that say the ways, shots and queries of a stream.
+struct Keys {
+    n_way: String,
+    k_shot: String,
+    n_query: String,
+}
+
+impl Keys {
+    fn new(stream: Stream, other: OtherEpisode) -> Self {
+        let key = |name: &str, is_own: bool| match (stream, is_own) {
+            (Stream::Validate, true) => format!("validate.episode.{name}"),
+            (Stream::Test, true) => format!("test.episode.{name}"),
+            _ => format!("episode.{name}"),
+        };
+        Self {
+            n_way: key("n_way", other.n_way.is_some()),
+            k_shot: key("k_shot", other.k_shot.is_some()),
+            n_query: key("n_query", other.n_query.is_some()),
+        }
     }
 }
 
@@ -110,6 +170,7 @@ fn check(
     shape: Episode,
     stream: Stream,
     kept: Option<&[usize]>,
+    Keys { n_way, k_shot, n_query }: &Keys,
 ) -> Result<(), DataError> {
     let split = match stream {
         Stream::Train => "base",
@@ -122,14 +183,14 @@ fn check(
             return Ok(());
         }
         return Err(DataError::pipeline(
-            "episode.n_way",
+            n_way.clone(),
             format!(
-                "`episode.n_way: {}` asks for more classes than the {} of the {split} split that \
+                "`{n_way}: {}` asks for more classes than the {} of the {split} split that \
                  `data.skip_small_classes` leaves of {classes}",
                 shape.n_way,
                 kept.len()
             ),
-            "lower `episode.n_way`, or `episode.n_query` so that more classes are large enough",
+            format!("lower `{n_way}`, or `{n_query}` so that more classes are large enough"),
         ));
     }
     if classes == 0 {
@@ -153,12 +214,12 @@ fn check(
     }
     if shape.n_way > classes {
         return Err(DataError::pipeline(
-            "episode.n_way",
+            n_way.clone(),
             format!(
-                "`episode.n_way: {}` asks for more classes than the {classes} of the {split} split",
+                "`{n_way}: {}` asks for more classes than the {classes} of the {split} split",
                 shape.n_way
             ),
-            format!("lower `episode.n_way` to {classes} or less, or use a larger data set"),
+            format!("lower `{n_way}` to {classes} or less, or use a larger data set"),
         ));
     }
     let wanted = shape.k_shot + shape.n_query;
@@ -175,9 +236,9 @@ fn check(
         if small.len() > 3 { format!(" and {} more", small.len() - 3) } else { String::new() };
     let room = smallest.saturating_sub(shape.k_shot);
     Err(DataError::pipeline(
-        "episode.n_query",
+        n_query.clone(),
         format!(
-            "`episode.k_shot: {}` and `episode.n_query: {}` need {wanted} images a class, and \
+            "`{k_shot}: {}` and `{n_query}: {}` need {wanted} images a class, and \
              {} of the {split} split's {classes} classes have fewer: {}{more}",
             shape.k_shot,
             shape.n_query,
@@ -186,10 +247,10 @@ fn check(
         ),
         match room {
             0 => format!(
-                "lower `episode.k_shot` (the smallest class has {smallest} images), or set `data.skip_small_classes: true`"
+                "lower `{k_shot}` (the smallest class has {smallest} images), or set `data.skip_small_classes: true`"
             ),
             _ => format!(
-                "lower `episode.n_query` to {room} or less, or set `data.skip_small_classes: true`"
+                "lower `{n_query}` to {room} or less, or set `data.skip_small_classes: true`"
             ),
         },
     ))

@@ -5,7 +5,11 @@ use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Network};
 
 /// The network that a pipeline describes.
 pub fn network(pipeline: &Pipeline) -> Network {
-    Network { backbone: backbone(pipeline), head: head(pipeline), episode: pipeline.episode.into() }
+    Network {
+        backbone: backbone(pipeline),
+        head: head(pipeline),
+        episode: pipeline.episode.largest().into(),
+    }
 }
 
 fn backbone(pipeline: &Pipeline) -> BackboneSpec {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{MethodKind, Pipeline, Prototypes};
+use crate::config::Pipeline;
 
 /// A key with another value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,23 +72,18 @@ pub fn resumable() -> String {
     format!("{} and {}", keys[..keys.len() - 1].join(", "), keys[keys.len() - 1])
 }
 
+/// The greatest number of shots, for which prototypes have weights.
+const SHOTS: [&str; 2] = ["episode.k_shot", "episode.k_shot.max"];
+
 /// Whether the tensors of a trained model depend on a key: it has the same value wherever that
 /// model is loaded.
 pub fn fixes_model(key: &str, trained: &Pipeline) -> bool {
     let of_loss = is_under(key, "method.vic") || key == "method.label_smoothing";
     let of_head = is_under(key, "method") && !of_loss;
-    let weighs_shots = matches!(trained.method.kind, MethodKind::Fsct | MethodKind::Profoct);
     of_head
         || ["backbone.kind", "backbone.trunk", "data.image_size"].contains(&key)
-        || (weighs_shots && key == "episode.k_shot")
-        || (is_tied_to_episode(trained) && key == "episode.n_way")
-}
-
-/// Whether a model is tested only at the ways and shots that it was trained with: its prototypes
-/// weigh each shot of each way.
-pub fn is_tied_to_episode(trained: &Pipeline) -> bool {
-    let weighs_shots = matches!(trained.method.kind, MethodKind::Fsct | MethodKind::Profoct);
-    weighs_shots && trained.method.prototypes == Prototypes::PerWay
+        || (trained.method.weighs_shots() && SHOTS.contains(&key))
+        || (trained.method.is_tied_to_episode() && key == "episode.n_way")
 }
 
 /// Whether a test of a trained model cannot change a key.
@@ -96,9 +91,9 @@ pub fn is_tied_to_episode(trained: &Pipeline) -> bool {
 /// With shared prototypes a model is tested at other shots than it was trained with, as the means
 /// of the shots.
 pub fn is_fixed_in_test(key: &str, trained: &Pipeline) -> bool {
-    match key {
-        "episode.k_shot" => is_tied_to_episode(trained),
-        key => fixes_model(key, trained),
+    match SHOTS.contains(&key) {
+        true => trained.method.is_tied_to_episode(),
+        false => fixes_model(key, trained),
     }
 }
 
@@ -200,6 +195,8 @@ mod tests {
         assert!(!is_fixed_in_test("episode.n_way", &shared));
         assert!(!is_fixed_in_test("episode.k_shot", &shared));
         assert!(fixes_model("episode.k_shot", &shared), "its weights of the shots have that shape");
+        assert!(fixes_model("episode.k_shot.max", &shared));
+        assert!(!fixes_model("episode.k_shot.min", &shared));
         assert!(is_resumable("test.episodes") && !is_resumable("validate.episodes"));
         assert!(!is_resumable("memory.amp") && !affects_test("optimizer.learning_rate"));
     }

@@ -56,7 +56,7 @@ pub fn evaluate_split(
     on_answer: OnAnswer,
 ) -> Result<Evaluated, RunError> {
     let set = data.split(evaluation.split);
-    let sampler = Sampler::new(set, pipeline.episode, pipeline.seed, evaluation.stream)?;
+    let sampler = Sampler::of(set, pipeline, evaluation.stream)?;
     let episodes: Vec<EpisodeIndices> =
         (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
     evaluate_episodes(net, pipeline, set, device, &episodes, interrupt, on_answer)

@@ -12,7 +12,7 @@ use super::events::{
 };
 use super::folder::{RunFolder, write_atomically};
 use super::trainer::{Place, Start, Trainer};
-use crate::config::{self, Pipeline};
+use crate::config::{self, Episode, Episodes, OtherEpisode, Pipeline};
 use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
 use crate::graph;
 use crate::model::FewShotNet;
@@ -55,7 +55,7 @@ fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, Ru
     ];
     for (split, stream, count) in wanted {
         if count > 0 {
-            let sampler = Sampler::new(data.split(split), pipeline.episode, pipeline.seed, stream)?;
+            let sampler = Sampler::of(data.split(split), pipeline, stream)?;
             if sampler.skipped_classes() > 0 {
                 notes.push(format!(
                     "`data.skip_small_classes` leaves out {} of the {} classes of {split}",
@@ -65,7 +65,37 @@ fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, Ru
             }
         }
     }
+    notes.extend(largest_in_tests(pipeline));
     Ok(notes)
+}
+
+/// The episodes of validation and test, where those of training vary and they have none of their own.
+fn largest_in_tests(pipeline: &Pipeline) -> Option<String> {
+    let Episodes { n_way, k_shot, n_query } = pipeline.episode;
+    let (validate, test) = (&pipeline.validate, &pipeline.test);
+    let said: Vec<String> = [
+        ("validate", validate.episodes, validate.episode, pipeline.validate_episode()),
+        ("test", test.episodes, test.episode, pipeline.test_episode()),
+    ]
+    .into_iter()
+    .filter(|(_, episodes, other, _)| {
+        let OtherEpisode { n_way: ways, k_shot: shots, n_query: queries } =
+            other.unwrap_or_default();
+        let open = n_way.varies() && ways.is_none()
+            || k_shot.varies() && shots.is_none()
+            || n_query.varies() && queries.is_none();
+        *episodes > 0 && open
+    })
+    .map(|(section, _, _, Episode { n_way, k_shot, n_query })| {
+        format!("`{section}.episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}`")
+    })
+    .collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "training episodes vary; where nothing else is written, the greatest numbers hold: {}",
+            said.join(" and ")
+        )
+    })
 }
 
 /// Trains from `start`, tests, and writes `metrics.json`.

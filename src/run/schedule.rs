@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(rates[..6], [0.4, 0.8, 1.2, 1.6, 2.0, 2.0], "epochs count from the start");
         let expected = [2.0, 2.0, 2.0, 0.2, 0.2, 0.2, 0.2, 0.02, 0.02, 0.02];
         for (epoch, expected) in expected.into_iter().enumerate() {
-            for step in (10 * epoch).max(5)..10 * (epoch + 1) {
-                assert!((rates[step] - expected).abs() < 1e-15, "step {step}: {}", rates[step]);
+            for rate in &rates[(10 * epoch).max(5)..10 * (epoch + 1)] {
+                assert!((rate - expected).abs() < 1e-15, "epoch {epoch}: {rate}");
             }
         }
         let floored = self::rates(Schedule { min_learning_rate: 0.1, ..schedule });

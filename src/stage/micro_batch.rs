@@ -92,8 +92,7 @@ pub mod spec {
             if counts_episodes || !pipeline.backbone.train {
                 return choices;
             }
-            let episode = pipeline.episode;
-            let images = episode.n_way * (episode.k_shot + episode.n_query);
+            let images = pipeline.episode.smallest().images();
             let more = TRIED.into_iter().filter(|parts| *parts > least && *parts <= images / 2);
             choices.extend(more.map(|parts| in_parts(memory, parts)));
             choices

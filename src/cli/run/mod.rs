@@ -70,7 +70,7 @@ pub(super) fn stored_pipeline(
 pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
     match error {
         RunError::Data(DataError::Pipeline { key, message, help }) => {
-            loaded.diagnostic(key, message, help).into()
+            loaded.diagnostic(&key, message, help).into()
         }
         error => error.into(),
     }

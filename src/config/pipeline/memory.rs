@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     byte_size::ByteSize,
     device::DeviceSpec,
-    episode::Episode,
+    episode::Episodes,
     finding::{Checks, Finding, word},
     rule::Rule,
 };
@@ -154,7 +154,7 @@ pub enum LossScale {
 
 pub(super) fn check(
     memory: &Memory,
-    episode: &Episode,
+    episode: &Episodes,
     episodes_per_epoch: usize,
     device: DeviceSpec,
     checks: &mut Checks,
@@ -164,10 +164,10 @@ pub(super) fn check(
     cache(memory, device, checks);
 }
 
-fn accumulation(memory: &Memory, episode: &Episode, episodes: usize, checks: &mut Checks) {
+fn accumulation(memory: &Memory, episode: &Episodes, episodes: usize, checks: &mut Checks) {
     let key = "memory.accumulation_steps";
     let steps = memory.accumulation_steps;
-    let images = episode.n_way * (episode.k_shot + episode.n_query);
+    let images = episode.smallest().images();
     match memory.accumulation_unit {
         AccumulationUnit::Queries if steps > images => {
             let message = format!("`{key}: {steps}` splits an episode of {images} images");

@@ -93,6 +93,19 @@ pub enum MethodKind {
     Protonet,
 }
 
+impl Method {
+    /// Whether a model has the ways and shots of its training only: its prototypes weigh each shot
+    /// of each way.
+    pub fn is_tied_to_episode(&self) -> bool {
+        self.weighs_shots() && self.prototypes == Prototypes::PerWay
+    }
+
+    /// Whether prototypes are weighted means of the shots.
+    pub fn weighs_shots(&self) -> bool {
+        matches!(self.kind, MethodKind::Fsct | MethodKind::Profoct)
+    }
+}
+
 pub(super) fn check(method: &Method, trains_backbone: bool, k_shot: usize, checks: &mut Checks) {
     // A method without weights of its own needs a backbone that is trained.
     if method.kind == MethodKind::Protonet && !trains_backbone {

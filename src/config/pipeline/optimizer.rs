@@ -42,6 +42,8 @@ pub struct Optimizer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// How the learning rate moves during training.
+    ///
+    /// Epochs are counted in optimizer steps here, and steps that are skipped do not count.
     pub schedule: Schedule,
 }
 

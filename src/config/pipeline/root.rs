@@ -9,7 +9,7 @@ use super::{
     data::{self, Data, Format},
     device::DeviceSpec,
     early_stopping,
-    episode::Episode,
+    episode::{self, Episode, Episodes, OtherEpisode},
     finding::{Checks, Finding},
     memory::{self, AccumulationUnit, Memory},
     method::{self, Method},
@@ -49,9 +49,13 @@ pub struct Pipeline {
     pub device: DeviceSpec,
     /// Images and their classes.
     pub data: Data,
-    /// Shape of an episode.
+    /// Shape of an episode: `n_way` classes, of each `k_shot` support and `n_query` query images.
+    ///
+    /// A number may be a range, such as `k_shot: {min: 1, max: 5}`: each training episode then
+    /// draws its own. Validation and test have the greatest numbers, or those of
+    /// `validate.episode` and `test.episode`.
     #[serde(default)]
-    pub episode: Episode,
+    pub episode: Episodes,
     /// Network that turns images into features.
     pub backbone: Backbone,
     /// Few-shot method on top of the features.
@@ -89,8 +93,17 @@ impl Pipeline {
             AccumulationUnit::Queries => self.memory.accumulation_steps.max(1),
             AccumulationUnit::Episodes => 1,
         };
-        let episode = self.episode.n_way * (self.episode.k_shot + self.episode.n_query);
-        episode.div_ceil(parts).clamp(1, MOST_AT_ONCE)
+        self.episode.largest().images().div_ceil(parts).clamp(1, MOST_AT_ONCE)
+    }
+
+    /// Shape of the episodes of validation.
+    pub fn validate_episode(&self) -> Episode {
+        OtherEpisode::over(self.validate.episode, &self.episode)
+    }
+
+    /// Shape of the episodes of the test.
+    pub fn test_episode(&self) -> Episode {
+        OtherEpisode::over(self.test.episode, &self.episode)
     }
 
     /// Rules over several keys that the pipeline breaks; `is_written` tells a written key from a
@@ -101,7 +114,9 @@ impl Pipeline {
         data::check(self.data_sets(), &mut checks);
         augment::check(data.augment, &data.normalize, backbone.kind, &mut checks);
         backbone::check(backbone, data.image_size, &mut checks);
-        method::check(&self.method, backbone.train, episode.k_shot, &mut checks);
+        let others = [self.validate.episode, self.test.episode];
+        episode::check(episode, self.method.is_tied_to_episode(), others, &mut checks);
+        method::check(&self.method, backbone.train, episode.k_shot.max(), &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
         let Train { epochs, early_stopping, .. } = self.train;

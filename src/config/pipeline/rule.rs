@@ -40,6 +40,16 @@ const OF_METHODS: Keys = Keys::These(&[
 const ROOTS: Keys =
     Keys::These(&["data.root", "train.data.root", "validate.data.root", "test.data.root"]);
 
+/// Ways and shots.
+const TIED: Keys = Keys::These(&[
+    "episode.k_shot",
+    "episode.n_way",
+    "test.episode.k_shot",
+    "test.episode.n_way",
+    "validate.episode.k_shot",
+    "validate.episode.n_way",
+]);
+
 macro_rules! rules {
     ($($variant:ident $severity:ident $keys:expr, $name:literal, $title:literal: $text:literal;)*) => {
         /// A rule that a pipeline can break.
@@ -193,6 +203,14 @@ rules! {
     DeviceNotCompiled Error These(&["device"]), "not_compiled", "this fsct was built without CUDA":
         "Build it with `cargo build --release --features cuda`, or write `device: cpu` or \
          `device: auto`.";
+    EpisodeRange Error These(&["episode.k_shot", "episode.n_query", "episode.n_way"]), "range",
+        "the least number is above the greatest":
+        "Each training episode draws a number from `min` to `max`, both included.";
+    TiedToEpisode Error TIED, "tied_to_episode",
+        "the method has weights for the ways and shots of training":
+        "`fsct` and `profoct` with `method.prototypes: per_way`, as published, have a weight for every \
+         shot of every way, so all episodes have the same ways and shots. Write \
+         `method.prototypes: shared`, whose models take any, or use one number.";
     ExtendsCycle Error These(&["extends"]), "cycle", "a pipeline extends itself":
         "The files named by `extends` form a chain that must end: the last one extends nothing. The \
          message shows the chain.";

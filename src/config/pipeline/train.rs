@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     data::OtherData,
     early_stopping::EarlyStopping,
+    episode::OtherEpisode,
     finding::{Checks, Finding},
     rule::Rule,
 };
@@ -52,6 +53,9 @@ pub struct Validate {
     /// Validation episodes after each epoch; 0 = no validation.
     #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
+    /// Ways, shots and queries of validation, where they are not those of training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode: Option<OtherEpisode>,
     /// Another data set to validate on; its classes and images take the place of the val split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<OtherData>,
@@ -59,7 +63,7 @@ pub struct Validate {
 
 impl Default for Validate {
     fn default() -> Self {
-        Self { episodes: 200, data: None }
+        Self { episodes: 200, episode: None, data: None }
     }
 }
 
@@ -70,6 +74,9 @@ pub struct Test {
     /// Test episodes; 0 = no test. The interval of the mean accuracy narrows with their root.
     #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
+    /// Ways, shots and queries of the test, where they are not those of training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode: Option<OtherEpisode>,
     /// Which checkpoint is tested.
     pub checkpoint: Checkpoint,
     /// Another data set to test on; its classes and images take the place of the novel split.
@@ -79,7 +86,7 @@ pub struct Test {
 
 impl Default for Test {
     fn default() -> Self {
-        Self { episodes: 600, checkpoint: Checkpoint::Best, data: None }
+        Self { episodes: 600, episode: None, checkpoint: Checkpoint::Best, data: None }
     }
 }
 

@@ -99,7 +99,8 @@ fn key(path: &str, schema: &Value) -> String {
             let first = child.and_then(|text| text.lines().next()).unwrap_or_default();
             let _ = writeln!(text, "  {:width$}  {first}", field.name);
         }
-    } else if let Some(shape) = shape {
+    }
+    if let Some(shape) = shape.filter(|it| it.fields().is_none() || it.is_mapping_or_value()) {
         let _ = write!(text, "\ntype     {}\n", shape.describe());
     }
     match schema.get("default") {
@@ -137,9 +138,14 @@ fn key(path: &str, schema: &Value) -> String {
 pub(super) fn required(path: &str) -> bool {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     let parent = if parent.is_empty() { Some(types()) } else { property(parent) };
-    parent
-        .and_then(|schema| schema.get("required")?.as_array())
-        .is_some_and(|keys| keys.iter().any(|key| key == name))
+    let alternatives = |schema: &'static Value| schema.get("anyOf").and_then(Value::as_array);
+    let schemas = parent.into_iter();
+    schemas
+        .flat_map(|schema| {
+            std::iter::once(schema).chain(alternatives(schema).into_iter().flatten())
+        })
+        .filter_map(|schema| schema.get("required")?.as_array())
+        .any(|keys| keys.iter().any(|key| key == name))
 }
 
 pub(super) fn choices(schema: &Value) -> Vec<(&str, &str)> {

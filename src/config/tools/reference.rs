@@ -16,12 +16,15 @@ use crate::config::{
 pub fn reference() -> String {
     let mut text = String::new();
     let keys = keys();
-    let leaf = |key: &str| shape().find(key).is_some_and(|shape| shape.fields().is_none());
+    let mapping = |key: &str| shape().find(key).is_some_and(|shape| shape.fields().is_some());
+    let leaf = |key: &str| {
+        shape().find(key).is_some_and(|it| it.fields().is_none() || it.is_mapping_or_value())
+    };
     text.push_str("### Top level\n");
     for key in keys.iter().filter(|key| !key.contains('.') && leaf(key)) {
         entry(key, &mut text);
     }
-    for section in keys.iter().filter(|key| !leaf(key)) {
+    for section in keys.iter().filter(|key| mapping(key)) {
         let _ = write!(text, "\n### `{section}`\n\n{}\n", description(section));
         let inside = |key: &&String| {
             key.strip_prefix(&format!("{section}.")).is_some_and(|rest| !rest.contains('.'))

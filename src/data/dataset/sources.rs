@@ -123,8 +123,8 @@ fn source(
     let splits = data.splits.as_ref().filter(|_| is_common).map(|path| base.join(path));
     let under = |error: DataError| match error {
         // The same fault, under the key that the root was written at.
-        DataError::Pipeline { key: "data.root", message, help } => {
-            DataError::Pipeline { key, message: message.replace("data.root", key), help }
+        DataError::Pipeline { key: root, message, help } if root == "data.root" => {
+            DataError::Pipeline { key: key.into(), message: message.replace(&root, key), help }
         }
         error => error,
     };

@@ -6,7 +6,7 @@
 
 use super::timeline::{Timeline, Use};
 use crate::config::MethodKind;
-use crate::network::{FsctSpec, HeadLayer, HeadSpec, Map, size};
+use crate::network::{EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Map, size};
 use crate::plan::Plan;
 
 const F32: u64 = 4;
@@ -25,6 +25,39 @@ struct Sizes {
     matrix: u64,
     /// All parameters of the head.
     parameters: u64,
+    /// The output of CTX's projection.
+    projected: u64,
+}
+
+impl Sizes {
+    /// The sizes of an episode over `map` features an image, without those of the weights.
+    fn of(head: &HeadSpec, episode: EpisodeShape, map: Map) -> Self {
+        let (queries, support) = (episode.queries() as u64, episode.supports() as u64);
+        let pairs = queries * episode.n_way as u64 * F32;
+        let dim = size(map) as u64;
+        let mut sizes = Self {
+            features: (queries + support) * dim * F32,
+            support: support * dim * F32,
+            pairs: pairs * dim,
+            hidden: 0,
+            matrix: 0,
+            parameters: 0,
+            projected: 0,
+        };
+        match head {
+            HeadSpec::Fsct(spec) => {
+                sizes.hidden = pairs * (spec.heads * spec.dim_head + spec.mlp_dim) as u64;
+            }
+            HeadSpec::Ctx(spec) => {
+                // Everything except the projection's input has the projection's width.
+                let wide = size(spec.project(map).output) as u64;
+                sizes.pairs = pairs * wide;
+                sizes.projected = (queries + support) * wide * F32;
+            }
+            HeadSpec::Protonet(_) => {}
+        }
+        sizes
+    }
 }
 
 /// The input of a head.
@@ -39,30 +72,14 @@ pub struct Input {
 /// Forward and backward. Held before: the features. Held after: those, their gradient, and the
 /// gradients of the head's parameters.
 pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, layers: &[HeadLayer]) {
-    let episode = plan.network.episode;
-    let (queries, support) = (episode.queries() as u64, episode.supports() as u64);
-    let pairs = queries * episode.n_way as u64 * F32;
-    let dim = size(map) as u64;
+    let mut sizes = Sizes::of(&plan.network.head, plan.network.episode, map);
     let matrices = layers.iter().filter(|layer| layer.shape.is_some());
-    let mut sizes = Sizes {
-        features: (queries + support) * dim * F32,
-        support: support * dim * F32,
-        pairs: pairs * dim,
-        hidden: 0,
-        matrix: matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element,
-        parameters: layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element,
-    };
+    sizes.matrix = matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element;
+    sizes.parameters = layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element;
     match &plan.network.head {
-        HeadSpec::Fsct(spec) => {
-            sizes.hidden = pairs * (spec.heads * spec.dim_head + spec.mlp_dim) as u64;
-            fsct(time, plan, spec, &sizes);
-        }
-        HeadSpec::Ctx(spec) => {
-            // Everything except the projection's input has the projection's width.
-            let wide = size(spec.project(map).output) as u64;
-            sizes.pairs = pairs * wide;
-            let projected = (queries + support) * wide * F32;
-            let kept = 2 * sizes.pairs + projected * 3 / 2 + sizes.features * 4 / 5;
+        HeadSpec::Fsct(spec) => fsct(time, plan, spec, &sizes),
+        HeadSpec::Ctx(_) => {
+            let kept = 2 * sizes.pairs + sizes.projected * 3 / 2 + sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
@@ -80,6 +97,24 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
         // The VIC terms again, each alone, for weights that follow gradients.
         time.touch(Use::Activations, 8 * sizes.support);
     }
+}
+
+/// Forward without a tape, over an episode of a test. Held before and after: its features, f32.
+pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape) {
+    let sizes = Sizes::of(&plan.network.head, episode, map);
+    let live = match &plan.network.head {
+        HeadSpec::Fsct(spec) => {
+            // The attention's heads twice, or the feed-forward block with its input and output.
+            let width = spec.heads * spec.dim_head + spec.mlp_dim;
+            let of_width = |part: usize| sizes.hidden * part as u64 / width as u64;
+            let attention = 2 * sizes.pairs + 2 * of_width(spec.heads * spec.dim_head);
+            let feed_forward = 3 * sizes.pairs + of_width(spec.mlp_dim);
+            attention.max(feed_forward)
+        }
+        HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
+        HeadSpec::Protonet(_) => 2 * sizes.features,
+    };
+    time.touch(Use::Activations, live);
 }
 
 fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {

@@ -6,6 +6,7 @@
 
 mod backbone;
 mod environment;
+mod evaluation;
 mod gpu;
 mod head;
 mod passes;
@@ -18,12 +19,11 @@ pub use gpu::{CONTEXT_BYTES, GpuUse};
 pub use timeline::{Bytes, Use};
 
 use super::Plan;
-use crate::config::{BatchNormMode, OptimizerKind};
+use crate::config::OptimizerKind;
 use crate::data::EPISODES_IN_LOADER;
 use crate::network::{Block, HeadLayer, size};
 use crate::stage::spec::DeviceKind;
 use crate::stage::spec::StepShape;
-use crate::tiling::MAX_BANK_BYTES;
 use backbone::Pass;
 use gpu::Pattern;
 pub(crate) use timeline::Timeline;
@@ -151,31 +151,6 @@ impl<'a> Walk<'a> {
             step: peak.total().saturating_sub(between_steps),
             gpu: gpu.then(|| GpuUse::of(peak.total(), self.pattern())),
         }
-    }
-
-    /// Validation: a pass without a tape over some images, and the features of a whole split where they
-    /// are kept.
-    fn test(&mut self) {
-        let pipeline = &self.plan.pipeline;
-        let episodes = pipeline.validate.episodes.max(pipeline.test.episodes) as u64;
-        if episodes == 0 {
-            return;
-        }
-        let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
-        let images = if whole { self.images() } else { pipeline.images_at_once() as u64 };
-        let pass = Pass { images, element: F32, engine: self.engine() };
-        let split = Pass { images: self.environment.tested_images as u64, ..pass };
-        let features = self.plan.network.backbone.features();
-        let bank = split.map(features);
-        let is_kept =
-            !whole && bank <= MAX_BANK_BYTES as u64 && split.images <= episodes * self.images();
-        if is_kept {
-            // Chunk by chunk, then concatenated.
-            self.time.hold(Use::Activations, bank);
-            self.time.touch(Use::Activations, bank);
-        }
-        self.time.hold(Use::Activations, self.blocks.first().map_or(0, |it| pass.map(it.input())));
-        self.through(&pass, Images::Given);
     }
 
     /// Bytes of the images of one episode, f32.

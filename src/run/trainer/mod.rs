@@ -134,7 +134,7 @@ impl Trainer<'_> {
         let pipeline = &self.plan.pipeline;
         let train = &pipeline.train;
         let base = self.data.split(Split::Base).clone();
-        let sampler = Sampler::new(&base, pipeline.episode, pipeline.seed, Stream::Train)?;
+        let sampler = Sampler::of(&base, pipeline, Stream::Train)?;
         let epochs_after = train.epochs.saturating_sub(self.progress.epoch + 1);
         let left = self.left_in_epoch() + epochs_after * train.episodes_per_epoch;
         let first = self.progress.episodes as u64;

@@ -32,10 +32,9 @@ impl Trainer<'_> {
     /// The episodes of the next optimizer step; the last window of an epoch may be short.
     pub(super) fn next_window(&mut self, loader: &mut Loader) -> Result<Window, RunError> {
         let size = self.episodes_a_step.min(self.left_in_epoch());
-        let shape = EpisodeShape::from(self.plan.pipeline.episode);
         let mut window = Vec::with_capacity(size);
         for batch in loader.by_ref().take(size) {
-            window.push(to_device(batch?, shape, self.data.split(Split::Base), &self.device));
+            window.push(to_device(batch?, self.data.split(Split::Base), &self.device));
         }
         self.progress.episodes += window.len();
         Ok(window)
@@ -149,7 +148,8 @@ impl StepClock {
 }
 
 /// Puts a prepared episode on the device.
-fn to_device(batch: EpisodeBatch, shape: EpisodeShape, set: &ImageSet, device: &Device) -> Episode {
+fn to_device(batch: EpisodeBatch, set: &ImageSet, device: &Device) -> Episode {
+    let shape = EpisodeShape::from(batch.indices.shape());
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
     Episode { images: Tensor::from_data(TensorData::new(batch.images, dims), device), shape }

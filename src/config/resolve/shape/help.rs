@@ -12,6 +12,22 @@ use crate::config::{
     },
 };
 
+/// Keys that PyTorch names differently: the mapping, its name, the key.
+const PYTORCH: &[(&str, &str, &str)] = &[
+    ("optimizer", "lr", "learning_rate"),
+    ("optimizer.schedule", "gamma", "step_factor"),
+    ("optimizer.schedule", "step_size", "step_epochs"),
+    ("optimizer.schedule", "eta_min", "min_learning_rate"),
+    ("optimizer.schedule", "T_0", "restart_epochs"),
+    ("optimizer.schedule", "T_mult", "restart_factor"),
+];
+
+/// The key of a mapping that PyTorch has under another name.
+pub fn pytorch_key(parent: &str, name: &str) -> Option<&'static str> {
+    let found = PYTORCH.iter().find(|(mapping, other, _)| (*mapping, *other) == (parent, name));
+    found.map(|(.., key)| *key)
+}
+
 /// What the marked text is.
 pub fn kind_of(shape: &Shape, node: &Node) -> String {
     let numeric = shape.admits_kind_of(&Value::Int(0));
@@ -143,5 +159,18 @@ pub fn words(shape: &Shape) -> Vec<&str> {
         Shape::Choice(words) => words.iter().map(String::as_str).collect(),
         Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_pytorch_names_differently_exist() {
+        for (mapping, _, key) in PYTORCH {
+            assert!(property(&format!("{mapping}.{key}")).is_some(), "{mapping}.{key}");
+        }
+        assert_eq!(pytorch_key("optimizer", "gamma"), None);
     }
 }

@@ -74,6 +74,13 @@ impl Shape {
         }
     }
 
+    /// Whether it can be a mapping or a value of another kind.
+    pub fn is_mapping_or_value(&self) -> bool {
+        let Self::Any(shapes) = self else { return false };
+        let of_value = |shape: &Self| !matches!(shape, Self::Map(_) | Self::Null);
+        self.fields().is_some() && shapes.iter().any(of_value)
+    }
+
     /// What is allowed, to follow "must be".
     pub fn describe(&self) -> String {
         match self {
@@ -81,6 +88,7 @@ impl Shape {
             Self::Map(fields) => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 match names.as_slice() {
+                    ["min", "max"] => "a range `{min: …, max: …}`".into(),
                     [only] => format!("a mapping with the key `{only}`"),
                     _ => format!(
                         "a mapping with keys such as {}",

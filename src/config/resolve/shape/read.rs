@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value as Json};
 use super::{
     Field, Shape,
     compile::shape,
-    help::{kind_of, value_help},
+    help::{kind_of, pytorch_key, value_help},
     join,
 };
 use crate::config::{
@@ -173,7 +173,9 @@ impl Reader<'_> {
         let place = if parent.is_empty() { "a pipeline".into() } else { format!("`{parent}`") };
         let free =
             fields.iter().map(|field| field.name.as_str()).filter(|name| !written.contains(name));
-        let help = if let Some(meant) = suggest::meant(&key.name, free) {
+        let help = if let Some(own) = pytorch_key(parent, &key.name) {
+            format!("write `{own}`: it is what PyTorch names `{}`", key.name)
+        } else if let Some(meant) = suggest::meant(&key.name, free) {
             meant
         } else if let Some(home) = home_of(&key.name, parent) {
             format!("`{}` belongs under `{home}`", key.name)
@@ -212,8 +214,14 @@ impl Reader<'_> {
                 attempts.push(diagnostics);
             }
         }
-        // One alternative of the right kind knows best what is wrong inside a mapping or a list.
-        if let (Value::Map(_) | Value::List(_), Some(diagnostics)) = (&node.value, attempts.pop()) {
+        // One alternative of the right kind knows best what is wrong inside a mapping or a list, and with
+        // a number that could be a mapping.
+        let knows = match &node.value {
+            Value::Map(_) | Value::List(_) => true,
+            Value::Int(_) | Value::Float(_) => shape.fields().is_some(),
+            _ => false,
+        };
+        if let (true, Some(diagnostics)) = (knows, attempts.pop()) {
             self.diagnostics.extend(diagnostics);
         } else {
             let diagnostic =
