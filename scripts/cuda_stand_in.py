@@ -261,7 +261,7 @@ def resumes(bench, outcome):
 
 
 def faults(bench, short):
-    """A launch fails and the GPU answers no call any more: one clear error, and the run can be resumed."""
+    """A launch fails, and with it every later call: one clear error, and the run can be resumed."""
     pipeline = bench.pipeline("conv4", 84, (5, 1, 4), "fsct", {}, steps=4)
     whole = bench.train(pipeline)
     launches = whole.report.get("launches", 0)

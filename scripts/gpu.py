@@ -8,7 +8,7 @@ Needs a binary built with `--features cuda` and a Python with PyTorch; libdevice
 in DIR/cache. Compiled kernels are kept in DIR/cache, so a folder carried from a run on the stand-in driver
 (scripts/cuda_stand_in.sh --out DIR) saves their compilation. `--tests BIN` also runs a test executable that
 compares the kernels with the CPU's. A cap is made by holding the rest of the card's memory from another process. Writes DIR/results.json and DIR/gpu.md, a table to be dated and put
-into docs/gpu.md, after every part, so that a run that is cut off leaves what it had. On a machine without a
+into docs/gpu.md, after every part, so that an interrupted run keeps its results. On a machine without a
 GPU, `--device cpu --quick` goes the same way with small shapes, to try the script itself.
 """
 

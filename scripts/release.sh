@@ -16,15 +16,24 @@ mkdir -p dist
 awk -v version="[$version]" '/^## / {on = index($0, version) > 0; next} on' CHANGELOG.md >dist/notes.md
 [ -s dist/notes.md ] || { echo "CHANGELOG.md has no section [$version]" >&2; exit 1; }
 
-if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && ! command -v nasm >/dev/null; then
-    apt-get update -qq && apt-get install -qq -y --no-install-recommends nasm xz-utils >/dev/null
+missing=()
+command -v nasm >/dev/null || missing+=(nasm)
+command -v xz >/dev/null || missing+=(xz-utils)
+command -v strip >/dev/null || missing+=(binutils)
+if [ ${#missing[@]} -gt 0 ]; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    else
+        echo "install ${missing[*]} first" >&2
+        exit 1
+    fi
 fi
 
 # Packs the binary just built with the files that belong to it.
 pack() {
     local name=fsct-$version-$(uname -m)-linux$1
     mkdir -p "dist/$name"
-    cp -r "$target/release/fsct" README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs pipelines schemas "dist/$name/"
+    cp -r "$target/release/fsct" ./*.md LICENSE-MIT LICENSE-APACHE docs pipelines schemas "dist/$name/"
     strip "dist/$name/fsct"
     tar --create --xz --directory dist --file "dist/$name.tar.xz" "$name"
     rm -r "dist/${name:?}"

@@ -516,3 +516,80 @@ fn runs_that_cannot_be_compared_say_how_they_differ() {
         serde_json::from_str(&fs::read_to_string(place.path().join("c.json")).unwrap()).unwrap();
     assert_eq!(pairs.as_array().unwrap().len(), 3);
 }
+
+/// Runs `arguments` where no file can grow: every write to a file fails, as on a full disk.
+#[cfg(unix)]
+fn on_a_full_disk(place: &Workplace, arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        r#"ulimit -f 0; trap "" XFSZ; exec "$0" "$@""#,
+        env!("CARGO_BIN_EXE_fsct"),
+    ]);
+    command.args(arguments).current_dir(place.path()).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Every file below a folder, with its bytes.
+#[cfg(unix)]
+fn contents(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// Whatever a command writes is complete or absent, and a file that was there keeps its content.
+#[cfg(unix)]
+#[test]
+fn a_failed_write_leaves_neither_half_a_file_nor_a_temporary_one() {
+    let (place, run) = Workplace::with_run(&["train.epochs=1"]);
+    let run = name(&run);
+    draw_data_set(&place.path().join("images"));
+    let commands: &[&[&str]] = &[
+        &["schema", "--output", "OUT.json"],
+        &["fit", "p.yaml", "--budget", "1GiB", "--output", "OUT.yaml"],
+        &["init", "--output", "OUT.yaml"],
+        &["migrate", "--output", "OUT.yaml", "--", "--dataset", "omniglot"],
+        &["export", run, "--force", "--to", "OUT.safetensors"],
+        &["export", run, "--force", "--to", "OUT.tar"],
+        &["export", run, "--force", "--names", "reference", "--to", "OUT.pth"],
+        &["eval", run, "--episodes", "2", "--predictions", "OUT.jsonl"],
+        &["eval", run, "--episodes", "2", "--write-episodes", "OUT.jsonl"],
+        &["eval", run, "--episodes", "2", "--metrics", "OUT.json"],
+        &["compare", run, run, "--episodes", "2", "--json", "OUT.json"],
+        &["data", "split", "images", "--force", "--output", "OUT.json"],
+        &["data", "pack", "images", "--force", "--size", "16", "--output", "OUT.pack"],
+    ];
+    for arguments in commands {
+        let target = arguments.iter().find(|it| it.starts_with("OUT.")).unwrap();
+        for before in [None, Some("old")] {
+            let path = place.path().join(target);
+            let _ = fs::remove_file(&path);
+            if let Some(text) = before {
+                fs::write(&path, text).unwrap();
+            }
+            let files = contents(place.path());
+            let output = on_a_full_disk(&place, arguments);
+            let text = words(&output);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+            assert_eq!(contents(place.path()), files, "{arguments:?}: {text}");
+            // `compare` writes its episodes first, and others refuse to replace a file.
+            let named = text.contains(target) || arguments[0] == "compare" || before.is_some();
+            assert!(named && !text.contains("panicked"), "{arguments:?}: {text}");
+            let _ = fs::remove_file(&path);
+        }
+        let before = contents(place.path());
+        let output = place.fsct(arguments);
+        assert!(place.path().join(target).is_file(), "{arguments:?}: {}", words(&output));
+        fs::remove_file(place.path().join(target)).unwrap();
+        // The schema that `init` and `migrate` write next to a pipeline.
+        let _ = fs::remove_file(place.path().join("pipeline.schema.json"));
+        assert_eq!(contents(place.path()), before, "{arguments:?}");
+    }
+}

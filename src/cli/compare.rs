@@ -88,7 +88,7 @@ impl Compare {
         for other in &models[1..] {
             same_episodes(&models[0], other, self.split)?;
         }
-        // The others are asked by name: their sets may be numbered otherwise.
+        // The others are asked by name: their sets may number the images differently.
         let mut list = None;
         let mut all = Vec::new();
         for (run, model) in self.runs.iter().zip(&models) {
@@ -164,24 +164,27 @@ fn same_episodes(a: &Model, b: &Model, split: Split) -> Result<(), Error> {
     ))
 }
 
+/// Name of the file of episodes in a temporary folder.
+const EPISODES: &str = "episodes.jsonl";
+
 /// The episodes that the first model was asked, by the names of their classes and images.
 struct Asked {
     first: String,
     classes: BTreeSet<String>,
-    list: tempfile::NamedTempFile,
+    /// A temporary folder with the file [`EPISODES`].
+    folder: tempfile::TempDir,
 }
 
 impl Asked {
     fn new(first: &str, set: &ImageSet, episodes: &[EpisodeIndices]) -> Result<Self, RunError> {
-        let list = tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix("fsct-")
-            .suffix(".jsonl")
-            .tempfile()
-            .map_err(RunError::file("create a file in", std::env::temp_dir()))?;
-        write_episodes(list.path(), set, episodes)?;
+            .tempdir()
+            .map_err(RunError::file("create a folder in", std::env::temp_dir()))?;
+        write_episodes(&folder.path().join(EPISODES), set, episodes)?;
         let classes = episodes.iter().flat_map(|episode| &episode.classes);
         let classes = classes.map(|class| set.classes()[*class].name.clone()).collect();
-        Ok(Self { first: first.to_owned(), classes, list })
+        Ok(Self { first: first.to_owned(), classes, folder })
     }
 
     /// The same episodes in another model's data.
@@ -209,7 +212,7 @@ impl Asked {
                 help: "give all runs one data set: `--set data.root=…` and its splits".into(),
             });
         }
-        Ok(read_episodes(self.list.path(), set, episode_of(split, pipeline))?)
+        Ok(read_episodes(&self.folder.path().join(EPISODES), set, episode_of(split, pipeline))?)
     }
 }
 
@@ -217,9 +220,9 @@ fn is_predictions(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "jsonl")
 }
 
-/// What is read of a line of predictions.
+/// One line of a file of predictions.
 #[derive(Deserialize)]
-struct Line {
+struct Prediction {
     episode: usize,
     query: String,
     class: String,
@@ -238,7 +241,8 @@ fn read_predictions(path: &Path) -> Result<Answers, Error> {
             let path = path.to_owned();
             RunError::from(DataError::Predictions { path, line: index + 1, reason })
         };
-        let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        let line: Prediction =
+            serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         let right = line.class == line.predicted;
         let queries = by_episode.entry(line.episode).or_default();
         if queries.insert(format!("{}\n{}", line.class, line.query), right).is_some() {

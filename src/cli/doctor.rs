@@ -34,9 +34,13 @@ impl Doctor {
             outln!("memory         {} free of {}", bytes(free), bytes(total))?;
         }
         let gpus = say_gpus()?;
+        // Before a computation starts threads, as selecting a GPU may change the environment.
+        let gpus: Vec<_> = (0..gpus)
+            .map(|index| device::select(DeviceSpec::Cuda(index), Allocator::Pooled))
+            .collect();
         let mut wrong = try_out(device::select(DeviceSpec::Cpu, Allocator::Pooled))?;
-        for index in 0..gpus {
-            match device::select(DeviceSpec::Cuda(index), Allocator::Pooled) {
+        for (index, gpu) in gpus.into_iter().enumerate() {
+            match gpu {
                 Ok(gpu) => wrong.extend(try_out(Ok(gpu))?),
                 Err(error) => {
                     outln!("cuda:{index:<9} not used: {error}")?;

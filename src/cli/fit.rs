@@ -69,7 +69,7 @@ impl Fit {
                 crate::run::folder::write_atomically(&path, text.as_bytes())?;
                 outln!("wrote {}: {cost}", path.display())?;
             }
-            None if told == "memory:\n" => outln!("# it fits as it is: {cost}")?,
+            None if told == "memory:\n" => outln!("# it fits without changes: {cost}")?,
             None => out!("# {cost}\n{told}")?,
         }
         Ok(())

@@ -33,7 +33,7 @@ pub struct Import {
     /// Checkpoint file (`.ckpt`) or new run folder to write
     #[arg(short, long, value_name = "RUN_OR_CHECKPOINT")]
     pub output: PathBuf,
-    /// What stands before the tensor names of the model that is meant, where the file has several
+    /// Prefix of the tensor names of the model to load, if the file has several models
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
     /// Set a value of the pipeline: `--set episode.n_way=5`

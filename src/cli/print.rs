@@ -8,7 +8,7 @@ use crate::Error;
 /// Writes to standard output, at once.
 ///
 /// # Errors
-/// [`Error::Stdout`]: nobody reads it any more, or it is full.
+/// [`Error::Stdout`]: the reader has closed it, or it is full.
 pub(crate) fn to_stdout(text: Arguments) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(Error::Stdout)

@@ -9,14 +9,14 @@ use crate::{
     config::{DiagnosticReport, Diagnostics},
 };
 
-/// Prints why a command ended early; nothing where it has said so itself.
+/// Prints why a command ended early, unless the command has already done so.
 pub fn print_error(error: &Error) {
     match error {
         Error::Invalid(diagnostics) => print_diagnostics(diagnostics),
         Error::DoesNotFit(failure) | Error::Interrupted(failure) | Error::Failed(failure) => {
             err!("{}", render(failure, &terminal()));
         }
-        // Nobody reads the output any more: a filter ends quietly.
+        // The reader closed the pipe: a filter ends quietly.
         Error::Stdout(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => {}
         Error::Stdout(_) => {
             let failure = Failure::new(error.to_string())

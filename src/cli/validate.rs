@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use walkdir::{DirEntry, WalkDir};
+
 use super::{
     Output,
     findings::{Finding, Format, write},
@@ -119,7 +121,7 @@ fn weights(loaded: &Loaded) -> Result<(), WeightsError> {
     graph::match_weights(&loaded.absolute())?.map_or(Ok(()), |weights| weights.check_values())
 }
 
-/// A fault of the data, under the key that can mend it.
+/// A problem of the data, under the key that can fix it.
 fn data_diagnostic(loaded: &Loaded, error: DataError) -> Diagnostic {
     if let DataError::Pipeline { key, message, help } = error {
         return loaded.diagnostic_of(Rule::Value, &key, message).help(help);
@@ -184,21 +186,19 @@ fn diagnostic(argument: &str, message: String) -> Diagnostic {
 
 /// Every `.yaml` and `.yml` below a folder, sorted; hidden folders and links to folders are left out.
 fn below(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let is_shown = |entry: &DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let unreadable = |error| format!("`{}` cannot be read: {error}", folder.display());
-        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            let path = entry.path();
-            if entry.file_type().map_err(unreadable)?.is_dir() {
-                if !hidden {
-                    folders.push(path);
-                }
-            } else if !hidden && path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
-                found.push(path);
-            }
+    for entry in WalkDir::new(folder).into_iter().filter_entry(is_shown) {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(folder).display().to_string();
+            let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+            format!("`{path}` cannot be read: {reason}")
+        })?;
+        let is_yaml = entry.path().extension().is_some_and(|end| end == "yaml" || end == "yml");
+        if is_yaml && !entry.file_type().is_dir() {
+            found.push(entry.into_path());
         }
     }
     found.sort();
@@ -207,7 +207,7 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
     let paths =
-        glob::glob(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+        glob::glob(pattern).map_err(|error| format!("`{pattern}` is not a pattern: {error}"))?;
     let mut found = Vec::new();
     for path in paths {
         let path = path.map_err(|error| format!("`{}` cannot be read", error.path().display()))?;

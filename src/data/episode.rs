@@ -1,13 +1,14 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::text::decode;
 use super::{DataError, ImageSet};
+use crate::atomic_file::AtomicFile;
 use crate::config::Episode;
 
 /// Which images an episode is made of.
@@ -32,7 +33,7 @@ impl EpisodeIndices {
 /// A line of an episode file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct ListedEpisode {
     classes: Vec<String>,
     support: Vec<Vec<String>>,
     query: Vec<Vec<String>>,
@@ -76,7 +77,8 @@ pub fn read_episodes(
         if line.trim().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        let line: ListedEpisode =
+            serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         episodes.push(known.episode(line, shape).map_err(wrong)?);
     }
     if episodes.is_empty() {
@@ -89,13 +91,13 @@ pub fn read_episodes(
 /// Writes episodes as `read_episodes` reads them, so that another model is asked the same.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written. A file that was there before is kept then.
 pub fn write_episodes(
     path: &Path,
     set: &ImageSet,
     episodes: &[EpisodeIndices],
 ) -> Result<(), DataError> {
-    let file = File::create(path).map_err(DataError::file("create", path))?;
+    let file = AtomicFile::create(path).map_err(DataError::file("create", path))?;
     let mut file = BufWriter::new(file);
     for episode in episodes {
         let shape = episode.shape();
@@ -103,7 +105,7 @@ pub fn write_episodes(
             let name = |image: &usize| set.image_name(*image).to_owned();
             images.chunks_exact(count).map(|it| it.iter().map(name).collect()).collect()
         };
-        let line = Line {
+        let line = ListedEpisode {
             classes: episode.classes.iter().map(|it| set.classes()[*it].name.clone()).collect(),
             support: names(&episode.support, shape.k_shot),
             query: names(&episode.query, shape.n_query),
@@ -113,7 +115,10 @@ pub fn write_episodes(
             .and_then(|()| writeln!(file))
             .map_err(DataError::file("write", path))?;
     }
-    file.flush().map_err(DataError::file("write", path))
+    file.into_inner()
+        .map_err(IntoInnerError::into_error)
+        .and_then(AtomicFile::commit)
+        .map_err(DataError::file("write", path))
 }
 
 struct Known<'a> {
@@ -126,7 +131,7 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn episode(&self, line: Line, shape: Episode) -> Result<EpisodeIndices, String> {
+    fn episode(&self, line: ListedEpisode, shape: Episode) -> Result<EpisodeIndices, String> {
         let n_way = line.classes.len();
         if n_way != shape.n_way {
             return Err(format!("{n_way} classes, but the model is tested with {}", shape.n_way));

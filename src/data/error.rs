@@ -8,7 +8,7 @@ use super::Split;
 /// Why images cannot be used.
 #[derive(Debug, Error, Diagnostic)]
 pub enum DataError {
-    /// The pipeline asks for what the data cannot give: a fault of the pipeline, under its key.
+    /// The pipeline asks for more than the data has: an error of the pipeline, under its key.
     #[error("{message}")]
     #[diagnostic(code(fsct::data), help("{help}"))]
     Pipeline {

@@ -24,7 +24,7 @@ pub struct Inspection {
     pub duplicates: Vec<Vec<String>>,
     /// Classes that are named and have no image.
     pub empty_classes: Vec<String>,
-    /// What was found beside the images.
+    /// Remarks on files that are not images.
     pub notes: Vec<String>,
 }
 

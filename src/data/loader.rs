@@ -12,7 +12,7 @@ use crate::config::Episode;
 
 /// Episodes prepared ahead of the one in training.
 const AHEAD: usize = 3;
-/// Episodes in memory beside the one in training: those prepared, and one in preparation.
+/// Episodes in memory in addition to the one in training: those prepared, and one in preparation.
 pub const EPISODES_IN_LOADER: usize = AHEAD + 1;
 
 /// An episode with its images.

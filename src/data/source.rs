@@ -77,7 +77,7 @@ impl Deref for Blob {
 }
 
 impl ItemFile {
-    /// The bytes of the image's file, or of its pixels where it has none.
+    /// The bytes of the image's file, or of its pixels if it has no file.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::Path(path) => {

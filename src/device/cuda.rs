@@ -57,10 +57,14 @@ pub(super) fn check(index: usize) -> Result<PathBuf, String> {
 /// In words: what is missing, and how to get it.
 pub(super) fn device(index: usize, allocator: Allocator) -> Result<Device, String> {
     let root = check(index)?;
-    // SAFETY: a device is selected before the run starts any thread, so nobody reads the environment at the same time.
-    #[expect(unsafe_code, reason = "CubeCL has no other way to be told")]
-    unsafe {
-        std::env::set_var("CUDA_PATH", root);
+    // A second GPU finds the variable set, and a first one started threads.
+    if std::env::var_os("CUDA_PATH").as_deref() != Some(root.as_os_str()) {
+        // SAFETY: a device is selected before the run starts any thread, so nobody reads the environment at the same
+        // time.
+        #[expect(unsafe_code, reason = "CubeCL has no other way to be told")]
+        unsafe {
+            std::env::set_var("CUDA_PATH", root);
+        }
     }
     panics::keep_quiet();
     configure();

@@ -1,11 +1,11 @@
-//! What a GPU's errors say: Burn passes them on as the text of a panic alone.
+//! Recognises a GPU's errors, which Burn reports only as the text of a panic.
 
 /// What a message of the device means for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DeviceFailure {
     /// An allocation was refused; the device still answers.
     OutOfMemory(String),
-    /// The device failed, and answers no call of this process any more.
+    /// The device failed; every later call of this process fails too.
     Lost(String),
 }
 
@@ -58,7 +58,7 @@ impl DeviceFailure {
 }
 
 /// `out of memory (CUDA_ERROR_OUT_OF_MEMORY)` of `…: DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")`; any
-/// other line as it is.
+/// other line unchanged.
 fn spoken(line: &str) -> String {
     let inside = line.split_once("DriverError(").and_then(|(_, after)| after.split_once(", \""));
     let parts = inside.and_then(|(name, after)| Some((name, after.split_once('"')?.0)));

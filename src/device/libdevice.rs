@@ -2,9 +2,10 @@
 //! when they are compiled. It comes with the CUDA toolkit and with wheels on PyPI, not with the driver.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, io};
 
 use super::cache;
+use crate::atomic_file;
 
 const FILE: &str = "libdevice.10.bc";
 /// Where a toolkit has it.
@@ -97,13 +98,11 @@ fn root_of(file: &Path) -> Result<PathBuf, String> {
     }
     let root = cache::folder().join("toolkit");
     let target = root.join(IN_TOOLKIT);
-    let copied = || -> std::io::Result<()> {
+    let copied = || -> io::Result<()> {
         if !target.is_file() {
-            fs::create_dir_all(target.parent().unwrap_or(&root))?;
-            // Renamed when whole: another process may look for it at the same time.
-            let part = target.with_extension(format!("{}.part", std::process::id()));
-            fs::copy(file, &part)?;
-            fs::rename(&part, &target)?;
+            // Complete or absent: another process may look for it at the same time.
+            let mut source = fs::File::open(file)?;
+            atomic_file::write_with(&target, |copy| io::copy(&mut source, copy).map(drop))?;
         }
         Ok(())
     };

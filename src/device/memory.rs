@@ -24,7 +24,7 @@ pub struct MemoryMeter {
 }
 
 impl MemoryMeter {
-    /// Starts to measure; `peak_bytes` is a peak to go on from.
+    /// Starts to measure; the reported peak is at least `peak_bytes`, an earlier one.
     pub fn new(device: &Device, peak_bytes: u64) -> Self {
         allocator::reset_peak();
         #[cfg(feature = "cuda")]

@@ -28,7 +28,7 @@ fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
 }
 
 /// Runs `work`; a panic in it is an error where `expected` knows its message, or that of a panic on a device's thread
-/// that caused it, and nothing is printed. Any other panic goes on.
+/// that caused it, and nothing is printed. Any other panic is resumed.
 ///
 /// # Errors
 /// What `expected` made of the message.

@@ -131,9 +131,9 @@ impl Absence {
     }
 }
 
-/// Has Burn read optimizer records onto the CPU. Its default device, onto which it would read them
-/// otherwise, is the GPU in a CUDA build, present or not; from either device each record moves to
-/// that of its parameter.
+/// Has Burn read optimizer records onto the CPU. By default it reads them onto its default
+/// device, which in a CUDA build is the GPU, present or not. From either device each record moves
+/// to the device of its parameter.
 ///
 /// The `fsct` command calls this first. A program that uses a CUDA build of this library on the CPU
 /// calls it too, or sets `BURN_DEVICE=flex` for its process.

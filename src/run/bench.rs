@@ -75,7 +75,7 @@ pub fn measure(
     plain: &mut Option<Gathered>,
 ) -> Result<Row, RunError> {
     let mut pipeline = Pipeline { memory, ..pipeline.clone() };
-    // A step is measured and predicted; a test of the model is no part of it.
+    // Only a step is measured and predicted, not a test of the model.
     (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
     let plan = plan::compile(&pipeline);
     let device = &selected.device;
@@ -107,7 +107,7 @@ pub fn measure(
             device.sync().ok();
             let clock = Instant::now();
             let grads = step.grads(&net, window, &mut StepContext::new(&mut state))?;
-            // While it warms up, a dynamic loss scale finds its place.
+            // The warm-up repeats until a dynamic loss scale no longer overflows.
             if number > 0 || grads.finite.unwrap_or(true) {
                 break (grads, clock);
             }
@@ -117,7 +117,7 @@ pub fn measure(
                 Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
             net.visit(&mut values);
             if plain.is_none() && is_cpu(device) {
-                // They are kept for the settings to come, and are no part of this one.
+                // They are kept for the next settings, and do not count towards this one.
                 base +=
                     values.all.values().map(|it| size_of_val(it.as_slice()) as u64).sum::<u64>();
             }

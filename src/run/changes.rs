@@ -45,8 +45,8 @@ pub fn changes(was: &Pipeline, now: &Pipeline) -> Vec<Change> {
         .collect()
 }
 
-/// Keys that a resumed run may change: how long it is, where it runs, what is written and tested,
-/// and memory settings that do not change a gradient.
+/// Keys that a resumed run may change: its length, its device, what is written and tested, and
+/// memory settings that do not change a gradient.
 const RESUMABLE: [&str; 11] = [
     "device",
     "memory.allocator",
@@ -121,7 +121,7 @@ pub fn is_under(key: &str, parent: &str) -> bool {
     key.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Every value of a pipeline that is no mapping, by its dotted key.
+/// Every value of a pipeline that is not a mapping, by its dotted key.
 fn leaves(pipeline: &Pipeline) -> BTreeMap<String, Value> {
     fn collect(value: Value, key: &str, leaves: &mut BTreeMap<String, Value>) {
         match value {

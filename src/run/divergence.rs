@@ -1,4 +1,4 @@
-//! When training cannot go on, and what to say then.
+//! Detects that training cannot continue, and explains why.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Amp, LossScale, Pipeline};
 use crate::stage::loss_scale::{FLOOR, ScalerState};
 
-/// Skipped steps in a row, of those that a smaller loss scale cannot mend, after which training is
-/// given up.
+/// Training stops after so many skipped steps in a row that a smaller loss scale cannot prevent.
 const MOST_IN_A_ROW: usize = 5;
 
-/// What is remembered of the steps' losses; part of every checkpoint.
+/// The record of finite and other losses; part of every checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LossWatch {
     /// Skipped steps in a row that a smaller loss scale cannot mend.
@@ -67,7 +66,7 @@ pub struct Divergence {
     pub last_finite: Option<(usize, f64)>,
     /// What it probably comes from.
     pub cause: Cause,
-    /// The run's folder, where it has a checkpoint to go back to.
+    /// The run's folder, if it has a checkpoint to resume from.
     pub checkpoint: Option<PathBuf>,
 }
 

@@ -46,7 +46,7 @@ pub enum RunError {
         /// The process that holds it.
         holder: String,
     },
-    /// The pipeline differs from the run's where it must not.
+    /// The pipeline changes a key that a resumed run must keep.
     #[error("{problem}\n{}", list(changes))]
     #[diagnostic(code(fsct::run::pipeline_differs), help("{help}"))]
     PipelineDiffers {
@@ -65,7 +65,7 @@ pub enum RunError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Weights(#[from] WeightsError),
-    /// The device cannot be had.
+    /// The device is not available.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Device(#[from] DeviceError),
@@ -92,7 +92,7 @@ pub enum RunError {
         /// The run's folder.
         folder: PathBuf,
     },
-    /// The GPU failed, and this process cannot use it any more.
+    /// The GPU failed; this process can no longer use it.
     #[error("the GPU failed: {reason}")]
     #[diagnostic(
         code(fsct::run::device_lost),
@@ -148,7 +148,7 @@ pub enum RunError {
         /// What to do.
         help: String,
     },
-    /// Training cannot go on: loss or gradients are not finite, and loss scaling is not the cure.
+    /// Training cannot continue: loss or gradients are not finite, and a smaller loss scale does not help.
     #[error("{0}")]
     #[diagnostic(code(fsct::run::diverged), help("{}", .0.help()))]
     Diverged(Box<Divergence>),

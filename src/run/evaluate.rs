@@ -28,7 +28,7 @@ pub struct Evaluation {
     pub episodes: usize,
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
     /// Mean accuracy over the episodes.
@@ -143,7 +143,7 @@ impl<'a> Features<'a> {
         Ok(features)
     }
 
-    /// How features of `images` images of episodes were had.
+    /// How features of `images` images of episodes were computed.
     fn describe(&self, images: usize) -> String {
         match &self.bank {
             Some(_) => format!(

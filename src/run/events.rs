@@ -23,7 +23,7 @@ pub enum Event {
     Weights(LoadedWeights),
     /// Training starts, or is resumed.
     Started(Started),
-    /// The run is resumed with other values of some keys than it had.
+    /// The run is resumed with new values of some keys.
     Changed {
         /// Optimizer steps before the change.
         step: usize,
@@ -44,7 +44,7 @@ pub enum Event {
     Checkpoint {
         /// Optimizer steps it holds.
         step: usize,
-        /// Where it lies.
+        /// Path of the file.
         path: PathBuf,
     },
     /// An episode of a test was answered.
@@ -54,9 +54,9 @@ pub enum Event {
         /// Episodes in all.
         of: usize,
     },
-    /// Something that was decided or left out, and is worth knowing.
+    /// A decision or an omission that explains the result.
     Note {
-        /// What.
+        /// The text for the user.
         message: String,
     },
     /// Something that the user should know.
@@ -89,7 +89,7 @@ pub enum Event {
 pub struct LoadedWeights {
     /// The file of weights.
     pub path: PathBuf,
-    /// What stands before every name in it.
+    /// Prefix of every name in it.
     pub prefix: String,
     /// Tensors that were loaded.
     pub matched: usize,
@@ -118,7 +118,7 @@ pub struct Forked {
     pub from: PathBuf,
     /// Optimizer steps that it holds.
     pub step: usize,
-    /// What this run's pipeline has otherwise.
+    /// The keys that this run's pipeline changes.
     pub changes: Vec<Change>,
 }
 
@@ -291,7 +291,7 @@ pub struct RunCost {
 
 /// Receives the events of a run.
 pub trait Reporter {
-    /// Takes note of one.
+    /// Records or shows an event.
     ///
     /// # Errors
     /// It cannot be written, and the run should not continue without it.

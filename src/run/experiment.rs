@@ -21,7 +21,7 @@ use crate::plan::{Footprint, Plan};
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
 ///
-/// `fork` is the checkpoint of another run that this one starts from, and what it has otherwise.
+/// `fork` is the checkpoint of another run that this one starts from, and the keys that it changes.
 pub fn prepare(
     data: &Dataset,
     pipeline: &Pipeline,
@@ -263,7 +263,7 @@ fn test(
     Ok(Some((evaluated, name)))
 }
 
-/// The network to test: the best one, where it is asked for and there is one.
+/// The network to test: the best one, if the pipeline asks for it and it exists.
 fn tested_net(
     trainer: &Trainer,
     plan: &Plan,

@@ -41,7 +41,7 @@ pub type BoxStep<B> = Box<dyn Step<B>>;
 pub struct StepContext<'a> {
     /// Factor on the loss; gradients come back multiplied by it.
     pub scale: f64,
-    /// 16-bit precision of convolutions and matrix products; f32 where it is `None`.
+    /// 16-bit precision of convolutions and matrix products; `None` means f32.
     pub precision: Option<FloatDType>,
     /// What the stages remember from step to step.
     pub state: &'a mut StageState,
@@ -75,7 +75,7 @@ pub enum StepError {
     /// The device ran out of memory.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
-    /// The GPU failed and answers no call any more.
+    /// The GPU failed; every later call of this process fails too.
     #[error("the GPU failed: {0}")]
     DeviceLost(String),
 }

@@ -15,13 +15,13 @@ pub enum WeightsError {
         help: String,
     },
     /// The file is of another network.
-    #[error("the weights {} do not fit: {}", path.display(), list(faults))]
+    #[error("the weights {} do not fit: {}", path.display(), list(problems))]
     #[diagnostic(code(fsct::weights::misfit), help("{help}"))]
     Misfit {
         /// The file.
         path: PathBuf,
         /// One entry a tensor.
-        faults: Vec<String>,
+        problems: Vec<String>,
         /// What to do.
         help: String,
     },
@@ -39,10 +39,10 @@ pub enum WeightsError {
 /// Tensors that a message names before it counts the others.
 const NAMED: usize = 8;
 
-fn list(faults: &[String]) -> String {
-    let mut text = faults[..faults.len().min(NAMED)].join("; ");
-    if faults.len() > NAMED {
-        text.push_str(&format!("; and {} more", faults.len() - NAMED));
+fn list(problems: &[String]) -> String {
+    let mut text = problems[..problems.len().min(NAMED)].join("; ");
+    if problems.len() > NAMED {
+        text.push_str(&format!("; and {} more", problems.len() - NAMED));
     }
     text
 }

@@ -73,7 +73,7 @@ impl WeightsFile {
             }
         };
         if tensors.is_empty() {
-            return Err(unreadable("there is no tensor in it".into()));
+            return Err(unreadable("it has no tensors".into()));
         }
         Ok(Self { path: path.to_owned(), tensors })
     }

@@ -15,7 +15,7 @@ pub struct Matching {
     file: WeightsFile,
     /// Our path → name in the file.
     pairs: BTreeMap<String, String>,
-    /// What stands before each name in the file, such as `state_dict.module.resnet.`.
+    /// Prefix of each name in the file, such as `state_dict.module.resnet.`.
     pub prefix: String,
     /// Names of the file that found no tensor of ours.
     pub left: Vec<String>,
@@ -37,18 +37,18 @@ impl Matching {
         let wanted: Vec<_> = tensors.iter().filter(|(path, _)| request.scope.takes(path)).collect();
         let Recognised { naming, prefix } = recognise(&file, &wanted, request)?;
 
-        let mut faults = Vec::new();
+        let mut problems = Vec::new();
         let mut pairs = BTreeMap::new();
         let mut missing = Vec::new();
         let mut expected = BTreeSet::new();
         let mut allowed = Allowed::new(&file, request.allow_missing)?;
         for (path, shape) in wanted {
             let Some(name) = naming.name(path) else {
-                faults.push(format!("`{path}` has no name there"));
+                problems.push(format!("`{path}` has no name there"));
                 continue;
             };
             let full = format!("{prefix}{name}");
-            let fault = match file.shape(&full) {
+            let problem = match file.shape(&full) {
                 None => Some(format!("`{name}` is missing")),
                 Some(found) if &found != shape => {
                     Some(format!("`{name}` is {found:?} and should be {shape:?}"))
@@ -59,20 +59,20 @@ impl Matching {
             };
             let may_be_missing = allowed.takes(&name);
             expected.insert(name.clone());
-            match fault {
+            match problem {
                 None => drop(pairs.insert(path.clone(), full)),
                 Some(_) if may_be_missing => missing.push(name),
-                Some(fault) => faults.push(fault),
+                Some(problem) => problems.push(problem),
             }
         }
         let mut help = request.scope.help();
         let deeper = of_a_deeper_network(file.names(), &prefix, &expected);
-        if faults.is_empty()
+        if problems.is_empty()
             && !request.allow_deeper
             && let Some(first) = deeper.first()
         {
             help = "set `backbone.kind` to the network of the file, or use other weights";
-            faults.push(match deeper.len() {
+            problems.push(match deeper.len() {
                 1 => format!("it is of a deeper network, which has `{first}` too"),
                 count => format!(
                     "it is of a deeper network, which has `{first}` and {} more tensors",
@@ -80,10 +80,10 @@ impl Matching {
                 ),
             });
         }
-        if !faults.is_empty() {
+        if !problems.is_empty() {
             return Err(WeightsError::Misfit {
                 path: file.path().to_owned(),
-                faults,
+                problems,
                 help: help.into(),
             });
         }
@@ -108,14 +108,14 @@ impl Matching {
     /// # Errors
     /// Names every tensor that is damaged or has a value that is not finite.
     pub fn check_values(&self) -> Result<(), WeightsError> {
-        let faults: Vec<String> =
+        let problems: Vec<String> =
             self.pairs.values().filter_map(|name| self.file.value_fault(name)).collect();
-        if faults.is_empty() {
+        if problems.is_empty() {
             return Ok(());
         }
         Err(WeightsError::Misfit {
             path: self.file.path().to_owned(),
-            faults,
+            problems,
             help: "the file is damaged, or of a training that diverged; use other weights".into(),
         })
     }
@@ -143,8 +143,8 @@ impl<'a> Allowed<'a> {
                 Ok(pattern) => Ok((text.as_str(), pattern, false)),
                 Err(error) => Err(WeightsError::Misfit {
                     path: file.path().to_owned(),
-                    faults: vec![format!(
-                        "`backbone.weights.allow_missing: {text}` is no pattern: {}",
+                    problems: vec![format!(
+                        "`backbone.weights.allow_missing: {text}` is not a pattern: {}",
                         error.msg
                     )],
                     help: "write a tensor's name, with `*` for any part of it".into(),
@@ -172,7 +172,7 @@ impl<'a> Allowed<'a> {
         };
         Err(WeightsError::Misfit {
             path: file.path().to_owned(),
-            faults: vec![format!(
+            problems: vec![format!(
                 "`backbone.weights.allow_missing: {text}` names no tensor of the network"
             )],
             help: "write a name as the file has it, such as `layer4.*`, or remove it".into(),

@@ -10,7 +10,7 @@ use crate::model::names::Naming;
 pub(super) struct Recognised {
     /// The program whose names they are.
     pub naming: Naming,
-    /// What stands before each name, such as `state_dict.module.`.
+    /// Prefix of each name, such as `state_dict.module.`.
     pub prefix: String,
 }
 
@@ -34,8 +34,8 @@ impl Candidate {
 
 /// The naming and prefix under which the file has most of the tensors.
 ///
-/// A prefix is whatever stands before a name, so `state_dict.`, the `module.` of a parallel wrapper
-/// and the like need no list.
+/// A prefix is any text before a name, so `state_dict.`, the `module.` of a parallel wrapper and
+/// similar ones need no list.
 ///
 /// # Errors
 /// When the file has none of the tensors, or when it has two models that fit as well as each other.
@@ -143,7 +143,7 @@ fn ambiguous(
     let example = prefixes.iter().rfind(|prefix| !prefix.is_empty()).copied().unwrap_or_default();
     WeightsError::Misfit {
         path: file.path().to_owned(),
-        faults: vec![format!(
+        problems: vec![format!(
             "{} models in it fit the network: {}",
             listed.len(),
             listed.join(" and ")
@@ -185,7 +185,7 @@ fn nothing_under(file: &WeightsFile, prefix: &str) -> WeightsError {
     let tops: Vec<String> = tops.iter().take(8).map(|top| format!("`{top}.`")).collect();
     WeightsError::Misfit {
         path: file.path().to_owned(),
-        faults: vec![format!(
+        problems: vec![format!(
             "no tensor of the network is under the prefix `{prefix}`: the file has {}",
             tops.join(", ")
         )],
@@ -208,7 +208,7 @@ fn nothing_in_common(
     let sought: Vec<String> = sought.into_iter().collect();
     WeightsError::Misfit {
         path: file.path().to_owned(),
-        faults: vec![format!(
+        problems: vec![format!(
             "it names none of the network's tensors: it has {}, and the network needs {}",
             has.join(", "),
             sought.join(" or ")

@@ -3,9 +3,9 @@ use crate::model::names::Naming;
 /// Part of a network that is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The backbone; the head stays as it is.
+    /// The backbone; the head is not changed.
     Backbone,
-    /// The head; the backbone stays as it is.
+    /// The head; the backbone is not changed.
     Head,
     /// The backbone and the head.
     Whole,
@@ -24,8 +24,8 @@ impl Scope {
     pub(super) fn help(self) -> &'static str {
         match self {
             Self::Backbone => {
-                "use the weights of this very architecture, or name what may stay at its initial \
-                 value in `backbone.weights.allow_missing`"
+                "use weights of the same architecture, or list the tensors that may keep their initial \
+                 values in `backbone.weights.allow_missing`"
             }
             Self::Head | Self::Whole => {
                 "describe the model of the file in the pipeline: backbone, method, widths, ways and \
@@ -44,7 +44,7 @@ pub struct Request<'a> {
     pub namings: &'a [Naming],
     /// Names, or patterns with `*`, of tensors that may stay as they are.
     pub allow_missing: &'a [String],
-    /// What stands before the names of the model that is meant, where the file has several.
+    /// Prefix of the names of the model to load, if the file has several models.
     pub prefix: Option<&'a str>,
     /// Whether the file may be of a deeper network, whose other blocks are then left.
     pub allow_deeper: bool,

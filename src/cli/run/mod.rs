@@ -117,7 +117,7 @@ struct Prepared {
     folder: RunFolder,
     _lock: RunLock,
     start: Start,
-    /// What a resumed run has otherwise than before.
+    /// Keys that a resumed run has changed.
     changes: Vec<Change>,
 }
 

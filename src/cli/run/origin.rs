@@ -1,4 +1,4 @@
-//! What a run starts from, as the command line says it, and which keys it may have otherwise.
+//! What a run starts from, as the command line says, and which keys it may change.
 
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ fn asked(run: &Run, checkpoint: &Checkpoint, overrides: &Overrides) -> Result<Lo
 }
 
 fn resume(run: &Run, folder: RunFolder, overrides: &Overrides) -> Result<(Loaded, Origin), Error> {
-    // A path that is no run is not locked, as locking makes a file.
+    // A path that is not a run is not locked, as locking creates a file.
     if !folder.last().is_file() {
         Checkpoint::read(&folder.last())?;
     }
@@ -71,7 +71,7 @@ fn resume(run: &Run, folder: RunFolder, overrides: &Overrides) -> Result<(Loaded
     let mut checkpoint = Checkpoint::read(&folder.last())?;
     let mut loaded = asked(run, &checkpoint, overrides)?;
     let stored = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
-    // A file still has the memory settings from before an escalation; they are no change.
+    // A file still has the memory settings from before an escalation; that is not a change.
     let mut before = stored.clone();
     if let (Some(_), Some(memory)) = (&run.pipeline, &checkpoint.progress.memory_before_escalation)
     {

@@ -24,7 +24,7 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl ByteSize {
-    /// What is wrong with a text that is no amount of memory, and what to write instead.
+    /// What is wrong with a text that is not an amount of memory, and what to write instead.
     pub fn slip(text: &str) -> Option<String> {
         let text = text.trim();
         let number = text.trim_end_matches(|c: char| c.is_alphabetic() || c.is_whitespace());

@@ -118,7 +118,7 @@ pub enum Format {
     /// `train.csv`, `val.csv` and `test.csv`, or one list of all images with `splits`. The images lie
     /// anywhere below the lists.
     Csv,
-    /// `CUB_200_2011` as it is published: `images.txt`, `image_class_labels.txt` and `classes.txt`.
+    /// `CUB_200_2011` as published: `images.txt`, `image_class_labels.txt` and `classes.txt`.
     Cub,
     /// `SPLIT/CLASS/IMAGE`, or `CLASS/IMAGE` with `splits`.
     Folder,

@@ -9,7 +9,7 @@ pub struct Finding {
     pub rule: Rule,
     /// The key that breaks it.
     pub key: String,
-    /// The key whose place is marked, where it is another one.
+    /// The key whose location is marked, if it is a different one.
     pub at: Option<String>,
     /// What is wrong, with the user's own key and value.
     pub message: String,

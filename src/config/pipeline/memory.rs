@@ -21,7 +21,7 @@ pub struct Memory {
     pub budget: Option<ByteSize>,
     /// What happens when memory runs out in a step.
     ///
-    /// Either way the state before the step is kept, and `fsct run --resume` goes on from it.
+    /// Either way the state before the step is saved, and `fsct run --resume` continues from it.
     pub on_oom: OnOom,
     /// Micro-batches before one optimizer step.
     ///
@@ -31,11 +31,11 @@ pub struct Memory {
     pub accumulation_steps: usize,
     /// What a micro-batch is: a whole episode, or a part of one.
     pub accumulation_unit: AccumulationUnit,
-    /// What is run again in the backward pass instead of being kept.
+    /// The part of the backbone that is recomputed at once in the backward pass.
     ///
-    /// `block` saves everything inside the backbone's blocks but the one at work; `stage` the same of
-    /// the stages of a ResNet, of which there are fewer inputs to keep and more inside. Each costs
-    /// one more forward pass and changes no result.
+    /// `block` keeps the input of each block and saves the activations of all blocks except the one
+    /// being recomputed. `stage` does the same for each layer group: it keeps fewer inputs, and
+    /// recomputes more at once. Both cost one more forward pass; results do not change.
     pub recompute: Recompute,
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
@@ -47,11 +47,11 @@ pub struct Memory {
     ///
     /// Only `amp: f16` needs one. Gradients are divided by it before they are used.
     pub loss_scale: LossScale,
-    /// Where memory goes that a step took and freed.
+    /// What happens to memory that a step has freed.
     ///
-    /// `pooled` keeps it for the next step, which needs it again. `returning` is for a machine or
-    /// GPU that is shared: freed memory goes back to the system or the driver at once, for some
-    /// time a step. Results do not change.
+    /// `pooled` keeps it for the next step. `returning` is for a shared machine or GPU: freed memory
+    /// is returned to the system or the driver at once, which makes each step slower. Results do not
+    /// change.
     pub allocator: Allocator,
     /// Return cached memory to the device every this many steps; 0 = never.
     ///
@@ -80,7 +80,7 @@ impl Default for Memory {
     }
 }
 
-/// Where memory goes that a step took and freed.
+/// What happens to memory that a step has freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allocator {
@@ -98,8 +98,8 @@ pub enum OnOom {
     /// The run ends with exit code 3.
     #[default]
     Fail,
-    /// The next stronger memory setting is taken, said and recorded, and training goes on with the
-    /// same effective batch.
+    /// Training repeats the step with the next stronger memory setting and the same effective batch.
+    /// The change is reported and recorded.
     Escalate,
 }
 
@@ -114,14 +114,14 @@ pub enum AccumulationUnit {
     Queries,
 }
 
-/// What is run again in the backward pass instead of being kept.
+/// The part of the backbone that is recomputed at once in the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Recompute {
     /// Nothing: every activation is kept.
     #[default]
     None,
-    /// Each stage of the backbone, the blocks at one resolution, from its input.
+    /// Each layer group of the backbone, the blocks at one resolution, from its input.
     Stage,
     /// Each block of the backbone, from its input.
     Block,

@@ -24,8 +24,8 @@ pub struct Weights {
     #[schemars(extend("examples" = [["layer4.*"]]))]
     #[serde(default)]
     pub allow_missing: Vec<String>,
-    /// What stands before the tensor names of the model that is meant, such as `ema`; needed where
-    /// the file has several models that fit.
+    /// Prefix of the tensor names of the model to load, such as `ema`; needed if several models in
+    /// the file fit.
     #[schemars(extend("minLength" = 1, "examples" = ["ema"]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,

@@ -43,7 +43,7 @@ impl Provider for Layer<'_> {
     }
 }
 
-/// A value as it is written; figment sets the tags.
+/// A value as written in its layer; figment sets the tags.
 fn value(node: &Node) -> Merged {
     let tag = Tag::Default;
     match &node.value {

@@ -53,7 +53,7 @@ impl Overrides {
                     Rule::ExtendsOutsideFile,
                     "extends",
                     Some(key.span.clone()),
-                    "`extends` stands in a pipeline file only",
+                    "`extends` can only be written in a pipeline file",
                 )
                 .label("not in a file")
                 .help("write `extends: base.yaml` at the top of the file".to_owned()),

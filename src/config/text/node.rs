@@ -2,7 +2,7 @@
 
 use super::source::Span;
 
-/// A value and where it stands.
+/// A value and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Where it is in its source.
@@ -30,7 +30,7 @@ pub enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and where it stands.
+/// A key and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
     /// The text of the key.

@@ -26,7 +26,7 @@ impl DiagnosticReport {
     }
 }
 
-/// The text without what a terminal would obey; every byte stays where it is.
+/// The text without terminal control characters; the position of every byte stays the same.
 fn printable(text: &str) -> String {
     let stand_in = |c: char| match c {
         '\n' | '\r' | '\t' => c,

@@ -15,7 +15,7 @@ pub struct Source {
     pub text: String,
     /// What kind of text it is.
     pub kind: SourceKind,
-    /// The file that it was read from, where it was.
+    /// The file that it was read from, if any.
     pub path: Option<PathBuf>,
 }
 

@@ -38,7 +38,7 @@ fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec
     nearest
 }
 
-/// Case and separators are no difference in meaning.
+/// Case and separators do not change the meaning.
 fn fold(word: &str) -> String {
     word.to_lowercase().replace(['-', '_', ' '], "")
 }

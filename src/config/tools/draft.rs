@@ -27,7 +27,7 @@ struct Entry {
     path: String,
     value: Value,
     comment: String,
-    /// What the entry stands for where it came from, such as a flag.
+    /// What the entry was converted from, such as a flag.
     from: String,
 }
 

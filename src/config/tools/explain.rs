@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
+use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 use crate::config::{
     pipeline::{Keys, Rule},
@@ -12,6 +13,9 @@ use crate::config::{
     },
     text::suggest,
 };
+
+/// Characters of the longest line.
+const WIDTH: usize = 88;
 
 /// Explains a key (`memory.amp`), a mapping (`memory`) or a code (`fsct::memory::amp`).
 ///
@@ -186,30 +190,19 @@ fn example(path: &str, schema: &Value) -> String {
     text
 }
 
-/// Lines of at most 88 characters after an indent; paragraphs are kept apart.
+/// Lines of at most 88 characters, of which all but the first are indented.
 fn wrap(text: &str, indent: usize) -> String {
-    let mut out = String::new();
-    for (index, line) in text.lines().enumerate() {
-        if index > 0 {
-            out.push('\n');
-        }
-        let mut width = 0;
-        for word in line.split(' ') {
-            let len = word.chars().count();
-            if width > 0 && width + 1 + len > 88 - indent {
-                let _ = write!(out, "\n{:indent$}", "");
-                width = 0;
-            } else if width > 0 {
-                out.push(' ');
-                width += 1;
-            } else if index > 0 && !word.is_empty() {
-                let _ = write!(out, "{:indent$}", "");
-            }
-            out.push_str(word);
-            width += len;
-        }
-    }
-    out
+    let indent = " ".repeat(indent);
+    let lines = textwrap::wrap(text, options(WIDTH - indent.len()));
+    lines.join(&format!("\n{indent}")).replace(&format!("\n{indent}\n"), "\n\n")
+}
+
+fn options(width: usize) -> textwrap::Options<'static> {
+    textwrap::Options::new(width)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 /// Orientation of a JPEG, 1 to 8; 1 where there is none.
 pub fn of_jpeg(file: &[u8]) -> u8 {
     let mut at = 2;
-    // Segments are a marker and a length; metadata stands before the first scan.
+    // Segments are a marker and a length; metadata comes before the first scan.
     while let Some([0xff, marker, high, low]) = file.get(at..at + 4) {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let body = file.get(at + 4..at + 2 + length.max(2)).unwrap_or_default();

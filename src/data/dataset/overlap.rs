@@ -18,7 +18,7 @@ const NAMED: usize = 5;
 /// Something about the data that is probably wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataWarning {
-    /// What is the matter.
+    /// What is wrong, with the names concerned.
     pub message: String,
     /// The next action, for the user.
     pub help: &'static str,

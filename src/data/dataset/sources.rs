@@ -43,7 +43,7 @@ pub fn parts(
         if !items.is_sorted_by_key(|item| item.split) {
             items.sort_by_key(|item| item.split);
         }
-        // From the end, so that the largest split, the first, stays where it is.
+        // From the end, so that the index of the largest split, the first, does not change.
         for (split, part) in parts.iter_mut().rev() {
             part.items = items.split_off(items.partition_point(|item| item.split < *split));
             part.empty = source.listing.empty.clone();
@@ -122,7 +122,7 @@ fn source(
     let is_common = key == "data.root";
     let splits = data.splits.as_ref().filter(|_| is_common).map(|path| base.join(path));
     let under = |error: DataError| match error {
-        // The same fault, under the key that the root was written at.
+        // The same error, under the key that the root was written at.
         DataError::Pipeline { key: root, message, help } if root == "data.root" => {
             DataError::Pipeline { key: key.into(), message: message.replace(&root, key), help }
         }

@@ -1,4 +1,4 @@
-//! `CUB_200_2011` as it is published: `images.txt`, `image_class_labels.txt`, `classes.txt` and
+//! `CUB_200_2011` as published: `images.txt`, `image_class_labels.txt`, `classes.txt` and
 //! `images/CLASS/IMAGE`.
 
 use std::collections::BTreeMap;

@@ -47,7 +47,7 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
     Ok(classes.listing())
 }
 
-/// The folder as it is named, in the list's folder, or in one above it: easyfsl's own lists are
+/// The folder as named, in the list's folder, or in a folder above it: easyfsl's own lists are
 /// relative to the folder that its scripts run in.
 fn find(folder: &str, file: &Path) -> Option<PathBuf> {
     let folder = folder.replace('\\', "/");

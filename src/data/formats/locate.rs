@@ -88,7 +88,7 @@ impl Scheme {
         }
         let name = skipped.join("/");
         let short = format!("{}{name}{}", self.prefix.folder(entry)?, self.suffix);
-        // An absolute name is used as it is.
+        // An absolute name is used unchanged.
         let is_absolute = self.skip == 0 && Path::new(entry.name).is_absolute();
         let path = if is_absolute { PathBuf::from(entry.name) } else { self.base.join(&short) };
         path.exists().then(|| {
@@ -161,7 +161,7 @@ impl Locator {
         match fitting[..] {
             [one] => Ok(Found { path: base.join(one), short: one.clone() }),
             [] => Err(format!(
-                "there is no such file in {0}, in `images/`, `{1}/`, `images/{1}/`, or anywhere below",
+                "it does not exist in {0}, in `images/`, `{1}/`, `images/{1}/`, or in any folder below",
                 base.display(),
                 entry.class
             )),

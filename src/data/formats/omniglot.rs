@@ -35,7 +35,7 @@ pub fn list(root: &Path, options: Options) -> Result<Listing, DataError> {
     let mut drawings = Drawings::new();
     walk(root, 0, &mut drawings)?;
     if drawings.is_empty() {
-        return Err(mismatch(Format::Omniglot, root, "there is no drawing in it"));
+        return Err(mismatch(Format::Omniglot, root, "it contains no drawings"));
     }
     let lists = options.splits.map(Vinyals::read).transpose()?;
     let turns = if options.rotations { 0..4u8 } else { 0..1 };

@@ -6,7 +6,7 @@ use super::names::split_named;
 use super::walk::{entries, utf8_name};
 use crate::data::{DataError, Split};
 
-/// Folders beside the images that lists are kept in.
+/// Folders next to the images that contain lists.
 const LIST_FOLDERS: [&str; 3] = ["split", "splits", "filelists"];
 
 /// The lists of a data set with a suffix such as `.csv`, by split, in `root` or in a folder `split`

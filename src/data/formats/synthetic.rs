@@ -66,7 +66,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `$XDG_CACHE_HOME/fsct`, `~/.cache/fsct`, or a folder beside other temporary files.
+/// `$XDG_CACHE_HOME/fsct`, `~/.cache/fsct`, or a folder among the temporary files.
 fn cache() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
     variable("XDG_CACHE_HOME")
@@ -76,7 +76,7 @@ fn cache() -> PathBuf {
         .join("fsct")
 }
 
-/// Draws all glyphs into a temporary folder beside `folder`, then renames it: the folder is complete or
+/// Draws all glyphs into a temporary folder next to `folder`, then renames it: the folder is complete or
 /// absent. If two processes draw at once, the second one uses the folder of the first.
 fn draw_into(folder: &Path) -> Result<(), DataError> {
     let parent = folder.parent().unwrap_or(Path::new("."));

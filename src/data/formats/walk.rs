@@ -11,7 +11,7 @@ use crate::data::DataError;
 use crate::data::codec::has_image_suffix;
 use crate::data::source::ItemFile;
 
-/// Folders and files that operating systems and storage devices write beside a user's own.
+/// Folders and files that operating systems and storage devices add to a user's own.
 const SYSTEM_NAMES: [&str; 8] = [
     "__MACOSX",
     "@eaDir",
@@ -97,7 +97,7 @@ pub fn images_below(folder: &Path) -> Result<(Vec<(String, ItemFile)>, Others), 
             }
             Err(error) if fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink()) => {
                 let reason = error.io_error().map_or(String::new(), |error| format!(": {error}"));
-                unusable(&format!("it is a link that leads nowhere{reason}"));
+                unusable(&format!("it is a broken link{reason}"));
                 continue;
             }
             Err(error) => {

@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> Result<ZipFolders, DataError> {
                 (folders.by_split.entry(split).or_default(), *class, name.join("/"))
             }
             (_, name) if !name.is_empty() => (&mut folders.classes, *first, name.join("/")),
-            // A file beside the class folders.
+            // A file that is in no class folder.
             _ => continue,
         };
         let images = classes.entry(class.to_owned()).or_default();

@@ -1,4 +1,4 @@
-//! What the kernels of a convolution take while they work, beside its input and output.
+//! Temporary buffers of a convolution's kernels, in addition to its input and output.
 
 use crate::network::{Conv, Map, Norm, Pool, size};
 use crate::tiling::{pieces, tile};
@@ -11,13 +11,13 @@ const F32: u64 = 4;
 pub enum Engine {
     /// The CPU's: each thread has buffers of its own.
     Cpu {
-        /// Threads that work at once.
+        /// Threads that compute at once.
         threads: u64,
     },
-    /// A GPU's: operands are gathered as they are multiplied, and stored nowhere.
+    /// A GPU's: operands are gathered during the product and never stored.
     Gpu {
-        /// An image. The channels of a batch of images do not lie last, as the kernels want them: a convolution that
-        /// reads it makes a copy.
+        /// Shape of an image. Its channels are not last in memory, as the kernels need them: a convolution
+        /// that reads images copies them.
         image: Map,
     },
 }
@@ -40,7 +40,8 @@ impl Engine {
         }
     }
 
-    /// The gradient of the weights: all pieces' sums, their total, and the buffers of those at work.
+    /// The gradient of the weights: the sums of all pieces, their total, and the buffers of
+    /// the pieces that are computed at once.
     pub fn weight_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
         let pixels = pixels(conv, images);
         let threads = match self {
@@ -56,9 +57,9 @@ impl Engine {
         let (width, length) = pieces(conv.input[0], window, pixels);
         let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
         let sums = (by_pixel * conv.weight()) as u64 * F32;
-        let at_work = threads.min((by_channel * by_pixel) as u64) as usize;
+        let at_once = threads.min((by_channel * by_pixel) as u64) as usize;
         let field = width * window;
-        let buffers = at_work * (field + conv.output[0]) * tile(field).min(length);
+        let buffers = at_once * (field + conv.output[0]) * tile(field).min(length);
         sums + (buffers + conv.weight()) as u64 * F32
     }
 
@@ -70,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The gradient of the input: buffers beside it.
+    /// The gradient of the input: temporary buffers in addition to it.
     pub fn input_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
         let Self::Cpu { threads } = self else { return reordered(conv, element) };
         if conv.stride == 1 {

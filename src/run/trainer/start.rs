@@ -23,7 +23,7 @@ pub enum Start {
     New,
     /// A checkpoint of the same run.
     Resume(Checkpoint),
-    /// A checkpoint of another run, and what this run's pipeline has otherwise.
+    /// A checkpoint of another run, and the keys that this run's pipeline changes.
     Fork(Checkpoint, Vec<Change>),
 }
 
@@ -41,8 +41,8 @@ pub struct Place<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer at its start. Nothing of a checkpoint stays in memory beside the network and its
-    /// optimizer.
+    /// A trainer before its first step. Of a checkpoint only the network and its optimizer stay in
+    /// memory.
     pub fn new(
         plan: &'a Plan,
         place: Place<'a>,

@@ -136,7 +136,7 @@ pub fn value_help(shape: &Shape, node: &Node, path: &str) -> Option<String> {
     }
 }
 
-/// What to do with a file that is no mapping.
+/// What to do with a file that is not a mapping.
 const START: &str =
     "write at least `data`, `backbone` and `method`; `fsct init` writes a starter pipeline";
 

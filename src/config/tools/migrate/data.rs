@@ -1,6 +1,6 @@
 //! Data set, image size and what is done to an image.
 
-use super::line::Line;
+use super::command_line::CommandLine;
 use crate::config::tools::draft::Draft;
 
 /// Folder of a data set in the reference's layout.
@@ -27,7 +27,7 @@ pub(super) fn trained_on(dataset: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn data(line: &mut Line, draft: &mut Draft, root: Option<&str>) {
+pub(super) fn data(line: &mut CommandLine, draft: &mut Draft, root: Option<&str>) {
     let (dataset, from) = line.get("dataset");
     let dataset = dataset.unwrap_or_default().to_owned();
     let folder = folder(&dataset).unwrap_or_else(|| {

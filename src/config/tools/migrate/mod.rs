@@ -4,8 +4,8 @@
 //! the draft is then checked like any pipeline, and a key that is refused is left out and named.
 //! `docs/migrating.md` has the whole mapping as a table; `tests/migrating.rs` checks each of its rows.
 
+mod command_line;
 mod data;
-mod line;
 mod model;
 mod training;
 mod unused;
@@ -15,8 +15,8 @@ use crate::config::{
     text::diagnostic::Diagnostic,
     tools::draft::{Draft, Dropped},
 };
-use line::Line;
-pub use line::Source;
+use command_line::CommandLine;
+pub use command_line::Source;
 
 /// The pipeline, and what is to be said about it.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Migrated {
 /// `root` is the folder of the data set; `None` is the reference's own layout. `source` says whose
 /// `train_test.py` it is; `None` decides by the flags and the method.
 pub fn migrate(words: &[String], root: Option<&str>, source: Option<Source>) -> Migrated {
-    let mut line = Line::read(words, source);
+    let mut line = CommandLine::read(words, source);
     let was = format!("Was: train_test.py {}", words.join(" ").replace(['\n', '\r'], " "));
     let mut draft = Draft::new(FILE_NAME, &["", was.trim_end(), line.source().explanation()]);
     draft.set("version", 1, "", "");
@@ -54,7 +54,7 @@ pub fn migrate(words: &[String], root: Option<&str>, source: Option<Source>) -> 
     Migrated { yaml: draft.to_yaml(), notes: line.into_notes(), diagnostics }
 }
 
-fn name(line: &Line) -> String {
+fn name(line: &CommandLine) -> String {
     let part = |name| line.value(name).to_lowercase().replace(['/', '\\', ':', ' '], "-");
     format!(
         "{}-{}-{}-{}way-{}shot",
@@ -66,7 +66,7 @@ fn name(line: &Line) -> String {
     )
 }
 
-/// A whole number stays one; text that is no number is left for the check to refuse.
+/// A whole number stays one; text that is not a number is left for the check to refuse.
 fn number(text: &str) -> serde_json::Value {
     text.parse::<u64>()
         .map(Into::into)
@@ -86,7 +86,7 @@ mod tests {
     fn every_flag_is_written_or_named_in_a_note() {
         for source in [Source::Original, Source::Fork] {
             let plain = migrate(&[], None, Some(source));
-            for flag in line::FLAGS {
+            for flag in command_line::FLAGS {
                 let changes = |value| {
                     let words = words(&format!("--{} {value}", flag.name));
                     let given = migrate(&words, None, Some(source));
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_flags_decide_whose_command_line_it_is() {
-        let source = |line: &str| Line::read(&words(line), None).source();
+        let source = |line: &str| CommandLine::read(&words(line), None).source();
         assert_eq!(source("--method FSCT_cosine --backbone Conv4"), Source::Original);
         assert_eq!(source("--method FSCT_cosine --use_amp 1"), Source::Fork);
         assert_eq!(source("--method ProFOCT_cosine"), Source::Fork);

@@ -1,12 +1,12 @@
 //! Backbone and method.
 
 use super::{
-    line::{Line, Source},
+    command_line::{CommandLine, Source},
     number,
 };
 use crate::config::tools::draft::Draft;
 
-pub(super) fn backbone(line: &mut Line, draft: &mut Draft) {
+pub(super) fn backbone(line: &mut CommandLine, draft: &mut Draft) {
     let (backbone, from) = line.get("backbone");
     let mut kind = backbone.unwrap_or_default().to_lowercase();
     if line.of_characters() {
@@ -67,7 +67,7 @@ pub(super) fn backbone(line: &mut Line, draft: &mut Draft) {
     );
 }
 
-pub(super) fn method(line: &mut Line, draft: &mut Draft) {
+pub(super) fn method(line: &mut CommandLine, draft: &mut Draft) {
     let (method, from) = line.get("method");
     let method = method.unwrap_or_default().to_lowercase();
     let (kind, attention) = method.rsplit_once('_').unwrap_or((&method, "cosine"));
@@ -108,7 +108,7 @@ const VIC: &[(&str, &str, bool)] = &[
     ("vic_attention_scale", "method.vic.on_attention.scale", false),
 ];
 
-fn vic(line: &mut Line, draft: &mut Draft, from: &str) {
+fn vic(line: &mut CommandLine, draft: &mut Draft, from: &str) {
     draft.set("method.vic.preset", "reference", "the numbers of train_test.py", from);
     for (flag, key, is_switch) in VIC {
         let (Some(value), from) = line.get(flag) else { continue };

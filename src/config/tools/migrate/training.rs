@@ -1,8 +1,8 @@
 //! Episodes, memory, optimizer and how long to train.
 
 use super::{
+    command_line::{CommandLine, Source},
     data::trained_on,
-    line::{Line, Source},
     number,
 };
 use crate::config::tools::draft::Draft;
@@ -10,7 +10,7 @@ use crate::config::tools::draft::Draft;
 /// Images of a class that Omniglot's twenty leave for queries.
 const OMNIGLOT_QUERIES: &str = "15";
 
-pub(super) fn episode(line: &mut Line, draft: &mut Draft) {
+pub(super) fn episode(line: &mut CommandLine, draft: &mut Draft) {
     for name in ["n_way", "k_shot"] {
         let (value, from) = line.get(name);
         draft.set(&format!("episode.{name}"), number(value.unwrap_or_default()), "", &from);
@@ -28,7 +28,7 @@ pub(super) fn episode(line: &mut Line, draft: &mut Draft) {
     draft.set("episode.n_query", number(&queries), "", &from);
 }
 
-pub(super) fn memory(line: &mut Line, draft: &mut Draft) {
+pub(super) fn memory(line: &mut CommandLine, draft: &mut Draft) {
     if line.source() == Source::Original {
         return;
     }
@@ -58,7 +58,7 @@ pub(super) fn memory(line: &mut Line, draft: &mut Draft) {
             && episodes % steps > 0
         {
             line.note(format!(
-                "{episodes} episodes are no multiple of {steps} accumulation steps: train_test.py drops the last \
+                "{episodes} episodes are not a multiple of {steps} accumulation steps: train_test.py drops the last \
                  {} gradients of each epoch, fsct uses them",
                 episodes % steps
             ));
@@ -77,7 +77,7 @@ pub(super) fn memory(line: &mut Line, draft: &mut Draft) {
     draft.set("memory.clear_cache_after_epoch", true, "", "the cache clearing");
 }
 
-pub(super) fn training(line: &mut Line, draft: &mut Draft, root: Option<&str>) {
+pub(super) fn training(line: &mut CommandLine, draft: &mut Draft, root: Option<&str>) {
     let (optimizer, from) = line.get("optimization");
     let kind = optimizer.unwrap_or_default().to_lowercase();
     draft.set("optimizer.kind", kind.as_str(), "", &from);
@@ -115,7 +115,7 @@ pub(super) fn training(line: &mut Line, draft: &mut Draft, root: Option<&str>) {
 }
 
 /// `--save_iter` tests the weights of one epoch, counted from 0; -1 are the best ones.
-fn checkpoint(line: &mut Line, draft: &mut Draft, epochs: &str) {
+fn checkpoint(line: &mut CommandLine, draft: &mut Draft, epochs: &str) {
     let (epoch, from) = line.get("save_iter");
     let last = epochs.parse::<usize>().map(|epochs| epochs.saturating_sub(1).to_string());
     match epoch.unwrap_or_default() {

@@ -1,8 +1,8 @@
 //! Flags about how a run is watched and kept: none becomes a key.
 
-use super::line::Line;
+use super::command_line::CommandLine;
 
-pub(super) fn unused(line: &mut Line) {
+pub(super) fn unused(line: &mut CommandLine) {
     for (flag, value) in line.given() {
         let text = match flag {
             "split" if value == "novel" => "the test uses the novel split already".to_owned(),
@@ -14,7 +14,7 @@ pub(super) fn unused(line: &mut Line) {
             "resume" if value == "0" => continue,
             "resume" => "continue a run with `fsct run PIPELINE --resume`".into(),
             "seed" => format!("train_test.py has no such flag; write `seed: {value}`"),
-            "visualize_features" => "there is no plot of features".into(),
+            "visualize_features" => "features are not plotted".into(),
             "comprehensive_eval" => "a run's metrics are in `metrics.json`".into(),
             _ => continue,
         };

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::array::{Array, Bytes};
 use super::images::Images;
 
-/// Most bytes of a compressed array. One that is stored as it is stays in its file.
+/// Most bytes of a compressed array. An uncompressed one stays in its file.
 const MAX_UNPACKED: u64 = 8 << 30;
 
 /// The images in a file: its array of four sides.

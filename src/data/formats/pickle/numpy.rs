@@ -60,7 +60,7 @@ pub fn set_state(file: &[u8], value: Option<&Value>, state: &Value) -> Result<()
             };
             let data = match data {
                 Value::Bytes(data) => Some(data.clone()),
-                // Objects: of no use here, and no fault of what is.
+                // Objects: not needed, and no reason to refuse the rest.
                 Value::List(_) => None,
                 _ => return Err("an array is neither of numbers nor of objects".into()),
             };

@@ -30,14 +30,14 @@ pub fn row_major(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
 }
 
-/// `[N, C, H, W]` as `[N, H, W, C]`, lying so; copied only where it lies otherwise.
+/// `[N, C, H, W]` as `[N, H, W, C]` in that memory order; copied only if the order differs.
 pub fn channels_last(tensor: CubeTensor) -> (CubeTensor, Shape4) {
     let tensor = into_contiguous(permute_nchw_to_nhwc(tensor));
     let [images, height, width, channels] = tensor.meta.shape().dims();
     (tensor, Shape4 { images, height, width, channels })
 }
 
-/// `[N, H, W, C]` as `[N, C, H, W]`, lying as it did.
+/// `[N, H, W, C]` as `[N, C, H, W]`, in the same memory order.
 pub fn channels_first(tensor: CubeTensor) -> CubeTensor {
     permute_nhwc_to_nchw(tensor)
 }

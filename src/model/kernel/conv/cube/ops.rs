@@ -68,7 +68,7 @@ impl ConvOps for Cube {
             tile,
             dtype,
         );
-        // The input's values are not needed any more, and may be the last ones.
+        // The input's values are no longer needed, and this may be their last owner.
         drop(input);
         let d_bias = if wants_bias {
             let sums = launch::bias_gradient(&client, &d_output.handle, &geometry, dtype);

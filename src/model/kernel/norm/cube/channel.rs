@@ -42,7 +42,7 @@ pub fn rectified(value: f32, #[comptime] relu: bool) -> f32 {
     if relu { select(value <= 0.0f32, 0.0f32, value) } else { value }
 }
 
-/// The largest value of a window, and the pixel it stands at.
+/// The largest value of a window, and the index of its pixel.
 #[derive(CubeType, Clone, Copy)]
 #[expand(derive(Clone, Copy))]
 pub struct Winner {

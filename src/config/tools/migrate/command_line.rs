@@ -86,13 +86,13 @@ pub(super) const FLAGS: &[Flag] = &[
 ];
 
 /// A command line, and what is to be said about it.
-pub(super) struct Line {
+pub(super) struct CommandLine {
     given: Vec<(&'static str, String)>,
     notes: Vec<String>,
     source: Source,
 }
 
-impl Line {
+impl CommandLine {
     /// Reads the words; `source` says whose command line it is, `None` decides by flags and method.
     pub fn read(words: &[String], source: Option<Source>) -> Self {
         let mut line = Self { given: Vec::new(), notes: Vec::new(), source: Source::Original };
