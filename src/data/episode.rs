@@ -1,6 +1,5 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
