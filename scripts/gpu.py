@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
-"""Everything that is to be measured on a GPU, in one command: what it is, whether it computes rightly, the
-shipped pipelines under real caps, each memory stage, PyTorch beside it, and the slowest kernels.
+"""Everything that is to be measured on a GPU, in one command: start-up, numbers against the CPU, memory and speed
+of each setting against its prediction, the shipped pipelines under caps, running out of memory, PyTorch beside it,
+and the slowest kernels.
 
-    scripts/gpu.py --fsct target/release/fsct --out DIR [--parts doctor,numbers,caps,stages,peer,profile]
+    scripts/gpu.py --fsct target/release/fsct --out DIR [--parts doctor,start,numbers,memory,caps,oom,peer,profile]
 
 Needs a binary built with `--features cuda` and a Python with PyTorch; libdevice is found in PyTorch's triton, or
 in DIR/cache. Compiled kernels are kept in DIR/cache, so a folder carried from a run on the stand-in driver
-(scripts/cuda_stand_in.sh --out DIR) saves their compilation. `--tests BIN` also runs a test executable that
-compares the kernels with the CPU's. A cap is made by holding the rest of the card's memory from another process. Writes DIR/results.json and DIR/gpu.md, a table to be dated and put
-into docs/gpu.md, after every part, so that an interrupted run keeps its results. On a machine without a
-GPU, `--device cpu --quick` goes the same way with small shapes, to try the script itself.
+(scripts/cuda_stand_in.sh --out DIR) saves their compilation. A cap is made by holding the rest of the card's memory
+from another process.
+
+Writes DIR/results.json after every measurement and DIR/gpu.md, tables to be dated and put into docs/gpu.md, after every
+part, so that a run that is cut off keeps what it has. `--seconds` bounds the whole: measurements that would begin later are left
+out, and said to be. On a machine without a GPU, `--device cpu --quick` goes the same way with small shapes, to try the
+script itself.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -34,175 +40,312 @@ print(torch.cuda.mem_get_info()[0], flush=True)
 time.sleep(10_000)
 """
 
-# Where fsct keeps compiled kernels; set once the output folder is known.
-CACHE = {}
+QUERIES_4 = {"accumulation_steps": 4, "accumulation_unit": "queries"}
+ALL = {**QUERIES_4, "amp": "f16", "recompute": "block"}
 
 # Backbone, pixels, method, precision: a few steps of each on the CPU and on the GPU.
-NUMBERS = [("conv4", 84, "fsct", "off"), ("conv4", 84, "ctx", "off"), ("resnet12", 84, "protonet", "off"), ("resnet18", 84, "profoct", "off"), ("resnet18", 84, "profoct", "f16"), ("resnet18", 84, "profoct", "bf16")]
+NUMBERS = [
+    ("conv4", 84, "fsct", "off"),
+    ("conv4", 84, "ctx", "off"),
+    ("conv6", 84, "profoct", "f16"),
+    ("resnet12", 84, "protonet", "off"),
+    ("resnet18", 84, "profoct", "off"),
+    ("resnet18", 84, "profoct", "f16"),
+    ("resnet18", 84, "profoct", "bf16"),
+]
 # Largest relative difference of loss and gradient norm: rounding in f32, and what 16 bits give.
 NUMBERS_TOLERANCE = {"off": 1e-3, "f16": 5e-2, "bf16": 2e-1}
 
-STAGES = [("resnet18", "profoct", 224), ("resnet34", "profoct", 224), ("conv4", "fsct", 84)]
+# Backbone, pixels, (ways, shots, queries), method, memory.
+MEMORY = [
+    ("resnet18", 224, (5, 5, 15), "profoct", {}),
+    ("resnet18", 224, (5, 5, 15), "profoct", {"recompute": "block"}),
+    ("resnet18", 224, (5, 5, 15), "profoct", QUERIES_4),
+    ("resnet18", 224, (5, 5, 15), "profoct", {"amp": "f16"}),
+    ("resnet18", 224, (5, 5, 15), "profoct", {"amp": "bf16"}),
+    ("resnet18", 224, (5, 5, 15), "profoct", ALL),
+    ("resnet34", 224, (5, 5, 16), "profoct", {}),
+    ("conv4", 84, (5, 5, 16), "fsct", {}),
+    ("resnet34", 224, (5, 5, 16), "fsct", {"amp": "bf16", "recompute": "block"}),
+    ("conv4", 84, (5, 5, 16), "protonet", {}),
+    ("conv4", 84, (5, 1, 16), "ctx", {}),
+    ("conv4", 84, (5, 5, 16), "profoct", {"recompute": "block"}),
+    ("conv4s", 28, (20, 5, 10), "fsct", {}),
+    ("conv6", 84, (5, 5, 16), "profoct", {"amp": "f16"}),
+    ("resnet34", 84, (5, 5, 16), "protonet", {}),
+    ("resnet12", 84, (5, 5, 16), "fsct", {}),
+    ("resnet12", 84, (5, 5, 16), "profoct", {"recompute": "block"}),
+    ("resnet12", 84, (5, 5, 16), "ctx", {}),
+    ("resnet18", 84, (5, 5, 16), "fsct", {"recompute": "stage"}),
+    ("resnet18", 112, (5, 5, 16), "profoct", QUERIES_4),
+]
+
 CAPS = [("profoct_16gb", 16), ("profoct_24gb", 24), ("fsct_8gb", 8)]
 SYNTHETIC = ["data.format=synthetic", "data.root=null", "data.augment=none", "backbone.weights=null"]
 
-
-def call(command, timeout, **variables):
-    """Exit code, standard output and the end of standard error; `variables` are added to the environment."""
-    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, **CACHE, **variables}
-    try:
-        done = subprocess.run([str(it) for it in command], capture_output=True, text=True, timeout=timeout, env=environment)
-    except subprocess.TimeoutExpired:
-        return None, "", f"not done in {timeout} s"
-    except FileNotFoundError as error:
-        return None, "", str(error)
-    return done.returncode, done.stdout, done.stderr[-2000:]
-
-
-def sets(*settings):
-    return [it for setting in settings for it in ("--set", setting)]
+# Backbone, method, pixels, queries, precision, covariance.
+PEER = [
+    ("resnet18", "profoct", 224, 15, "off", "gram"),
+    ("resnet18", "profoct", 224, 15, "f16", "gram"),
+    ("resnet18", "profoct", 224, 15, "bf16", "gram"),
+    ("resnet18", "profoct", 224, 15, "off", "dense"),
+    ("resnet34", "profoct", 224, 16, "off", "gram"),
+    ("conv4", "fsct", 84, 16, "off", "gram"),
+]
+# Pipelines whose kernels are timed: precision.
+PROFILES = ["off", "f16"]
 
 
-def environment(o):
-    code, text, _ = call(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], 30)
-    _, torch, _ = call([sys.executable, "-c", "import torch; print(torch.__version__)"], 120)
-    commit = call(["git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD"], 30)[1].strip()
+class Bench:
+    """Runs `fsct`, and keeps what was measured."""
+
+    def __init__(self, options):
+        self.o = options
+        self.start = time.time()
+        self.results = {"environment": environment()}
+        self.left_out = []
+        self.cache = {"FSCT_CACHE": str(options.out / "cache")}
+
+    def call(self, command, **variables):
+        """Exit code, standard output and the end of standard error; `variables` are added to the environment."""
+        environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, **self.cache, **variables}
+        try:
+            done = subprocess.run([str(it) for it in command], capture_output=True, text=True, timeout=self.o.timeout, env=environment)
+        except subprocess.TimeoutExpired:
+            return None, "", f"not done in {self.o.timeout} s"
+        except FileNotFoundError as error:
+            return None, "", str(error)
+        return done.returncode, done.stdout, done.stderr[-2000:]
+
+    def late(self, what):
+        """Whether the time is up, so that this measurement is left out."""
+        if time.time() - self.start < self.o.seconds:
+            return False
+        self.left_out.append(what)
+        return True
+
+    def row(self, part, row):
+        self.results.setdefault(part, []).append(row)
+        self.results["left_out"] = self.left_out
+        (self.o.out / "results.json").write_text(json.dumps(self.results, indent=1))
+
+    def pipeline(self, name, size, episode, backbone, method, memory, steps, device=None, seed=4040):
+        if self.o.quick:
+            size, episode = 64, (5, 2, 2)
+        settings = ", ".join(f"{key}: {value}" for key, value in memory.items())
+        n_way, k_shot, n_query = episode
+        path = self.o.out / "pipelines" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            f"name: {name}\ndevice: {device or self.o.device}\nseed: {seed}\ndata: {{format: synthetic, image_size: {size}}}\n"
+            f"episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}\nbackbone: {{kind: {backbone}}}\n"
+            f"method: {{kind: {method}}}\nmemory: {{{settings}}}\ntrain: {{epochs: 1, episodes_per_epoch: {steps}}}\n"
+            "validate: {episodes: 0}\ntest: {episodes: 0}\n"
+        )
+        return path
+
+    def train(self, pipeline, *settings, name=None, watch=False, **variables):
+        """Trains; what the events say, and what nvidia-smi saw."""
+        runs = self.o.out / "runs" / (name or Path(pipeline).stem)
+        shutil.rmtree(runs, ignore_errors=True)
+        sets = [it for setting in settings for it in ("--set", setting)]
+        smi = Watch(self.o.out) if watch and self.o.device != "cpu" else None
+        start = time.time()
+        code, _, error = self.call([self.o.fsct, "run", pipeline, "-q", "--runs", runs, *sets], **variables)
+        row = {"exit": code, "seconds": time.time() - start, "error": error if code else ""}
+        if smi:
+            row["smi_bytes"] = smi.peak()
+        events = [json.loads(line) for file in runs.glob("*/events.jsonl") for line in file.read_text().splitlines()]
+        steps = [it for it in events if it["event"] == "step"]
+        times = [it["seconds"] for it in steps][2:]
+        row |= {"folder": str(next(iter(runs.glob("*")), "")), "steps": len(steps)}
+        row |= {key: [it[key] for it in steps] for key in ("loss", "gradient_norm")}
+        row["step_seconds"] = statistics.median(times) if times else None
+        row["in_use"] = max((it["peak_bytes"] for it in steps), default=0)
+        row["reserved"] = max((it.get("reserved_bytes", 0) for it in steps), default=0)
+        return row
+
+
+class Watch:
+    """The card's memory in use, as nvidia-smi reports it, while something runs."""
+
+    def __init__(self, out):
+        self.log = (out / "smi.log").open("w+")
+        query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-lms", "100"]
+        self.process = subprocess.Popen(query, stdout=self.log)
+        time.sleep(0.3)
+
+    def peak(self):
+        """Most bytes in use, less those before the start."""
+        self.process.kill()
+        self.process.wait()
+        self.log.seek(0)
+        used = [int(line) for line in self.log.read().split() if line.isdigit()]
+        return (max(used) - used[0]) << 20 if used else None
+
+
+class Ballast:
+    """Leaves so many GiB of the card."""
+
+    def __init__(self, bench, gib):
+        self.process, self.free = None, None
+        if bench.o.device != "cpu":
+            command = [sys.executable, "-c", BALLAST, str(int(gib * GIB))]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            self.free = int(self.process.stdout.readline() or 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def environment():
+    def said(command):
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "gpu": text.strip() if code == 0 else None,
+        "gpu": said(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]),
         "cpu": f"{platform.machine()}, {os.cpu_count()} cores",
-        "torch": torch.strip(),
-        "commit": os.environ.get("COMMIT", commit),
+        "torch": said([sys.executable, "-c", "import torch; print(torch.__version__)"]),
+        "commit": os.environ.get("COMMIT") or said(["git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD"]),
     }
 
 
-def doctor(o):
-    code, text, error = call([o.fsct, "doctor"], 300)
-    return {"exit": code, "text": text, "error": error}
+def doctor(bench):
+    code, text, error = bench.call([bench.o.fsct, "doctor"])
+    bench.row("doctor", {"exit": code, "text": text, "error": error})
 
 
-def numbers(o):
+def start(bench):
+    """A process of one step, from its start to its end: with no compiled kernel anywhere, and the second time."""
+    pipeline = bench.pipeline("start", 84, (5, 5, 15), "resnet18", "profoct", {}, 1)
+    empty = bench.o.out / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    if (wheels := bench.o.out / "cache/wheels").exists():
+        shutil.copytree(wheels, empty / "wheels")
+    # The driver keeps what it assembled in a cache of its own.
+    variables = {"FSCT_CACHE": str(empty), "CUDA_CACHE_PATH": str(empty / "driver")}
+    for what in ["first", "second"]:
+        row = bench.train(pipeline, **variables)
+        bench.row("start", {"what": what, **row})
+
+
+def numbers(bench):
     """Loss and gradient norm of the first steps on the GPU against the CPU's, from the same seed."""
-    rows = []
-    if o.tests:
-        code, text, error = call([o.tests, "--nocapture"], o.timeout)
-        rows.append({"what": "kernel tests", "exit": code, "right": code == 0, "end": (text + error)[-500:]})
-    for backbone, size, method, amp in NUMBERS[:1] if o.quick else NUMBERS:
-        taken = {}
-        for device in ["cpu", o.device]:
-            pipeline = o.out / "numbers.yaml"
-            pipeline.write_text(
-                f"name: numbers\ndevice: {device}\ndata: {{format: synthetic, image_size: {size}}}\n"
-                f"episode: {{n_way: 5, k_shot: 1, n_query: 3}}\nbackbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\n"
-                f"memory: {{amp: {amp}}}\ntrain: {{epochs: 1, episodes_per_epoch: 3}}\nvalidate: {{episodes: 0}}\ntest: {{episodes: 0}}\n"
-            )
-            runs = o.out / "runs" / f"numbers-{backbone}-{method}-{amp}-{device}"
-            code, _, error = call([o.fsct, "run", pipeline, "-q", "--runs", runs], o.timeout)
-            taken[device] = (code, error, steps_of(runs))
-        pairs = list(zip(*(it[2] for it in taken.values())))
-        differences = [abs(b[key] - a[key]) / max(abs(a[key]), 1e-9) for a, b in pairs for key in ("loss", "gradient_norm") if key in a]
+    for backbone, size, method, amp in NUMBERS[:1] if bench.o.quick else NUMBERS:
+        what = f"{backbone} {size} px {method} {amp}"
+        if bench.late(what):
+            continue
+        taken = []
+        for device in ["cpu", bench.o.device]:
+            name = f"numbers-{backbone}-{method}-{amp}-{device}"
+            pipeline = bench.pipeline(name, size, (5, 1, 3), backbone, method, {"amp": amp}, 3, device)
+            taken.append(bench.train(pipeline))
+        differences = [
+            abs(there - here) / max(abs(here), 1e-9)
+            for key in ("loss", "gradient_norm")
+            for here, there in zip(taken[0][key], taken[1][key])
+            if here is not None and there is not None
+        ]
         worst = max(differences, default=None)
-        right = worst is not None and len(pairs) == 3 and worst <= NUMBERS_TOLERANCE[amp]
-        rows.append({"what": f"{backbone} {size} px {method} {amp}", "exit": [it[0] for it in taken.values()], "worst": worst, "right": right, "end": taken[o.device][1][-300:]})
-    return rows
+        right = worst is not None and all(it["steps"] == 3 for it in taken) and worst <= NUMBERS_TOLERANCE[amp]
+        bench.row("numbers", {"what": what, "amp": amp, "worst": worst, "right": right, "runs": taken})
 
 
-def steps_of(runs):
-    """The events of the optimizer's steps of the runs in a folder."""
-    lines = [json.loads(line) for events in runs.glob("*/events.jsonl") for line in events.read_text().splitlines()]
-    return [it for it in lines if "cross_entropy" in it]
+def memory(bench):
+    """Each setting's memory and speed, against its prediction."""
+    for backbone, size, episode, method, settings in MEMORY[:2] if bench.o.quick else MEMORY:
+        words = " ".join(str(it) for it in settings.values())
+        name = f"{backbone}-{size}-{method}-{words}".replace(" ", "-")
+        if bench.late(name):
+            continue
+        pipeline = bench.pipeline(name, size, episode, backbone, method, settings, bench.o.steps)
+        code, text, _ = bench.call([bench.o.fsct, "plan", pipeline, "--device", "cuda", "--format", "json"])
+        predicted = json.loads(text).get("gpu") if code == 0 else None
+        row = bench.train(pipeline, watch=True)
+        what = {"backbone": backbone, "size": size, "method": method, "memory": words}
+        bench.row("memory", {**what, "images": episode[0] * (episode[1] + episode[2]), "predicted": predicted, **row})
 
 
-def profile(o):
-    """Time by kernel, by CubeCL's profiler."""
-    log = o.out / "profile.log"
-    log.unlink(missing_ok=True)
-    pipeline = o.out / "profile.yaml"
-    size, shots, queries = shape(o, 224)
-    pipeline.write_text(
-        f"name: profile\ndevice: {o.device}\ndata: {{format: synthetic, image_size: {size}}}\n"
-        f"episode: {{n_way: 5, k_shot: {shots}, n_query: {queries}}}\nbackbone: {{kind: resnet18}}\nmethod: {{kind: profoct}}\n"
-        f"train: {{epochs: 1, episodes_per_epoch: 4}}\nvalidate: {{episodes: 0}}\ntest: {{episodes: 0}}\n"
-    )
-    switches = {"CUBECL_DEBUG_OPTION": "profile", "CUBECL_DEBUG_LOG": str(log)}
-    code, _, error = call([o.fsct, "run", pipeline, "-q", "--runs", o.out / "runs/profile"], o.timeout, **switches)
-    return {"exit": code, "error": error, "log": str(log), "end": log.read_text()[-6000:] if log.exists() else None}
-
-
-def caps(o):
+def caps(bench):
     """The shipped pipelines on drawn images, each with no more memory than its name says."""
-    rows = []
-    for name, gib in CAPS:
-        for amp in ["f16"] if o.quick else ["f16", "bf16", "off"]:
-            ballast, free = None, None
-            if o.device != "cpu":
-                ballast = subprocess.Popen([sys.executable, "-c", BALLAST, str(gib * GIB)], stdout=subprocess.PIPE, text=True)
-                free = int(ballast.stdout.readline() or 0)
-            steps = 2 if o.quick else o.run_steps
-            settings = [*SYNTHETIC, f"device={o.device}", f"memory.amp={amp}", "train.epochs=1"]
-            settings += [f"train.episodes_per_epoch={steps}", "validate.episodes=0", "test.episodes=0"]
-            if o.quick:
-                settings += ["data.image_size=64", "episode.n_query=4"]
-            runs = o.out / "runs" / f"{name}-{amp}"
-            start = time.time()
-            code, _, error = call([o.fsct, "run", REPOSITORY / f"pipelines/{name}.yaml", "-q", "--runs", runs, *sets(*settings)], o.timeout)
-            row = {"pipeline": name, "amp": amp, "cap_gib": gib, "free_bytes": free, "exit": code, "seconds": time.time() - start, "error": error}
-            done = steps_of(runs)
-            speeds = sorted(it["images_per_second"] for it in done if "images_per_second" in it)
-            row |= {"steps": len(done), "images_per_second": round(speeds[len(speeds) // 2], 1) if speeds else None}
-            row["peak_bytes"] = max((it.get("peak_bytes", 0) for it in done), default=0)
-            row["reserved_bytes"] = max((it.get("reserved_bytes", 0) for it in done), default=0)
-            for metrics in runs.glob("*/metrics.json"):
-                values = json.loads(metrics.read_text())["result"]
-                row |= {key: values[key] for key in ("peak_bytes", "predicted_peak_bytes") if key in values}
-            if ballast:
-                ballast.kill()
-                ballast.wait()
-            rows.append(row)
-    return rows
+    for name, gib in CAPS[:1] if bench.o.quick else CAPS:
+        if bench.late(name):
+            continue
+        settings = [*SYNTHETIC, f"device={bench.o.device}", "train.epochs=1", f"train.episodes_per_epoch={bench.o.steps}"]
+        settings += ["validate.episodes=2", "test.episodes=2"]
+        if bench.o.quick:
+            settings += ["data.image_size=64", "episode.n_query=4"]
+        with Ballast(bench, gib) as ballast:
+            row = bench.train(REPOSITORY / f"pipelines/{name}.yaml", *settings, name=f"caps-{name}", watch=True)
+        bench.row("caps", {"pipeline": name, "cap_gib": gib, "free": ballast.free, **row})
 
 
-def shape(o, size):
-    return (64, 2, 2) if o.quick else (size, 5, 16)
+def oom(bench):
+    """A step that does not fit: the exit code, whether the run can be resumed, and the stronger setting."""
+    left = 2.5
+    for policy in ["fail", "escalate"]:
+        if bench.o.device == "cpu" or bench.late(f"out of memory, {policy}"):
+            continue
+        pipeline = bench.pipeline(f"oom-{policy}", 224, (5, 5, 15), "resnet18", "profoct", {"on_oom": policy}, 3)
+        with Ballast(bench, left) as ballast:
+            row = bench.train(pipeline, watch=True)
+        row |= {"policy": policy, "free": ballast.free}
+        if row["exit"] == 3 and row["folder"]:
+            code, _, error = bench.call([bench.o.fsct, "run", "--resume", row["folder"], "-q"])
+            row |= {"resumed": code, "resume_error": error}
+        bench.row("oom", row)
 
 
-def stages(o):
-    """`fsct bench`: each stage off and on, in both 16-bit precisions."""
-    rows = []
-    for backbone, method, size in STAGES[2:] if o.quick else STAGES:
-        size, shots, queries = shape(o, size)
-        pipeline = o.out / f"{backbone}.yaml"
-        pipeline.write_text(
-            f"name: {backbone}\ndevice: {o.device}\ndata: {{format: synthetic, image_size: {size}}}\n"
-            f"episode: {{n_way: 5, k_shot: {shots}, n_query: {queries}}}\n"
-            f"backbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\n"
-        )
-        for amp in ["f16", "bf16"]:
-            command = [o.fsct, "bench", pipeline, "--format", "json", "--steps", o.steps, *sets(f"memory.amp={amp}")]
-            code, text, error = call(command, o.timeout)
-            found = json.loads(text) if code == 0 else [{"stages": "failed", "error": error, "exit": code}]
-            rows += [{"backbone": backbone, "method": method, "size": size, **row} for row in found]
-    return rows
+def peer(bench):
+    """The same steps in PyTorch, channels last; in f32 with and without TF32."""
+    for backbone, method, size, queries, amp, covariance in PEER[:1] if bench.o.quick else PEER:
+        for tf32 in ["0", "1"] if amp == "off" and covariance == "gram" else ["1"]:
+            if bench.late(f"PyTorch, {backbone} {amp}"):
+                continue
+            shots, size, queries = (2, 64, 2) if bench.o.quick else (5, size, queries)
+            command = [sys.executable, REPOSITORY / "benches/peer.py", "--backbone", backbone, "--method", method]
+            command += ["--size", size, "--shots", shots, "--queries", queries, "--amp", amp, "--steps", 2 * bench.o.steps]
+            command += ["--covariance", covariance, "--device", bench.o.device, "--channels-last"]
+            code, text, error = bench.call(command, **({"NVIDIA_TF32_OVERRIDE": "0"} if tf32 == "0" else {}))
+            found = json.loads(text) if code == 0 else {"error": error}
+            what = {"backbone": backbone, "size": size, "method": method, "amp": amp, "covariance": covariance, "tf32": tf32 == "1"}
+            bench.row("peer", {**what, "images": 5 * (shots + queries), **found})
 
 
-def peer(o):
-    """The same steps in PyTorch, with AMP and channels_last; the covariance both ways."""
-    rows = []
-    for backbone, method, size in STAGES[2:] if o.quick else STAGES:
-        size, shots, queries = shape(o, size)
-        for amp in ["off", "f16", "bf16"][: 1 if o.quick else 3]:
-            for covariance in ["gram", "dense"] if method == "profoct" else ["gram"]:
-                command = [sys.executable, REPOSITORY / "benches/peer.py", "--backbone", backbone, "--method", method]
-                command += ["--size", size, "--shots", shots, "--queries", queries, "--amp", amp, "--steps", o.steps]
-                command += ["--covariance", covariance, "--device", o.device, "--channels-last"]
-                code, text, error = call(command, o.timeout)
-                found = json.loads(text) if code == 0 else {"error": error}
-                rows.append({"backbone": backbone, "method": method, "size": size, "amp": amp, "covariance": covariance, **found})
-    return rows
+def profile(bench):
+    """Time by kernel, by CubeCL's profiler."""
+    for amp in PROFILES:
+        if bench.late(f"profile, {amp}"):
+            continue
+        log = bench.o.out / f"profile-{amp}.log"
+        log.unlink(missing_ok=True)
+        pipeline = bench.pipeline(f"profile-{amp}", 224, (5, 5, 15), "resnet18", "profoct", {"amp": amp}, 4)
+        row = bench.train(pipeline, CUBECL_DEBUG_OPTION="profile", CUBECL_DEBUG_LOG=str(log))
+        text = log.read_text() if log.exists() else ""
+        if len(text) > 8 << 20:
+            log.write_text(text[-(8 << 20) :])
+        bench.row("profile", {"amp": amp, "log_bytes": len(text), "end": text[-3000:], **row})
 
 
 def gib(value):
     return f"{value / GIB:.2f} GiB" if value else "-"
+
+
+def share(predicted, measured):
+    return f"{100 * (predicted / measured - 1):+.1f} %" if predicted and measured else "-"
+
+
+def milliseconds(value):
+    return f"{1000 * value:.1f}" if value else "-"
 
 
 def table(header, rows):
@@ -210,48 +353,66 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(str(it) for it in line) + " |" for line in lines)
 
 
+def last_line(row):
+    lines = [line.strip() for line in row["error"].splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("×")), lines[-1] if lines else "")[:120]
+
+
 def markdown(results):
     env = results["environment"]
     text = [f"Measured {env['date']} on {env['gpu'] or env['cpu']}, PyTorch {env['torch']}, commit {env['commit']}."]
+    for row in results.get("doctor", []):
+        text.append("```\n" + row["text"] + row["error"] + "```")
+    if "start" in results:
+        text.append(table(["start", "exit", "seconds", ""], [[it["what"], it["exit"], f"{it['seconds']:.1f}", last_line(it)] for it in results["start"]]))
     if "numbers" in results:
-        header = ["against the CPU", "exit", "largest relative difference", ""]
-        text.append(table(header, [[it["what"], it["exit"], it.get("worst"), "right" if it["right"] else "WRONG"] for it in results["numbers"]]))
+        rows = [[it["what"], [run["exit"] for run in it["runs"]], f"{it['worst']:.1e}" if it["worst"] is not None else last_line(it["runs"][1]), "right" if it["right"] else "WRONG"] for it in results["numbers"]]
+        text.append(table(["against the CPU", "exit", "largest relative difference", ""], rows))
+    if "memory" in results:
+        rows = []
+        for it in results["memory"]:
+            predicted = it["predicted"] or {}
+            rate = f"{it['images'] / it['step_seconds']:.0f}" if it["step_seconds"] else "-"
+            what = f"{it['backbone']} {it['size']} px {it['method']} {it['memory']}"
+            rows.append([what, it["exit"], gib(it["in_use"]), share(predicted.get("in_use_bytes"), it["in_use"]), gib(it["reserved"]), share(predicted.get("reserved_bytes"), it["reserved"]), gib(it.get("smi_bytes")), share(predicted.get("total_bytes"), it.get("smi_bytes")), milliseconds(it["step_seconds"]), rate, f"{it['loss'][-1]:.4f}" if it["loss"] else last_line(it)])
+        text.append(table(["setting", "exit", "in use", "predicted", "pool", "predicted", "nvidia-smi", "predicted", "ms/step", "images/s", "last loss"], rows))
     if "caps" in results:
-        header = ["pipeline", "amp", "cap", "exit", "steps", "peak", "reserved", "predicted", "images/s"]
-        text.append(table(header, [[it["pipeline"], it["amp"], f"{it['cap_gib']} GiB", it["exit"], it.get("steps"), gib(it.get("peak_bytes")), gib(it.get("reserved_bytes")), gib(it.get("predicted_peak_bytes")), it.get("images_per_second")] for it in results["caps"]]))
-    if "stages" in results:
-        header = ["backbone", "stages", "peak", "predicted", "activations", "s/step", "gradients, norm"]
-        text.append(table(header, [[it["backbone"], it["stages"], gib(it.get("peak_bytes")), gib(it.get("predicted_peak_bytes")), gib(it.get("activation_bytes")), it.get("seconds_per_step"), it.get("gradient_difference_norm")] for it in results["stages"]]))
+        rows = [[it["pipeline"], gib(it["free"]), it["exit"], it["steps"], gib(it["in_use"]), gib(it["reserved"]), gib(it.get("smi_bytes")), milliseconds(it["step_seconds"]), last_line(it)] for it in results["caps"]]
+        text.append(table(["pipeline", "free", "exit", "steps", "in use", "pool", "nvidia-smi", "ms/step", ""], rows))
+    if "oom" in results:
+        rows = [[it["policy"], gib(it["free"]), it["exit"], it["steps"], it.get("resumed", "-"), gib(it["reserved"]), last_line(it)] for it in results["oom"]]
+        text.append(table(["on_oom", "free", "exit", "steps", "resumed: exit", "pool", ""], rows))
     if "peer" in results:
-        header = ["PyTorch", "method", "amp", "covariance", "peak", "reserved", "s/step"]
-        text.append(table(header, [[it["backbone"], it["method"], it["amp"], it["covariance"], gib(it.get("peak_bytes")), gib(it.get("reserved_bytes")), it.get("seconds_per_step")] for it in results["peer"]]))
+        rows = [[f"{it['backbone']} {it['size']} px {it['method']} {it['amp']} {it['covariance']}" + (" TF32" if it["tf32"] and it["amp"] == "off" else ""), gib(it.get("peak_bytes")), gib(it.get("reserved_bytes")), milliseconds(it.get("seconds_per_step")), f"{it['images'] / it['seconds_per_step']:.0f}" if it.get("seconds_per_step") else it.get("error", "")[-80:]] for it in results["peer"]]
+        text.append(table(["PyTorch", "in use", "reserved", "ms/step", "images/s"], rows))
+    if results.get("left_out"):
+        text.append("Left out for want of time: " + ", ".join(results["left_out"]) + ".")
     return "\n\n".join(text) + "\n"
+
+
+PARTS = {"doctor": doctor, "start": start, "numbers": numbers, "memory": memory, "caps": caps, "oom": oom, "peer": peer, "profile": profile}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsct", type=Path, default=REPOSITORY / "target/release/fsct")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parts", default="doctor,numbers,caps,stages,peer,profile")
-    parser.add_argument("--tests", type=Path, help="a test executable that compares kernels with the CPU's")
-    parser.add_argument("--steps", type=int, default=20, help="measured steps of a setting")
-    parser.add_argument("--run-steps", type=int, default=200, help="training steps under a cap")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds that one measurement may take")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--steps", type=int, default=8, help="steps of a setting")
+    parser.add_argument("--timeout", type=int, default=120, help="seconds that one measurement may take")
+    parser.add_argument("--seconds", type=int, default=3600, help="no measurement begins later")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="small shapes, to try the script")
-    o = parser.parse_args()
-    o.fsct, o.out = o.fsct.resolve(), o.out.resolve()
-    o.steps = 2 if o.quick else o.steps
-    o.out.mkdir(parents=True, exist_ok=True)
-    CACHE["FSCT_CACHE"] = str(o.out / "cache")
-    results = {"environment": environment(o)}
-    for part in o.parts.split(","):
-        start = time.time()
-        results[part] = {"doctor": doctor, "numbers": numbers, "caps": caps, "stages": stages, "peer": peer, "profile": profile}[part](o)
-        print(f"{part}: {time.time() - start:.0f} s", flush=True)
-        (o.out / "results.json").write_text(json.dumps(results, indent=1))
-        (o.out / "gpu.md").write_text(markdown(results))
-    print((o.out / "gpu.md").read_text())
+    options = parser.parse_args()
+    options.fsct, options.out = options.fsct.resolve(), options.out.resolve()
+    options.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(options)
+    for part in options.parts.split(","):
+        begin = time.time()
+        PARTS[part](bench)
+        print(f"{part}: {time.time() - begin:.0f} s", flush=True)
+        (options.out / "gpu.md").write_text(markdown(bench.results))
+    print((options.out / "gpu.md").read_text())
 
 
 if __name__ == "__main__":

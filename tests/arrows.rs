@@ -11,7 +11,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// The top modules from the lowest to the highest; those of one row do not import each other.
 const ORDER: &[&[&str]] = &[
-    &["atomic_file", "network", "numbers", "tiling"],
+    &["atomic_file", "network", "numbers", "panics", "tiling"],
     &["config", "model"],
     &["error", "device", "loss", "weights"],
     &["data"],

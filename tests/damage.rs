@@ -13,6 +13,12 @@ use image::{GrayImage, ImageFormat, Rgb, RgbImage};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+/// 2 × 2 pixels of a palette of 4 bytes, a finding of the fuzzer: `png` 0.18 panics on it.
+const PALETTE_OF_4_BYTES: &[u8] =
+    b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x03\x00\
+    \x00\x00Eh\xfd\x16\x00\x00\x00\x04PLTE\x0a\x14\x1e(!\xc5\xd2\x97\x00\x00\x00\x0bIDATx\
+    \x9cc`\x00\x01\x00\x00\x06\x00\x01\xfe\x8cg\xc8\x00\x00\x00\x00IEND\xaeB`\x82";
+
 fn bytes(format: ImageFormat) -> Vec<u8> {
     let image =
         RgbImage::from_fn(40, 30, |x, y| Rgb([(x * 6) as u8, (y * 8) as u8, (x * y) as u8]));
@@ -120,6 +126,12 @@ fn bad_images_are_named_or_counted() -> Outcome {
             png[29..33].copy_from_slice(&sum.to_be_bytes());
             png
         }),
+    )?;
+    bad_image(
+        "a PNG whose palette ends within a color",
+        "x.png",
+        "its decoder fails",
+        write(PALETTE_OF_4_BYTES.to_vec()),
     )?;
     bad_image("a BMP cut short", "x.bmp", "", write(cut(bytes(ImageFormat::Bmp), 0.5)))?;
     bad_image("text named as an image", "x.png", "first bytes", write(b"hello".to_vec()))?;

@@ -19,8 +19,9 @@ use burn::prelude::*;
 
 use super::driver::{Driver, spoken};
 use super::pool::Pool;
-use super::{DeviceFailure, cache, libdevice, panics};
+use super::{DeviceFailure, cache, libdevice};
 use crate::config::Allocator;
+use crate::panics;
 
 /// The oldest CUDA whose driver is used: 12.0 is 12000. Kernels are compiled to the PTX version of the driver, and
 /// 8.0 is the oldest in which all of them assemble (scripts/cuda_stand_in.sh).

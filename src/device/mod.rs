@@ -15,7 +15,6 @@ mod kind;
 mod libdevice;
 mod memory;
 pub mod nvidia;
-pub(crate) mod panics;
 #[cfg(feature = "cuda")]
 mod pool;
 mod select;

@@ -4,7 +4,7 @@
 use super::RunError;
 use super::checkpoint::Checkpoint;
 use super::folder::RunFolder;
-use crate::device::panics;
+use crate::panics;
 use crate::stage::StepError;
 
 /// Runs `work`; the device's panics in it are errors of the run in `folder`.

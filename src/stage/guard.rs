@@ -4,8 +4,8 @@
 //! panics with a message. In both cases the weights are unchanged.
 
 use super::step::{BoxStep, Grads, Step, StepContext, StepError, Window};
-use crate::device::{self, panics};
 use crate::model::FewShotNet;
+use crate::{device, panics};
 
 /// Turns running out of memory, and the loss of the device, into an error.
 pub struct Guard {

@@ -10,6 +10,7 @@ use std::ops::Range;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::sniff::what_it_is;
+use crate::panics;
 use jpeg::Jpeg;
 use raster::Raster;
 
@@ -51,7 +52,10 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, String> {
         return Err("it is empty".into());
     }
     if !file.starts_with(&[0xff, 0xd8, 0xff]) {
-        return other(file).map(Opened::Whole);
+        // Decoders panic on some damaged files: `png` 0.18 on a palette that ends within a color.
+        let decoded = panics::caught(|| other(file));
+        let failed = |message| Err(format!("it is damaged, and its decoder fails: {message}"));
+        return decoded.unwrap_or_else(failed).map(Opened::Whole);
     }
     let image = Jpeg::open(file)?;
     let size = image.size();

@@ -6,9 +6,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
 use super::{RunError, Trainer};
-use crate::device::panics;
 use crate::model::FewShotNet;
 use crate::model::layers::to_host;
+use crate::panics;
 use crate::run::checkpoint;
 use crate::run::divergence::{Cause, Divergence};
 use crate::run::events::{Event, Reporter};

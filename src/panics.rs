@@ -1,8 +1,8 @@
-//! Panics that are an outcome.
+//! Panics of libraries that are handled as errors.
 //!
 //! Burn reports a GPU's errors as panics: on the thread that asked, and on the thread that drives the device. Where
 //! such an error is expected and handled, nothing is printed; any other panic is printed in full, after those that
-//! were kept back.
+//! were kept back. An image decoder may panic on a damaged file.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -56,6 +56,22 @@ pub(crate) fn outcome<T, E>(
                 resume_unwind(panic)
             }
         }
+    })
+}
+
+/// Runs `work`, in which every panic is an error; nothing is printed of it.
+///
+/// # Errors
+/// The message of the panic.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    keep_quiet();
+    EXPECTED.set(EXPECTED.get() + 1);
+    let before = OWN.with_borrow(Vec::len);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    EXPECTED.set(EXPECTED.get() - 1);
+    done.map_err(|panic| {
+        OWN.with_borrow_mut(|own| own.truncate(before));
+        message(&*panic).unwrap_or("no message").to_owned()
     })
 }
 
@@ -116,6 +132,13 @@ mod tests {
             outcome(|| -> u8 { panic!("full: {}", 7) }, |it| it.contains("full").then_some(1));
         assert_eq!(result, Err(1));
         assert_eq!(outcome(|| 3, |_| Some(())), Ok(3));
+    }
+
+    #[test]
+    fn a_caught_panic_is_an_error_with_its_message() {
+        assert_eq!(caught(|| -> u8 { panic!("row {}", 7) }), Err("row 7".into()));
+        assert_eq!(caught(|| 3), Ok(3));
+        assert!(OWN.with_borrow(Vec::is_empty));
     }
 
     #[test]
