@@ -149,7 +149,7 @@ class Bench:
         runs = self.o.out / "runs" / (name or Path(pipeline).stem)
         shutil.rmtree(runs, ignore_errors=True)
         sets = [it for setting in settings for it in ("--set", setting)]
-        smi = Watch(self.o.out) if watch and self.o.device != "cpu" else None
+        smi = Watch(self.o.out) if watch and shutil.which("nvidia-smi") else None
         start = time.time()
         code, _, error = self.call([self.o.fsct, "run", pipeline, "-q", "--runs", runs, *sets], **variables)
         row = {"exit": code, "seconds": time.time() - start, "error": error if code else ""}
