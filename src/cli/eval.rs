@@ -16,6 +16,7 @@ use crate::config::Episodes;
 use crate::data::{EpisodeIndices, ImageSet, Split, write_episodes};
 use crate::report::{Verbosity, table};
 use crate::run::answer::{Answer, argmax};
+use crate::run::calibration::Calibration;
 use crate::run::evaluate::{Evaluated, evaluate_episodes};
 use crate::run::folder::write_atomically;
 use crate::run::{Interrupt, RunError};
@@ -100,19 +101,24 @@ impl Eval {
             }
             None => None,
         };
-        let evaluated = evaluate_episodes(
+        let mut calibrated = Calibration::at(model.checkpoint.progress.temperature);
+        let mut evaluated = evaluate_episodes(
             net,
             pipeline,
             set,
             &device.device,
             &episodes,
             interrupt,
-            &mut |number, answer| match &mut predictions {
-                Some((file, path)) => write_predictions(file, number, &answer, set)
-                    .map_err(RunError::file("write", path.as_path())),
-                None => Ok(()),
+            &mut |number, answer| {
+                calibrated.add(&answer);
+                match &mut predictions {
+                    Some((file, path)) => write_predictions(file, number, &answer, set)
+                        .map_err(RunError::file("write", path.as_path())),
+                    None => Ok(()),
+                }
             },
         )?;
+        evaluated.scores.calibrated = calibrated.result();
         if let Some((file, path)) = predictions {
             file.into_inner()
                 .map_err(io::IntoInnerError::into_error)

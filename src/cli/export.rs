@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::data::free;
-use super::model::checkpoint_path;
 use super::run::stored_pipeline;
 use super::{Output, reference};
 use crate::cli::print::{errln, outln};
@@ -15,7 +14,7 @@ use crate::model::FewShotNet;
 use crate::report::Verbosity;
 use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
-use crate::run::folder::write_atomically;
+use crate::run::folder::{RunFolder, write_atomically};
 use crate::weights::{Exported, Names};
 use crate::{Error, graph, plan};
 
@@ -56,7 +55,7 @@ impl Export {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let format = self.format()?;
         free(&self.to, self.force)?;
-        let path = checkpoint_path(&self.run)?;
+        let path = RunFolder::checkpoint(&self.run)?;
         let checkpoint = Checkpoint::read(&path)?;
         let pipeline = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         // On the CPU: this only moves bytes, and needs no GPU.

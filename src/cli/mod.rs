@@ -15,6 +15,7 @@ mod init;
 mod migrate;
 mod model;
 mod plan;
+mod predict;
 pub(crate) mod print;
 mod reference;
 mod render;
@@ -76,6 +77,8 @@ pub enum Command {
     Run(run::Run),
     /// Test a trained model again
     Eval(eval::Eval),
+    /// Classify your own images with a trained model
+    Predict(predict::Predict),
     /// Compare trained models on the same episodes
     Compare(compare::Compare),
     /// Inspect a data set, pack it, split it
@@ -134,6 +137,7 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(self.output),
             Command::Eval(command) => command.run(self.output),
+            Command::Predict(command) => command.run(self.output),
             Command::Compare(command) => command.run(self.output),
             Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),

@@ -19,8 +19,8 @@ use crate::{Error, device, plan};
 /// A trained model and its pipeline.
 pub(super) struct Model {
     pub(super) path: PathBuf,
-    checkpoint: Checkpoint,
-    trained: Pipeline,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) trained: Pipeline,
     pub(super) loaded: Loaded,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Ready {
 impl Model {
     /// Reads a checkpoint, or the best one of a run.
     pub(super) fn open(run: &Path, set: &[String]) -> Result<Self, Error> {
-        let path = checkpoint_path(run)?;
+        let path = RunFolder::checkpoint(run)?;
         let checkpoint = Checkpoint::read(&path)?;
         let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
         let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(set.to_vec()))?;
@@ -125,18 +125,4 @@ pub(super) fn episodes(
     };
     let sampler = Sampler::of(set, pipeline, stream)?;
     Ok((0..count as u64).map(|index| sampler.episode(index)).collect())
-}
-
-pub(super) fn checkpoint_path(run: &Path) -> Result<PathBuf, Error> {
-    if run.is_file() {
-        return Ok(run.to_owned());
-    }
-    let folder = RunFolder::open(run);
-    [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        RunError::Missing {
-            reason: format!("there is no checkpoint in {}", run.display()),
-            help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
-        }
-        .into()
-    })
 }

@@ -192,6 +192,25 @@ impl ImageSet {
         Ok(values)
     }
 
+    /// Values of those images that can be read, `[images read, channels, height, width]`, and for each
+    /// image of the list what was wrong with it.
+    pub fn read_usable(&self, images: &[usize]) -> (Vec<f32>, Vec<Result<(), DataError>>) {
+        let size = self.0.shape.values();
+        let mut values = vec![0.0; images.len() * size];
+        let outcomes: Vec<Result<(), DataError>> = values
+            .par_chunks_exact_mut(size)
+            .zip(images)
+            .map(|(values, image)| self.read(*image, None, values))
+            .collect();
+        let mut read = 0;
+        for (place, _) in outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_ok()) {
+            values.copy_within(place * size..(place + 1) * size, read * size);
+            read += 1;
+        }
+        values.truncate(read * size);
+        (values, outcomes)
+    }
+
     /// Ink is 1: most of a drawing is paper, and so most of it is 0.
     fn ink(&self, pixels: &mut [u8]) {
         if self.0.options.ink_is_dark {

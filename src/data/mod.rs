@@ -27,10 +27,10 @@ pub(crate) mod text;
 pub mod transform;
 mod zipped;
 
-pub use dataset::{DataWarning, Dataset, format_of, open};
+pub use dataset::{DataWarning, Dataset, format_of, open, open_class_folders, open_files};
 pub use episode::{EpisodeIndices, read_episodes, write_episodes};
 pub use error::DataError;
-pub use formats::{Options, SplitLists, guess, is_unsplit, list};
+pub use formats::{Options, SplitLists, guess, images_in, is_unsplit, list};
 pub use image_set::{Class, ImageSet};
 pub use known::note as published;
 pub use listing::{EmptyClass, Item, Listing, mark_repeated};

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use crate::run::calibration::Calibrated;
 use crate::run::events::Finished;
 use crate::run::score::{ClassScore, Scores};
 
@@ -27,7 +28,7 @@ pub fn finished(finished: &Finished) -> String {
         ));
     }
     if let Some(scores) = &result.scores {
-        rows.push(("calibration", format!("{:.2} % expected error", 100.0 * scores.ece)));
+        rows.push(("calibration error", calibration(scores)));
     }
     if result.skipped_steps > 0 {
         let all = result.skipped_steps == result.steps;
@@ -70,7 +71,15 @@ pub fn scores(scores: &Scores) -> String {
         text +=
             &format!("  and {more} classes that are recognised better (`--metrics` writes all)\n");
     }
-    text + &format!("  expected calibration error {} %\n", percent(scores.ece))
+    text + &format!("  expected calibration error {}\n", calibration(scores))
+}
+
+/// The expected calibration error, as it is and at the temperature of the validation.
+fn calibration(scores: &Scores) -> String {
+    let plain = format!("{:.2} %", 100.0 * scores.ece);
+    scores.calibrated.map_or(plain.clone(), |Calibrated { temperature, ece }| {
+        format!("{plain}, {:.2} % at temperature {temperature:.2}", 100.0 * ece)
+    })
 }
 
 /// `512 B`, `3.42 MiB`.

@@ -52,6 +52,9 @@ pub struct Progress {
     /// Validation accuracies of the completed epochs, which early stopping looks at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validations: Vec<f64>,
+    /// Temperature of the last validation; none before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// What the stages remember.
     pub stages: StageState,
     /// The memory settings of the pipeline as it was started, where an escalation changed them.

@@ -214,6 +214,9 @@ pub struct Validated {
     pub accuracy: Accuracy,
     /// Whether it is the best so far.
     pub best: bool,
+    /// The temperature that was fitted on the answers (see [`calibration`](super::calibration)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
 }
 
 /// Training ended before its last epoch: validation no longer improved.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::RunError;
+use super::calibration::Calibration;
 use super::changes::Change;
 use super::checkpoint::{Checkpoint, Progress};
 use super::evaluate::{Evaluated, Evaluation, evaluate_split};
@@ -240,6 +241,12 @@ fn test(
         return Ok(None);
     }
     let (net, name) = tested_net(trainer, plan, folder, reporter)?;
+    let progress = trainer.progress();
+    let temperature = match (name, &progress.best) {
+        (BEST, Some(best)) => best.temperature,
+        _ => progress.temperature,
+    };
+    let mut calibrated = Calibration::at(temperature);
     reporter.report(&Event::Tested { episodes: 0, of: episodes })?;
     let evaluated = evaluate_split(
         &net,
@@ -248,9 +255,12 @@ fn test(
         &device.device,
         Evaluation { split: Split::Novel, stream: Stream::Test, episodes },
         interrupt,
-        &mut |number, _| reporter.report(&Event::Tested { episodes: number + 1, of: episodes }),
+        &mut |number, answer| {
+            calibrated.add(&answer);
+            reporter.report(&Event::Tested { episodes: number + 1, of: episodes })
+        },
     );
-    let evaluated = evaluated.map_err(|error| match error {
+    let mut evaluated = evaluated.map_err(|error| match error {
         // Training is over and its last checkpoint written: a resumed run starts with the test.
         RunError::Stopped { signal, episodes: answered } => RunError::Interrupted {
             signal,
@@ -259,9 +269,13 @@ fn test(
         },
         error => error,
     })?;
+    evaluated.scores.calibrated = calibrated.result();
     reporter.report(&Event::Note { message: format!("in the test, {}", evaluated.features) })?;
     Ok(Some((evaluated, name)))
 }
+
+/// The name of the best checkpoint in a result.
+const BEST: &str = "best";
 
 /// The network to test: the best one, if the pipeline asks for it and it exists.
 fn tested_net(
@@ -274,7 +288,7 @@ fn tested_net(
     if is_best && trainer.progress().best.is_some() {
         let best = Checkpoint::read(&folder.best()).and_then(|it| it.load_model(trainer.net()));
         match best {
-            Ok(net) => return Ok((net, "best")),
+            Ok(net) => return Ok((net, BEST)),
             // The run's result is that of the last checkpoint rather than none.
             Err(error) => reporter.report(&Event::Warning {
                 message: format!("the last checkpoint is tested instead of the best: {error}"),

@@ -63,6 +63,21 @@ impl RunFolder {
         Err(RunError::Missing { reason, help })
     }
 
+    /// The checkpoint that a path means: the file itself, or of a run's folder the best one, or the last
+    /// one if there is no best.
+    pub fn checkpoint(path: &Path) -> Result<PathBuf, RunError> {
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        let folder = Self::open(path);
+        [folder.best(), folder.last()].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            RunError::Missing {
+                reason: format!("there is no checkpoint in {}", path.display()),
+                help: "name a run's folder (`runs/NAME-TIME`) or a .ckpt file".into(),
+            }
+        })
+    }
+
     /// Locks the folder for this process, and removes what killed ones left half-written.
     pub fn lock(&self) -> Result<RunLock, RunError> {
         let lock = RunLock::acquire(&self.path.join("lock"))?;

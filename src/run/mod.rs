@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod bench;
+pub mod calibration;
 mod cap;
 pub mod changes;
 pub mod checkpoint;
@@ -12,6 +13,7 @@ pub mod evaluate;
 pub mod events;
 pub mod experiment;
 pub mod folder;
+pub mod predict;
 pub mod schedule;
 pub mod score;
 pub mod statistics;

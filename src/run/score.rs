@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, argmax};
+use super::calibration::{Calibrated, Reliability};
 use crate::data::ImageSet;
-
-/// Bins of confidence that the calibration error is computed over.
-const BINS: usize = 15;
 
 /// Scores of a test, by class name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -16,6 +14,9 @@ pub struct Scores {
     /// Expected calibration error over 15 bins of equal width: the mean distance between how sure
     /// the model is (its largest softmax) and how often it is right, weighted by queries.
     pub ece: f64,
+    /// The same at the temperature that was fitted in validation, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
     /// Each class that was in an episode, by name.
     pub classes: BTreeMap<String, ClassScore>,
     /// Queries by true class, then by predicted class; pairs that never happened are left out.
@@ -41,14 +42,7 @@ pub struct Tally {
     confusion: BTreeMap<(usize, usize), usize>,
     /// Classes that were in an episode.
     asked: BTreeSet<usize>,
-    bins: [Bin; BINS],
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Bin {
-    queries: usize,
-    right: usize,
-    confidence: f64,
+    reliability: Reliability,
 }
 
 impl Tally {
@@ -59,19 +53,15 @@ impl Tally {
         for (row, logits) in answer.logits.chunks_exact(shape.n_way).enumerate() {
             let (truth, guess) = (row / shape.n_query, argmax(logits));
             *self.confusion.entry((classes[truth], classes[guess])).or_default() += 1;
-            let confidence = confidence(logits);
-            let bin = &mut self.bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
-            bin.queries += 1;
-            bin.right += usize::from(truth == guess);
-            bin.confidence += confidence;
         }
+        self.reliability.add(answer, 1.0);
         self.asked.extend(classes);
     }
 
     /// The scores, with the names of `set`.
     pub fn scores(&self, set: &ImageSet) -> Scores {
         let name = |class: usize| set.classes()[class].name.clone();
-        let mut scores = Scores { ece: self.ece(), ..Scores::default() };
+        let mut scores = Scores { ece: self.reliability.ece(), ..Scores::default() };
         for ((truth, guess), count) in &self.confusion {
             let row = scores.confusion.entry(name(*truth)).or_default();
             row.insert(name(*guess), *count);
@@ -96,21 +86,6 @@ impl Tally {
         }
         scores
     }
-
-    fn ece(&self) -> f64 {
-        let queries: usize = self.bins.iter().map(|bin| bin.queries).sum();
-        let apart: f64 =
-            self.bins.iter().map(|bin| (bin.right as f64 - bin.confidence).abs()).sum();
-        apart / queries.max(1) as f64
-    }
-}
-
-/// Largest softmax of a row.
-fn confidence(logits: &[f32]) -> f64 {
-    let largest = f64::from(logits[argmax(logits)]);
-    let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();
-    // Logits that are not finite have no confidence.
-    if sum.is_finite() { 1.0 / sum } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -129,7 +104,7 @@ mod tests {
         tally.add(&Answer { episode: &episode, logits: &logits, accuracy: 0.75 });
         assert_eq!(tally.confusion, BTreeMap::from([((4, 4), 1), ((4, 7), 1), ((7, 7), 2)]));
         // All are sure to 3/4, and 3 of 4 are right.
-        assert!(tally.ece() < 1e-6, "{}", tally.ece());
+        assert!(tally.reliability.ece() < 1e-6, "{}", tally.reliability.ece());
         assert_eq!(tally.asked, BTreeSet::from([4, 7]));
     }
 
@@ -139,6 +114,6 @@ mod tests {
             EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query: vec![2, 3] };
         let mut tally = Tally::default();
         tally.add(&Answer { episode: &episode, logits: &[0.0, 50.0, 50.0, 0.0], accuracy: 0.0 });
-        assert!((tally.ece() - 1.0).abs() < 1e-9);
+        assert!((tally.reliability.ece() - 1.0).abs() < 1e-9);
     }
 }

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::{Run, stored_pipeline};
 use crate::Error;
-use crate::cli::model::checkpoint_path;
 use crate::config::{Loaded, Overrides, Pipeline, load};
 use crate::run::changes::{Change, changes, fixes_model, is_resumable, is_under, resumable};
 use crate::run::checkpoint::Checkpoint;
@@ -39,7 +38,7 @@ pub(super) fn resolve(run: &Run) -> Result<(Loaded, Origin), Error> {
         (Some(path), None, None) => Ok((load(path, &overrides)?, Origin::New)),
         (_, _, Some(from)) => {
             let from = if from.is_dir() { RunFolder::open(from).last() } else { from.clone() };
-            fork(run, Checkpoint::read(&checkpoint_path(&from)?)?, &overrides)
+            fork(run, Checkpoint::read(&RunFolder::checkpoint(&from)?)?, &overrides)
         }
         (_, Some(Some(path)), None) => resume(run, RunFolder::of(path)?, &overrides),
         (Some(path), Some(None), None) => {

@@ -6,10 +6,22 @@ use std::sync::Arc;
 
 use super::others::Others;
 use super::splits::SplitLists;
-use super::walk::{Folder, images_below};
+use super::walk::{Folder, folders, images_below};
 use crate::data::listing::{EmptyClass, Item, Listing};
 use crate::data::source::ItemFile;
 use crate::data::{DataError, Split};
+
+/// Lists a folder whose folders are classes, all of the novel split.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn list(root: &Path) -> Result<Listing, DataError> {
+    let mut classes = ClassFolders::default();
+    for folder in folders(root)? {
+        classes.add(Split::Novel, &folder)?;
+    }
+    Ok(classes.listing())
+}
 
 /// The images of a class, and the other files among them.
 #[derive(Debug, Default)]

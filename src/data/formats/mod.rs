@@ -27,9 +27,11 @@ use std::path::Path;
 
 use guess::unwrapped;
 
+pub use class_folders::list as class_folders;
 pub use guess::{guess, packed_folder};
 pub use options::Options;
 pub use splits::SplitLists;
+pub use walk::images_in;
 
 use super::DataError;
 use super::listing::Listing;

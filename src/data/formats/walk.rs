@@ -66,6 +66,14 @@ pub fn folders(root: &Path) -> Result<Vec<Folder>, DataError> {
     Ok(paths.map(folder).collect())
 }
 
+/// Images below a folder, by path inside it, together with those that cannot be used.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub fn images_in(folder: &Path) -> Result<Vec<(String, ItemFile)>, DataError> {
+    Ok(images_below(folder)?.0)
+}
+
 /// Images below a folder, by path inside it, together with those that cannot be used; and a count of
 /// the other files. Links are followed.
 pub fn images_below(folder: &Path) -> Result<(Vec<(String, ItemFile)>, Others), DataError> {

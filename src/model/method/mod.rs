@@ -59,6 +59,15 @@ impl Head {
         (rows > 1).then_some(rows)
     }
 
+    /// Whether it reads nothing of a class but the mean of its shots, where the shots have no weights.
+    pub fn averages_shots(&self) -> bool {
+        match self {
+            Self::Fsct(_) => true,
+            Self::Ctx(_) => false,
+            Self::Protonet(head) => head.averages_shots(),
+        }
+    }
+
     /// The weights of the shots in a prototype, `[n_way or 1, k_shot, 1]`, where they are learned.
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {

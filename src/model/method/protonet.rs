@@ -28,6 +28,15 @@ impl Protonet {
         Self { distance }
     }
 
+    /// Whether it reads nothing of a class but the mean of its shots.
+    pub fn averages_shots(&self) -> bool {
+        match self.distance {
+            Distance::Euclidean | Distance::Cosine => true,
+            // The covariance is of the shots themselves.
+            Distance::Mahalanobis => false,
+        }
+    }
+
     /// # Shapes
     /// - `support`: `[n_way · k_shot, dim]`, by class
     /// - `query`: `[Q, dim]`

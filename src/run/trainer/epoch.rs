@@ -2,6 +2,7 @@
 
 use super::{RunError, Trainer};
 use crate::data::{Split, Stream};
+use crate::run::calibration::TemperatureFit;
 use crate::run::checkpoint::EpochMeans;
 use crate::run::evaluate::{Evaluation, evaluate_split};
 use crate::run::events::{Epoch, Event, Reporter, Validated};
@@ -25,6 +26,7 @@ impl Trainer<'_> {
         if let Some(validated) = validated {
             is_best = validated.best;
             self.progress.validations.push(validated.accuracy.mean);
+            self.progress.temperature = validated.temperature;
             if is_best {
                 self.progress.best = Some(validated.clone());
             }
@@ -55,6 +57,7 @@ impl Trainer<'_> {
             stream: Stream::Validate,
             episodes: pipeline.validate.episodes,
         };
+        let mut fit = TemperatureFit::default();
         let evaluated = evaluate_split(
             &self.net(),
             pipeline,
@@ -62,7 +65,10 @@ impl Trainer<'_> {
             &self.device,
             evaluation,
             self.interrupt,
-            &mut |_, _| Ok(()),
+            &mut |_, answer| {
+                fit.add(&answer);
+                Ok(())
+            },
         );
         let accuracy = match evaluated {
             Ok(evaluated) => evaluated.accuracy,
@@ -70,6 +76,6 @@ impl Trainer<'_> {
             Err(error) => return Err(error),
         };
         let best = self.progress.best.as_ref().is_none_or(|it| accuracy.mean > it.accuracy.mean);
-        Ok(Some(Validated { epoch, accuracy, best }))
+        Ok(Some(Validated { epoch, accuracy, best, temperature: fit.temperature() }))
     }
 }
