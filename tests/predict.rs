@@ -351,6 +351,59 @@ fn improbable_classes_are_rejected_and_not_copied() {
 }
 
 #[test]
+fn a_saved_support_gives_the_same_predictions() {
+    let place = trained(PIPELINE);
+    draw(&place.path().join("support/disk"), "disk", 30..34);
+    let json = ["new", "--format", "json"];
+    let expected =
+        succeeded(&predict(&place, &[&["-q", "--support", "support"], &json[..]].concat()));
+    let out = predict(&place, &["--support", "support", "--save-support", "saved.fsct"]);
+    let (code, out, err) = said(&out);
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    assert!(err.contains("wrote saved.fsct"), "{err}");
+    fs::remove_dir_all(place.path().join("support")).unwrap();
+    let ask = || said(&predict(&place, &[&["-q", "--support", "saved.fsct"], &json[..]].concat()));
+    assert_eq!(ask(), (Some(0), expected, String::new()));
+
+    // Damaged, and of another kind.
+    let path = place.path().join("saved.fsct");
+    let whole = fs::read(&path).unwrap();
+    let fails = |bytes: &[u8], part: &str| {
+        fs::write(&path, bytes).unwrap();
+        let (code, out, err) = ask();
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        assert!(flat(&err).contains(part), "{err}");
+    };
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    fails(&flipped, "its checksum is wrong");
+    fails(&whole[..whole.len() - 4], "is not a support file that fits");
+    fails(b"no support", "neither a folder nor a file of embedded examples");
+    // Of another model.
+    fs::write(&path, whole).unwrap();
+    succeeded(&place.fsct(&["-q", "run", "tiny.yaml", "--set", "seed=12", "--runs", "other"]));
+    let other = fs::read_dir(place.path().join("other")).unwrap().next().unwrap().unwrap().path();
+    let output =
+        place.fsct(&["predict", other.to_str().unwrap(), "--support", "saved.fsct", "new"]);
+    let (code, _, err) = said(&output);
+    assert_eq!(code, Some(2));
+    assert!(flat(&err).contains("another model made it"), "{err}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = trained(PIPELINE);
+    let run = place.run_folder();
+    let mut command =
+        place.command(&["predict", run.to_str().unwrap(), "--support", "support", "new"]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, _, err) = said(&command.stdout(full).output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(err.contains("cannot write to standard output"), "{err}");
+}
+
+#[test]
 fn images_come_from_patterns_and_standard_input() {
     let place = trained(PIPELINE);
     let (code, out, err) =

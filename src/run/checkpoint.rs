@@ -12,6 +12,7 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zip::read::ZipFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -245,6 +246,14 @@ impl Checkpoint {
         let copies = optimizer.to_record();
         Ok(optimizer.load_record(copies))
     }
+}
+
+/// SHA-256 of the weights in a checkpoint file followed by `more`, in hexadecimal digits.
+pub fn model_digest(path: &Path, more: &str) -> Result<String, RunError> {
+    let mut digest = Sha256::new();
+    with_part(path, "model.bpk", |part| io::copy(part, &mut digest))?;
+    digest.update(more);
+    Ok(format!("{:x}", digest.finalize()))
 }
 
 fn damaged(path: &Path, reason: String) -> RunError {

@@ -139,6 +139,17 @@ pub enum RunError {
         /// What to do.
         help: String,
     },
+    /// A file of embedded examples is damaged, or of another model.
+    #[error("{} is not a support file that fits: {reason}", path.display())]
+    #[diagnostic(code(fsct::run::support), help("{help}"))]
+    Support {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
     /// There is nothing to resume or to test.
     #[error("{reason}")]
     #[diagnostic(code(fsct::run::missing), help("{help}"))]

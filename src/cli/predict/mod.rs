@@ -32,11 +32,15 @@ pub struct Predict {
     #[arg(value_name = "RUN_OR_CHECKPOINT")]
     pub run: PathBuf,
     /// Images to classify: files, folders, patterns, or `-` for paths on standard input, one per line
-    #[arg(required = true, value_name = "IMAGES")]
+    #[arg(required_unless_present = "save_support", value_name = "IMAGES")]
     pub images: Vec<PathBuf>,
-    /// Folder with a folder of example images for each class
+    /// Folder with a folder of example images for each class, or a file that --save-support wrote
     #[arg(long, value_name = "DIR")]
     pub support: PathBuf,
+    /// Write the embedded examples to a file, which --support of the same model takes in place of the
+    /// folder. No images need to be given
+    #[arg(long, value_name = "OUT.fsct")]
+    pub save_support: Option<PathBuf>,
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -79,6 +83,15 @@ impl Predict {
                     "note: the probabilities are not calibrated: the checkpoint has no temperature, \
                      since its run had no validation before it"
                 );
+            }
+        }
+        if let Some(path) = &self.save_support {
+            predictor.save_support(&support, path)?;
+            if !output.quiet {
+                errln!("wrote {}", path.display());
+            }
+            if self.images.is_empty() {
+                return Ok(());
             }
         }
         let counts = self.classify(&predictor, &support)?;

@@ -1,9 +1,10 @@
 //! A trained model on images of one's own: a folder of examples for each class, and images to classify.
 
 mod prediction;
+mod saved;
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::prelude::*;
@@ -30,6 +31,8 @@ pub type OnPrediction<'a, E> =
 /// A trained model that classifies images.
 #[derive(Debug)]
 pub struct Predictor {
+    /// The checkpoint file.
+    checkpoint: PathBuf,
     net: FewShotNet,
     pipeline: Pipeline,
     device: Device,
@@ -67,7 +70,7 @@ impl Predictor {
         let net = checkpoint.load_model(net)?.valid();
         let norm = pipeline.backbone.resolved_batch_norm();
         let temperature = checkpoint.progress.temperature;
-        Ok(Self { net, pipeline, device, norm, temperature })
+        Ok(Self { checkpoint: checkpoint.path.clone(), net, pipeline, device, norm, temperature })
     }
 
     /// What the logits are divided by; none where the run had no validation to fit it on.
@@ -75,12 +78,16 @@ impl Predictor {
         self.temperature
     }
 
-    /// Embeds the examples in a folder: `ROOT/CLASS/image`, a folder for each class.
+    /// Embeds the examples in a folder: `ROOT/CLASS/image`, a folder for each class. Or reads a file that
+    /// [`save_support`](Self::save_support) wrote.
     ///
     /// # Errors
     /// When there are fewer than two classes, when an image cannot be read, or when the model is tied to
-    /// other ways or shots.
+    /// other ways or shots. Of a file, when it is damaged or another model made it.
     pub fn support(&self, root: &Path) -> Result<Support, RunError> {
+        if root.is_file() {
+            return self.read_support(root);
+        }
         if !root.is_dir() {
             let what = if root.exists() { "is not a folder" } else { "does not exist" };
             return Err(RunError::Missing {
@@ -137,7 +144,7 @@ impl Predictor {
         let head = |support: Tensor<4>, queries: Tensor<4>| {
             to_host(self.net.head.forward(support, queries, shape).logits)
         };
-        let examples = match support.rows() {
+        let examples = match &support.rows {
             Rows::Features(features) => return head(features.clone(), self.embed(images)),
             Rows::Images(examples) => examples,
         };

@@ -12,13 +12,13 @@ use crate::network::BatchNormMode;
 /// Classes that images are assigned to, with their embedded examples.
 #[derive(Debug)]
 pub struct Support {
-    classes: Vec<String>,
+    pub(super) classes: Vec<String>,
     /// Examples of each class that are used, by class.
-    counts: Vec<usize>,
+    pub(super) counts: Vec<usize>,
     /// Classes have different numbers of examples, and each is replaced by the mean of its own.
-    means: bool,
-    rows: Rows,
-    notes: Vec<String>,
+    pub(super) means: bool,
+    pub(super) rows: Rows,
+    pub(super) notes: Vec<String>,
 }
 
 /// What is kept of the examples.
@@ -90,10 +90,6 @@ impl Support {
     pub(super) fn shape(&self) -> EpisodeShape {
         let k_shot = if self.means { 1 } else { self.counts[0] };
         EpisodeShape { n_way: self.classes.len(), k_shot, n_query: 0 }
-    }
-
-    pub(super) fn rows(&self) -> &Rows {
-        &self.rows
     }
 
     /// Features of all examples → as the head reads them.
