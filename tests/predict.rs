@@ -404,6 +404,30 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
+fn a_contact_sheet_shows_the_images_by_class() {
+    let place = trained(PIPELINE);
+    fs::write(place.path().join("new/broken.png"), "no image").unwrap();
+    let arguments = ["--support", "support", "new", "--sheet", "sheet.png"];
+    let (code, _, err) = said(&predict(&place, &arguments));
+    assert_eq!(code, Some(1), "{err}");
+    let sheet = image::open(place.path().join("sheet.png")).unwrap().to_rgb8();
+    // Nine images in two rows of up to eight.
+    assert_eq!(sheet.dimensions(), (8 * 126 + 6, 2 * 150 + 6));
+    let light = |x: u32, y: u32| sheet.get_pixel(x, y).0.iter().all(|it| *it > 250);
+    let ink = |left: u32, top: u32| {
+        let points = (0..120).flat_map(|x| (0..22).map(move |y| (left + x, top + y)));
+        points.filter(|(x, y)| sheet.get_pixel(*x, *y).0 == [0; 3]).count()
+    };
+    // The classes in the order of their names: columns, disk, rows; the last row has one image.
+    let middle = |number: u32| *sheet.get_pixel(6 + number * 126 + 50, 6 + 54);
+    assert!((3..6).all(|number| middle(number).0[0] > 150), "disks are bright in the middle");
+    for number in 0..8 {
+        assert!(ink(6 + number * 126, 128) > 60, "label {number}");
+    }
+    assert!(ink(6, 278) > 60 && !light(10, 160) && light(140, 200) && ink(132, 278) == 0);
+}
+
+#[test]
 fn images_come_from_patterns_and_standard_input() {
     let place = trained(PIPELINE);
     let (code, out, err) =

@@ -24,6 +24,7 @@ mod run;
 mod schema;
 mod survey;
 mod threads;
+mod thumbnail;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};

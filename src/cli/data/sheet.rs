@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use image::{ImageFormat, RgbImage};
+use image::RgbImage;
+use image::imageops::replace;
 
 use crate::Error;
-use crate::data::transform::{centre_view, view_of};
-use crate::data::{ImageShape, Item, Listing};
-use crate::run::folder::write_atomically;
+use crate::cli::thumbnail::{thumbnail, write_png};
+use crate::data::{Item, Listing};
 
 /// Side of an image in pixels, and the gap between two.
 const SIDE: usize = 64;
@@ -31,27 +31,12 @@ pub fn write(listing: &Listing, path: &Path) -> Result<(), Error> {
     let rows = classes.len().min(ROWS);
     let side = |count: usize| (count * (SIDE + GAP) + GAP) as u32;
     let mut sheet = RgbImage::from_pixel(side(COLUMNS), side(rows), image::Rgb([255; 3]));
-    let shape = ImageShape { channels: 3, height: SIDE, width: SIDE };
     for row in 0..rows {
         let class = &classes[row * classes.len() / rows];
         for (column, item) in class.iter().take(COLUMNS).enumerate() {
-            let pixels =
-                item.file.with(item.turns, |it| view_of(it, &centre_view(it.size(), shape), shape));
-            let plane = SIDE * SIDE;
-            for at in 0..plane {
-                let colour = match &pixels {
-                    Ok(pixels) => [pixels[at], pixels[plane + at], pixels[2 * plane + at]],
-                    Err(_) => [200, 0, 0],
-                };
-                let x = (GAP + column * (SIDE + GAP) + at % SIDE) as u32;
-                let y = (GAP + row * (SIDE + GAP) + at / SIDE) as u32;
-                sheet.put_pixel(x, y, image::Rgb(colour));
-            }
+            let at = |count: usize| (GAP + count * (SIDE + GAP)) as i64;
+            replace(&mut sheet, &thumbnail(item, SIDE), at(column), at(row));
         }
     }
-    let mut png = std::io::Cursor::new(Vec::new());
-    sheet
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| Error::failed(format!("the sheet cannot be drawn: {error}")))?;
-    Ok(write_atomically(path, &png.into_inner())?)
+    write_png(&sheet, path)
 }

@@ -2,6 +2,7 @@
 
 mod copy;
 mod inputs;
+mod sheet;
 mod write;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::data::{Item, ItemFile};
 use crate::run::predict::{Predictor, Support};
 
 use copy::{Copied, copy};
+use sheet::Sheet;
 use write::{Format, Writer};
 
 /// Classify your own images with a trained model
@@ -54,6 +56,9 @@ pub struct Predict {
     /// not copied
     #[arg(long, visible_alias = "move-into", value_name = "DIR")]
     pub copy_into: Option<PathBuf>,
+    /// Write a contact sheet as PNG: the first 500 images that can be read, by class, with their labels
+    #[arg(long, value_name = "OUT.png")]
+    pub sheet: Option<PathBuf>,
     /// Set a value of the pipeline, say `device=cpu` or `data.root=…`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -80,8 +85,8 @@ impl Predict {
             support.notes().iter().for_each(|note| errln!("note: {note}"));
             if predictor.temperature().is_none() {
                 errln!(
-                    "note: the probabilities are not calibrated: the checkpoint has no temperature, \
-                     since its run had no validation before it"
+                    "note: the probabilities are not calibrated: the checkpoint has no temperature \
+                     (its run had no validation, or it was imported or written by an older fsct)"
                 );
             }
         }
@@ -109,6 +114,7 @@ impl Predict {
         let Self { format, top, reject, .. } = *self;
         let writer = Writer { format, classes: support.classes(), top, reject };
         let mut counts = Counts::default();
+        let mut sheet = Sheet::default();
         out!("{}", writer.header())?;
         let items = images.clone();
         predictor.predict(support, items, &mut |number, prediction| {
@@ -134,8 +140,18 @@ impl Predict {
                 counts.not_copied += 1;
                 errln!("not copied: {name}: {} is another image", target.display());
             }
+            if self.sheet.is_some() {
+                let best = prediction.best();
+                sheet.add(&images[number], (best.class, class), best.probability);
+            }
             out!("{}", writer.line(name, &prediction))
         })?;
+        if let Some(path) = &self.sheet {
+            let left_out = sheet.write(path)?;
+            if left_out > 0 {
+                errln!("note: {} does not show the last {left_out} images", path.display());
+            }
+        }
         Ok(counts)
     }
 }
@@ -143,7 +159,8 @@ impl Predict {
 impl Counts {
     fn summary(&self, reject: f64) -> String {
         let Self { classified, rejected, unreadable, not_copied } = self;
-        let mut text = format!("{classified} images classified");
+        let images = if *classified == 1 { "image" } else { "images" };
+        let mut text = format!("{classified} {images} classified");
         for (count, what) in [
             (rejected, format!("below {reject}")),
             (unreadable, "skipped: not images that can be read".to_owned()),
