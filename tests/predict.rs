@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use fsct::data::{Item, ItemFile, Split};
+use fsct::run::predict::Predictor;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
@@ -179,20 +181,10 @@ fn both(place: &Workplace, root: &str) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         powers.iter().map(|it| it / sum).collect()
     };
     let expected = read("p.jsonl").iter().map(softmax).collect();
-    let arguments = ["--support", "examples", "queries", "--format", "json", "--top", "99"];
+    let arguments = [&["--support", "examples", "queries"], &ALL_AS_JSON[..]].concat();
     let (code, out, err) = said(&predict(place, &arguments));
     assert_eq!(code, Some(0), "{err}");
-    let by_class = |line: &Value| {
-        let mut top: Vec<(&str, f64)> = line["top"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| (it["class"].as_str().unwrap(), it["probability"].as_f64().unwrap()))
-            .collect();
-        top.sort_by_key(|(class, _)| *class);
-        top.iter().map(|(_, probability)| *probability).collect()
-    };
-    (expected, json(&out).iter().map(by_class).collect())
+    (expected, by_class(&out))
 }
 
 fn assert_same((expected, found): (Vec<Vec<f64>>, Vec<Vec<f64>>)) {
@@ -241,18 +233,100 @@ fn drawings_are_read_as_in_the_test() {
     assert!(err.contains("method.prototypes: shared") && err.contains("n_way: 2"), "{err}");
 }
 
+/// Probabilities of each image, in the order of the class names.
+fn by_class(out: &str) -> Vec<Vec<f64>> {
+    let one = |line: &Value| {
+        let mut top: Vec<(&str, f64)> = line["top"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| (it["class"].as_str().unwrap(), it["probability"].as_f64().unwrap()))
+            .collect();
+        top.sort_by_key(|(class, _)| *class);
+        top.iter().map(|(_, probability)| *probability).collect()
+    };
+    json(out).iter().map(one).collect()
+}
+
+const ALL_AS_JSON: [&str; 4] = ["--format", "json", "--top", "99"];
+
 #[test]
 fn classes_may_have_different_numbers_of_examples() {
     let place = trained(PIPELINE);
     draw(&place.path().join("support/disk"), "disk", 30..34);
-    fs::remove_file(place.path().join("support/rows/rows10.png")).unwrap();
-    let (code, out, err) = said(&predict(&place, &["--support", "support", "new"]));
-    assert_eq!(code, Some(0), "{err}");
-    assert!(!err.contains("are used"), "all are used: {err}");
-    for line in out.lines() {
-        let (file, classes) = line.split_once(": ").unwrap();
-        assert!(classes.starts_with(shape_of(file)), "{line}");
+    let rows = place.path().join("support/rows");
+    fs::remove_file(rows.join("rows10.png")).unwrap();
+    let ask = || {
+        let (code, out, err) =
+            said(&predict(&place, &[&["--support", "support", "new"], &ALL_AS_JSON[..]].concat()));
+        assert_eq!(code, Some(0), "{err}");
+        assert!(!err.contains("are used"), "all are used: {err}");
+        out
+    };
+    let found = ask();
+    for line in json(&found) {
+        assert_eq!(line["class"], shape_of(line["file"].as_str().unwrap()), "{line}");
     }
+    // The same examples as often as it takes to have as many of each class: the same prototypes.
+    for (shape, copies) in [("rows", 6), ("columns", 3), ("disk", 1)] {
+        let folder = place.path().join("support").join(shape);
+        for file in fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect::<Vec<_>>()
+        {
+            for copy in 1..copies {
+                fs::copy(&file, file.with_extension(format!("{copy}.png"))).unwrap();
+            }
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 6);
+    }
+    for (a, b) in by_class(&found).iter().flatten().zip(by_class(&ask()).iter().flatten()) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_method_that_reads_every_example_takes_as_many_of_each_class() {
+    let place = trained(&PIPELINE.replace("kind: protonet", "kind: ctx, attention: softmax"));
+    fs::remove_file(place.path().join("support/rows/rows10.png")).unwrap();
+    let ask = || {
+        let (code, out, err) =
+            said(&predict(&place, &[&["--support", "support", "new"], &ALL_AS_JSON[..]].concat()));
+        assert_eq!(code, Some(0), "{err}");
+        (out, err)
+    };
+    let (found, err) = ask();
+    assert!(err.contains("note: of class `disk` the first 1 of 2 images are used"), "{err}");
+    for shape in ["disk", "columns"] {
+        fs::remove_file(place.path().join(format!("support/{shape}/{shape}11.png"))).unwrap();
+    }
+    assert_eq!(ask().0, found);
+}
+
+#[test]
+fn the_library_gives_what_the_command_prints() {
+    let place = trained(PIPELINE);
+    let arguments = [&["--support", "support", "new"], &ALL_AS_JSON[..]].concat();
+    let (code, out, err) = said(&predict(&place, &arguments));
+    assert_eq!(code, Some(0), "{err}");
+    let predictor = Predictor::open(&place.run_folder()).unwrap();
+    let support = predictor.support(&place.path().join("support")).unwrap();
+    assert_eq!(support.classes(), ["columns", "disk", "rows"]);
+    assert_eq!(support.shots(), [2, 2, 2]);
+    let lines = json(&out);
+    let images = lines.iter().map(|line| {
+        let path = place.path().join(line["file"].as_str().unwrap());
+        Item::new(Split::Novel, "", line["file"].to_string(), ItemFile::Path(path))
+    });
+    let mut found = Vec::new();
+    predictor
+        .predict(&support, images.collect(), &mut |number, prediction| -> Result<(), fsct::Error> {
+            assert_eq!(number, found.len());
+            let mut ranking = prediction.unwrap().ranking;
+            ranking.sort_by_key(|guess| guess.class);
+            found.push(ranking.iter().map(|guess| guess.probability).collect::<Vec<_>>());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, by_class(&out));
 }
 
 /// With its own statistics an episode is embedded as a whole; other images must not matter all the same.
