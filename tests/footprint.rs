@@ -31,6 +31,8 @@ const fn case(
 
 const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
 
+const QUARTER: &str = "backprop: {share: 0.25}";
+
 const CASES: &[Case] = &[
     case("conv4", 84, (5, 5, 16), "fsct", ""),
     case("conv4", 84, (5, 1, 16), "profoct", ""),
@@ -64,6 +66,27 @@ const CASES: &[Case] = &[
     case("resnet34", 84, (5, 1, 5), "profoct", ""),
     case("resnet34", 84, (5, 1, 5), "profoct", "recompute: block"),
     case("resnet18, train: false", 112, (5, 1, 5), "fsct", ""),
+    case("conv4", 84, (5, 5, 16), "fsct", QUARTER),
+    case("conv4, batch_norm: frozen", 84, (5, 5, 16), "fsct", QUARTER),
+    case(
+        "conv4, batch_norm: frozen",
+        84,
+        (5, 5, 16),
+        "protonet",
+        "backprop: {share: 0.5}, amp: f16",
+    ),
+    case("conv4s, batch_norm: frozen", 28, (5, 5, 10), "profoct", QUARTER),
+    case("resnet18", 84, (5, 5, 8), "profoct", QUARTER),
+    case("resnet18, batch_norm: frozen", 84, (5, 5, 8), "profoct", QUARTER),
+    case("resnet18", 84, (5, 5, 8), "fsct", "backprop: {share: 0.5}, recompute: block"),
+    case("resnet18", 112, (5, 5, 5), "protonet", "backprop: {share: 0.5}, amp: f16"),
+    case(
+        "resnet18",
+        112,
+        (5, 5, 5),
+        "protonet",
+        "backprop: {share: 0.5}, accumulation_steps: 3, accumulation_unit: queries",
+    ),
     case("conv4", 224, (5, 1, 3), "fsct", ""),
     case("resnet18", 224, (5, 1, 1), "fsct", ""),
     case(

@@ -81,6 +81,33 @@ fn stages_save(rows: &[[f64; 2]]) {
     assert!(share(all) <= 0.20, "{:.3}", share(all));
 }
 
+/// At a share of a quarter, of the activations of the plain step.
+fn a_sample_saves(pipeline: &Pipeline) {
+    let mut gradients = None;
+    let plain = Memory { backprop: None, ..pipeline.memory.clone() };
+    let plain = row(pipeline, ("plain", plain), &mut gradients);
+    let sample = row(pipeline, ("sample", pipeline.memory.clone()), &mut gradients);
+    let share = sample.activation_bytes as f64 / plain.activation_bytes as f64;
+    println!("{:?}: {share:.3}", pipeline.backbone.kind);
+    assert!(share <= 0.40, "{share:.3}");
+}
+
+#[test]
+fn a_sample_takes_at_most_two_fifths_of_the_plain_activations() {
+    let _alone = alone();
+    let memory = "backprop: {share: 0.25}";
+    a_sample_saves(&pipeline("conv4s, batch_norm: frozen", 28, FULL, memory));
+    a_sample_saves(&pipeline("conv4s, batch_norm: frozen", 32, FULL, memory));
+}
+
+/// On batch statistics all images pass at once, without a tape.
+#[test]
+#[ignore = "at full size: a minute, and 3 GiB"]
+fn a_sample_takes_at_most_two_fifths_of_the_plain_activations_of_a_resnet() {
+    let _alone = alone();
+    a_sample_saves(&pipeline("resnet18", 224, FULL, "backprop: {share: 0.25}"));
+}
+
 fn resnet34_trains_under(image_size: usize, gib: u64) {
     let _alone = alone();
     let memory = format!("recompute: block, budget: {gib}GiB");

@@ -41,10 +41,21 @@ fn the_same_seed_gives_the_same_run_to_the_bit() {
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_end_to_the_bit() {
-    let whole = Workplace::new(PIPELINE);
+    resumes_after_a_kill(PIPELINE);
+}
+
+/// The numbers that samples are drawn by are part of the checkpoint.
+#[test]
+fn a_killed_run_goes_on_with_the_samples_that_it_would_have_drawn() {
+    let memory = "memory: {accumulation_steps: 2, backprop: {share: 0.3}}";
+    resumes_after_a_kill(&PIPELINE.replace("memory: {accumulation_steps: 2}", memory));
+}
+
+fn resumes_after_a_kill(pipeline: &str) {
+    let whole = Workplace::new(pipeline);
     succeeded(&whole.fsct(&["run", "tiny.yaml"]));
 
-    let killed = Workplace::new(PIPELINE);
+    let killed = Workplace::new(pipeline);
     let mut child = killed.start(&["run", "tiny.yaml"]);
     // An epoch is 13 steps and checkpoints come every 4: step 6 is in mid-epoch and after one.
     killed.wait_for_step(6);

@@ -39,6 +39,8 @@ const ROWS: &[(&str, &str, Promise)] = &[
     ("loss_scale", "amp: f16, loss_scale: 1024", Rounded(FloatDType::F16)),
     ("accumulate", "accumulation_steps: 2", Exact),
     ("autocast", "amp: bf16", Rounded(FloatDType::BF16)),
+    // It rounds to all images; `tests/backprop.rs` tests smaller samples.
+    ("backprop", "backprop: {share: 0.99}", Exact),
     ("micro_batch", "accumulation_steps: 3, accumulation_unit: queries", Exact),
     ("recompute", "recompute: stage", Exact),
 ];

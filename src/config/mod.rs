@@ -11,12 +11,13 @@ mod tools;
 
 pub use pipeline::{
     AccumulationUnit, Alignment, Allocator, Amp, Attention, Augment, Augmentation, Backbone,
-    BackboneKind, BatchNormMode, Between, ByteSize, Cache, Checkpoint, Classes, Classifier,
-    Columns, Count, Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic, DynamicDriver,
-    EarlyStopping, Episode, Episodes, Format, Invariance, LossScale, Memory, Method, MethodKind,
-    Moments, Normalize, OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind, OtherData,
-    OtherEpisode, Pipeline, Prototypes, RandomResizedCrop, Recompute, Schedule, ScheduleKind, Test,
-    Train, Trunk, VERSION, Validate, Variance, Vic, VicPreset, Weights, WeightsSource,
+    BackboneKind, Backprop, BatchNormMode, Between, ByteSize, Cache, Checkpoint, Classes,
+    Classifier, Columns, Count, Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic,
+    DynamicDriver, EarlyStopping, Episode, Episodes, Format, Invariance, LossScale, Memory, Method,
+    MethodKind, Moments, Normalize, OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind,
+    OtherData, OtherEpisode, Pipeline, Prototypes, RandomResizedCrop, Recompute, Sampling,
+    Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate, Variance, Vic, VicPreset,
+    Weights, WeightsSource,
 };
 pub use pipeline::{Keys, Rule, Severity};
 pub use resolve::{

@@ -23,7 +23,7 @@ use burn::prelude::*;
 
 pub use backbone::Backbone;
 pub use method::{Head, HeadOutput};
-pub use norm::{Moments, Norm};
+pub use norm::{Moments, Norm, Sample};
 
 pub use crate::network::EpisodeShape;
 

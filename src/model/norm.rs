@@ -8,6 +8,7 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use super::kernel::After;
+use super::kernel::norm::sample::{OfBatch, norm_act_of_sample};
 use super::kernel::norm::{Statistics, norm_act};
 use crate::network::BatchNormMode;
 
@@ -20,6 +21,18 @@ pub enum Norm<'a> {
     Batch(&'a mut Vec<Moments>),
     /// The running statistics, which training has averaged.
     Running,
+    /// A sample of a batch, by the moments of the whole batch, which are in the place of the running
+    /// statistics: see [`super::Backbone::normalised_by`].
+    Sample(&'a Sample),
+}
+
+/// A sample of a batch.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// How many images of the batch each image of the sample stands for, `[N]`, off the tape.
+    pub weights: Tensor<1>,
+    /// Images of the batch.
+    pub images: f64,
 }
 
 impl BatchNormMode {
@@ -88,11 +101,16 @@ impl BatchNorm {
     /// precision.
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, after: After) -> Tensor<4> {
         let [batch, _, height, width] = input.dims();
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let (mean, variance) = (self.running_mean.val(), self.running_var.val());
         let statistics = match norm {
             Norm::Batch(_) => Statistics::Batch,
-            Norm::Running => Statistics::Fixed(self.running_mean.val(), self.running_var.val()),
+            Norm::Running => Statistics::Fixed(mean, variance),
+            Norm::Sample(Sample { weights, images }) => {
+                let batch = OfBatch { mean, variance, weights: weights.clone(), images: *images };
+                return norm_act_of_sample(input, gamma, beta, batch, EPSILON, after);
+            }
         };
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
         let (output, mean, variance) = norm_act(input, gamma, beta, statistics, EPSILON, after);
         if let Norm::Batch(moments) = norm {
             moments.push(Moments {
@@ -102,6 +120,15 @@ impl BatchNorm {
             });
         }
         output
+    }
+
+    /// Replaces the running statistics by those of a batch, without a correction of the variance.
+    pub fn set_running(&mut self, moments: &Moments) {
+        let put = |running: Param<Tensor<1>>, batch: Tensor<1>| {
+            running.map(|old| if old.is_autodiff() { Tensor::from_inner(batch) } else { batch })
+        };
+        self.running_mean = put(self.running_mean.clone(), moments.mean.clone());
+        self.running_var = put(self.running_var.clone(), moments.variance.clone());
     }
 
     /// Updates the running statistics: a tenth of the way to the batch's.

@@ -34,17 +34,26 @@ impl Plan {
 
     /// Time of a step, relative to the plain step's.
     pub fn slowdown(&self, device: DeviceKind) -> f64 {
-        1.0 + self.stages.iter().map(|stage| stage.get().slowdown(device)).sum::<f64>()
+        let (mut time, mut outside) = (1.0, StepShape::PLAIN);
+        for stage in &self.stages {
+            // Inside of a sample, a stage costs the sample's share.
+            time += stage.get().slowdown(device) * outside.share();
+            stage.get().shape(&mut outside);
+        }
+        time
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sampling;
     use crate::config::{LossScale, Overrides, load_str};
     use crate::network::Segment;
     use crate::stage::autocast::spec::Precision;
-    use crate::stage::{accumulate, autocast, clear_cache, loss_scale, micro_batch, recompute};
+    use crate::stage::{
+        accumulate, autocast, backprop, clear_cache, loss_scale, micro_batch, recompute,
+    };
 
     fn stages(backbone: &str, memory: &str) -> Vec<StageSpec> {
         let text = format!(
@@ -57,7 +66,7 @@ mod tests {
 
     const SINGLE: StageSpec = StageSpec::Accumulate(accumulate::spec::Spec { episodes: 1 });
     const ALL: &str = "accumulation_steps: 4, accumulation_unit: queries, amp: f16, \
-                       recompute: block, clear_cache_every: 50";
+                       recompute: block, clear_cache_every: 50, backprop: {share: 0.5}";
 
     #[test]
     fn a_plain_pipeline_is_one_episode_a_step() {
@@ -71,6 +80,12 @@ mod tests {
             StageSpec::LossScale(loss_scale::spec::Spec { scale: LossScale::Dynamic }),
             SINGLE,
             StageSpec::Autocast(autocast::spec::Spec { precision: Precision::F16 }),
+            StageSpec::Backprop(backprop::spec::Spec {
+                share: 0.5,
+                sampling: Sampling::Gradient,
+                seed: 4040,
+                batch_statistics: true,
+            }),
             StageSpec::MicroBatch(micro_batch::spec::Spec { parts: 4 }),
             StageSpec::Recompute(recompute::spec::Spec { segment: Segment::Block }),
         ];

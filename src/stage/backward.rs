@@ -56,7 +56,7 @@ impl Step<Episode> for Backward {
         drop((tape, head));
 
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
-        gradients.add(net, embedded.tape.backward(&backbone, d_features));
+        gradients.add(net, embedded.tape.backward(&backbone, d_features, cx.state));
         Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
     }
 }

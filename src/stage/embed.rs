@@ -4,8 +4,9 @@
 use burn::prelude::*;
 
 use super::grads::Gradients;
+use super::state::StageState;
 use crate::model::kernel::anchor::anchor;
-use crate::model::{Backbone, Moments};
+use crate::model::{Backbone, Moments, Norm, Sample};
 use crate::network::BatchNormMode;
 
 /// Embeds the images of an episode, and keeps what the backward pass needs.
@@ -15,6 +16,39 @@ pub trait Embed {
     /// # Shapes
     /// - `images`: `[N, channels, height, width]`, off the tape
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded;
+
+    /// Features of `images` and the batch statistics, without a backward pass.
+    fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>);
+
+    /// Gradients of the backbone for a sample of an episode's images, given the gradient at their
+    /// features.
+    fn gradients(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        d_features: Tensor<4>,
+        norm: &SampleNorm,
+    ) -> Gradients;
+}
+
+/// The statistics that normalise a sample of an episode's images.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one lives for one backward pass")]
+pub enum SampleNorm {
+    /// The running ones, which are constants.
+    Frozen,
+    /// Those of the whole episode, which are in their place.
+    Episode(Sample),
+}
+
+impl SampleNorm {
+    /// The statistics of a pass.
+    pub fn norm(&self) -> Norm<'_> {
+        match self {
+            Self::Frozen => Norm::Running,
+            Self::Episode(sample) => Norm::Sample(sample),
+        }
+    }
 }
 
 /// Features of an episode.
@@ -33,7 +67,12 @@ pub trait Tape {
     ///
     /// # Shapes
     /// - `d_features`: `[N, C, H, W]`, off the tape
-    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients;
+    fn backward(
+        self: Box<Self>,
+        backbone: &Backbone,
+        d_features: Tensor<4>,
+        state: &mut StageState,
+    ) -> Gradients;
 }
 
 /// Keeps every activation on the tape: the plain step, the fastest and the largest.
@@ -50,6 +89,21 @@ impl Embed for Plain {
         let features = output.clone().inner();
         Embedded { features, moments, tape: Box::new(PlainTape { output }) }
     }
+
+    fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
+        without_tape(backbone, images, self.norm)
+    }
+
+    fn gradients(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        d_features: Tensor<4>,
+        norm: &SampleNorm,
+    ) -> Gradients {
+        let output = backbone.forward(on_tape(images), &mut norm.norm());
+        Gradients::take(&mut pull_back(output, d_features), backbone)
+    }
 }
 
 struct PlainTape {
@@ -57,7 +111,12 @@ struct PlainTape {
 }
 
 impl Tape for PlainTape {
-    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
+    fn backward(
+        self: Box<Self>,
+        backbone: &Backbone,
+        d_features: Tensor<4>,
+        _state: &mut StageState,
+    ) -> Gradients {
         Gradients::take(&mut pull_back(self.output, d_features), backbone)
     }
 }
@@ -71,18 +130,47 @@ pub struct Untrained {
 
 impl Embed for Untrained {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
-        let mut moments = Vec::new();
-        let features = backbone.off_tape().forward(images, &mut self.norm.training(&mut moments));
+        let (features, moments) = self.features(backbone, images);
         Embedded { features, moments, tape: Box::new(NoTape) }
+    }
+
+    fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
+        without_tape(backbone, images, self.norm)
+    }
+
+    fn gradients(
+        &self,
+        _backbone: &Backbone,
+        _images: Tensor<4>,
+        _d_features: Tensor<4>,
+        _norm: &SampleNorm,
+    ) -> Gradients {
+        Gradients::default()
     }
 }
 
 struct NoTape;
 
 impl Tape for NoTape {
-    fn backward(self: Box<Self>, _backbone: &Backbone, _d_features: Tensor<4>) -> Gradients {
+    fn backward(
+        self: Box<Self>,
+        _backbone: &Backbone,
+        _d_features: Tensor<4>,
+        _state: &mut StageState,
+    ) -> Gradients {
         Gradients::default()
     }
+}
+
+/// All images at once through the backbone, without a tape.
+pub(super) fn without_tape(
+    backbone: &Backbone,
+    images: Tensor<4>,
+    norm: BatchNormMode,
+) -> (Tensor<4>, Vec<Moments>) {
+    let mut moments = Vec::new();
+    let features = backbone.off_tape().forward(images, &mut norm.training(&mut moments));
+    (features, moments)
 }
 
 /// Puts a tensor on the tape as a constant.

@@ -13,10 +13,11 @@ use std::rc::Rc;
 
 use burn::prelude::*;
 
-use super::embed::{Embed, Embedded, Tape};
+use super::embed::{Embed, Embedded, SampleNorm, Tape};
 use super::grads::Gradients;
 use super::seat::{Build, BuildContext, Seat};
-use crate::model::{Backbone, Moments};
+use super::state::StageState;
+use crate::model::{Backbone, Moments, Sample};
 use crate::network::BatchNormMode;
 
 /// The stage as data.
@@ -135,6 +136,12 @@ pub struct MicroBatch {
 
 impl Embed for MicroBatch {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
+        let (features, moments) = self.features(backbone, images.clone());
+        let tape = MicroBatchTape { steps: self.steps, images, inner: self.inner.clone() };
+        Embedded { features, moments, tape: Box::new(tape) }
+    }
+
+    fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
         let parts = Parts::new(images.dims()[0], self.steps);
         let plain = backbone.off_tape();
         let mut moments: Option<Vec<Moments>> = None;
@@ -149,24 +156,56 @@ impl Embed for MicroBatch {
             output
         });
         let features = parts.join(outputs.collect());
-        let tape = MicroBatchTape { parts, images, inner: self.inner.clone() };
-        Embedded { features, moments: moments.unwrap_or_default(), tape: Box::new(tape) }
+        (features, moments.unwrap_or_default())
+    }
+
+    fn gradients(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        d_features: Tensor<4>,
+        norm: &SampleNorm,
+    ) -> Gradients {
+        let rows = images.dims()[0];
+        let parts = Parts::new(rows, self.steps);
+        let mut gradients = Gradients::default();
+        for part in 0..parts.count {
+            let images = parts.take(images.clone(), part);
+            // Each part is a sample of as many images of the episode as it stands for.
+            let share = images.dims()[0] as f64 / rows as f64;
+            let norm = match norm {
+                SampleNorm::Frozen => SampleNorm::Frozen,
+                SampleNorm::Episode(sample) => SampleNorm::Episode(Sample {
+                    weights: parts.take(sample.weights.clone(), part),
+                    images: sample.images * share,
+                }),
+            };
+            let d_part = parts.take(d_features.clone(), part);
+            gradients.add(backbone, self.inner.gradients(backbone, images, d_part, &norm));
+        }
+        gradients
     }
 }
 
 struct MicroBatchTape {
-    parts: Parts,
+    steps: usize,
     images: Tensor<4>,
     inner: Rc<dyn Embed>,
 }
 
 impl Tape for MicroBatchTape {
-    fn backward(self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
+    fn backward(
+        self: Box<Self>,
+        backbone: &Backbone,
+        d_features: Tensor<4>,
+        state: &mut StageState,
+    ) -> Gradients {
         let mut gradients = Gradients::default();
-        for part in 0..self.parts.count {
-            let again = self.inner.embed(backbone, self.parts.take(self.images.clone(), part));
-            let d_part = self.parts.take(d_features.clone(), part);
-            gradients.add(backbone, again.tape.backward(backbone, d_part));
+        let parts = Parts::new(self.images.dims()[0], self.steps);
+        for part in 0..parts.count {
+            let again = self.inner.embed(backbone, parts.take(self.images.clone(), part));
+            let d_part = parts.take(d_features.clone(), part);
+            gradients.add(backbone, again.tape.backward(backbone, d_part, state));
         }
         gradients
     }
@@ -185,7 +224,7 @@ impl Parts {
         Self { rows, count: count.clamp(1, rows.max(1)) }
     }
 
-    fn take(&self, rows: Tensor<4>, part: usize) -> Tensor<4> {
+    fn take<const D: usize>(&self, rows: Tensor<D>, part: usize) -> Tensor<D> {
         let picked: Vec<i64> =
             (part..self.rows).step_by(self.count).map(|row| row as i64).collect();
         let device = rows.device();

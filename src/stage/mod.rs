@@ -4,8 +4,8 @@
 //! `burn`; and a *seat* around the training step:
 //!
 //! ```text
-//! clear_cache( loss_scale( accumulate( autocast( backward( micro_batch( recompute ))))))
-//! └────────────── window ───────────┘└─ episode ──────────┘└───── embedding ──────┘
+//! clear_cache( loss_scale( accumulate( autocast( backward( backprop( micro_batch( recompute )))))))
+//! └────────────── window ───────────┘└─ episode ──────────┘└────────── embedding ───────────┘
 //! ```
 //!
 //! At the window and episode seats a stage decorates a [`Step`]: it changes the precision, the scale
@@ -18,6 +18,7 @@
 
 pub mod accumulate;
 pub mod autocast;
+pub mod backprop;
 pub mod backward;
 pub mod clear_cache;
 pub mod embed;
@@ -26,6 +27,7 @@ pub mod guard;
 pub mod loss_scale;
 pub mod micro_batch;
 pub mod recompute;
+mod sampling;
 pub mod seat;
 pub mod spec;
 mod state;
@@ -90,6 +92,7 @@ stages! {
     LossScale(loss_scale),
     Accumulate(accumulate),
     Autocast(autocast),
+    Backprop(backprop),
     MicroBatch(micro_batch),
     Recompute(recompute),
 }

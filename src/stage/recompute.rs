@@ -13,10 +13,11 @@ use std::rc::Rc;
 
 use burn::prelude::*;
 
-use super::embed::{Embed, Embedded, Tape, on_tape, pull_back};
+use super::embed::{Embed, Embedded, SampleNorm, Tape, on_tape, pull_back, without_tape};
 use super::grads::Gradients;
 use super::seat::{Build, BuildContext, Seat};
-use crate::model::Backbone;
+use super::state::StageState;
+use crate::model::{Backbone, Moments, Norm};
 use crate::network::BatchNormMode;
 
 /// The stage as data.
@@ -122,40 +123,86 @@ pub struct Recompute {
 
 impl Embed for Recompute {
     fn embed(&self, backbone: &Backbone, images: Tensor<4>) -> Embedded {
-        let plain = backbone.off_tape();
         let mut moments = Vec::new();
+        let (features, inputs) =
+            self.keeping_inputs(backbone, images, &mut self.norm.training(&mut moments));
+        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs, norm: self.norm }) }
+    }
+
+    fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
+        without_tape(backbone, images, self.norm)
+    }
+
+    fn gradients(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        d_features: Tensor<4>,
+        norm: &SampleNorm,
+    ) -> Gradients {
+        let (_, inputs) = self.keeping_inputs(backbone, images, &mut norm.norm());
+        back(backbone, inputs, d_features, &mut norm.norm())
+    }
+}
+
+/// The blocks of a segment, and the input of the first.
+type Input = (Range<usize>, Tensor<4>);
+
+impl Recompute {
+    /// A pass without a tape: the features, and the inputs of the segments.
+    fn keeping_inputs(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        norm: &mut Norm,
+    ) -> (Tensor<4>, Vec<Input>) {
+        let plain = backbone.off_tape();
         let mut inputs = Vec::with_capacity(self.segments.len());
         let features = self.segments.iter().fold(images, |input, blocks| {
             inputs.push((blocks.clone(), input.clone()));
-            plain.forward_blocks(blocks.clone(), input, &mut self.norm.training(&mut moments))
+            plain.forward_blocks(blocks.clone(), input, norm)
         });
-        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs, norm: self.norm }) }
+        (features, inputs)
     }
 }
 
 struct RecomputeTape {
-    inputs: Vec<(Range<usize>, Tensor<4>)>,
+    inputs: Vec<Input>,
     norm: BatchNormMode,
 }
 
 impl Tape for RecomputeTape {
-    fn backward(mut self: Box<Self>, backbone: &Backbone, d_features: Tensor<4>) -> Gradients {
-        let mut gradients = Gradients::default();
-        let mut d_output = d_features;
-        while let Some((blocks, input)) = self.inputs.pop() {
-            // The images need no gradient.
-            let is_first = blocks.start == 0;
-            let input = if is_first { on_tape(input) } else { on_tape(input).require_grad() };
-            let mut again = Vec::new();
-            let mut norm = self.norm.training(&mut again);
-            let output = backbone.forward_blocks(blocks, input.clone(), &mut norm);
-            let mut tape = pull_back(output, d_output);
-            gradients.add(backbone, Gradients::take(&mut tape, backbone));
-            if is_first {
-                break;
-            }
-            d_output = input.grad_remove(&mut tape).expect("a segment depends on its input");
-        }
-        gradients
+    fn backward(
+        self: Box<Self>,
+        backbone: &Backbone,
+        d_features: Tensor<4>,
+        _state: &mut StageState,
+    ) -> Gradients {
+        let mut again = Vec::new();
+        back(backbone, self.inputs, d_features, &mut self.norm.training(&mut again))
     }
+}
+
+/// Runs each segment again and propagates the gradient back through it, the last one first.
+fn back(
+    backbone: &Backbone,
+    mut inputs: Vec<Input>,
+    d_features: Tensor<4>,
+    norm: &mut Norm,
+) -> Gradients {
+    let mut gradients = Gradients::default();
+    let mut d_output = d_features;
+    while let Some((blocks, input)) = inputs.pop() {
+        // The images need no gradient.
+        let is_first = blocks.start == 0;
+        let input = if is_first { on_tape(input) } else { on_tape(input).require_grad() };
+        let output = backbone.forward_blocks(blocks, input.clone(), norm);
+        let mut tape = pull_back(output, d_output);
+        gradients.add(backbone, Gradients::take(&mut tape, backbone));
+        if is_first {
+            break;
+        }
+        d_output = input.grad_remove(&mut tape).expect("a segment depends on its input");
+    }
+    gradients
 }

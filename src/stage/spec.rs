@@ -65,11 +65,13 @@ pub struct Note {
 }
 
 /// The quantities of a step that decide its memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepShape {
     /// Episodes before one optimizer step.
     pub episodes: usize,
-    /// Parts in which an episode passes the backbone.
+    /// The share of an episode's images that is propagated back, where not all are.
+    pub sampled: Option<Sampled>,
+    /// Parts in which an episode, or the sample of it, passes the backbone.
     pub parts: usize,
     /// Segments of the backbone that are recomputed, if any are.
     pub recomputed: Option<Segment>,
@@ -79,5 +81,28 @@ pub struct StepShape {
 
 impl StepShape {
     /// The plain step: one episode at once, in f32, with every activation kept.
-    pub const PLAIN: Self = Self { episodes: 1, parts: 1, recomputed: None, half: false };
+    pub const PLAIN: Self =
+        Self { episodes: 1, sampled: None, parts: 1, recomputed: None, half: false };
+
+    /// The share of an episode's images that is propagated back.
+    pub fn share(&self) -> f64 {
+        self.sampled.map_or(1.0, |it| it.share)
+    }
+}
+
+/// A sample of an episode's images, of which alone activations are kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampled {
+    /// Its share of the images, above 0 and below 1.
+    pub share: f64,
+    /// Whether the images are embedded together first, because batch norm needs the moments of the
+    /// whole episode; otherwise no more at once than the sample has.
+    pub together: bool,
+}
+
+impl Sampled {
+    /// Images in the sample of an episode of `images`.
+    pub fn images(&self, images: usize) -> usize {
+        ((self.share * images as f64).round() as usize).clamp(1, images.max(1))
+    }
 }

@@ -10,9 +10,18 @@ pub struct StageState {
     /// Current VIC weights, from the first step that used them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vic: Option<VicWeights>,
+    /// Episodes of which a sample was propagated back. It numbers the next sample, so that a resumed
+    /// run draws what the uninterrupted one would have drawn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sampled_episodes: u64,
     /// Loss scaler, where the precision needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<ScalerState>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Scale of the loss, and how a dynamic one moves.

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backprop::Backprop,
     byte_size::ByteSize,
     device::DeviceSpec,
     episode::Episodes,
@@ -37,6 +38,15 @@ pub struct Memory {
     /// being recomputed. `stage` does the same for each layer group: it keeps fewer inputs, and
     /// recomputes more at once. Both cost one more forward pass; results do not change.
     pub recompute: Recompute,
+    /// Backpropagation through a sample of each episode's images. Not written, all images are
+    /// propagated back.
+    ///
+    /// All images are embedded, and the loss and the head see all of them; the backbone's gradient is
+    /// estimated from the sample. With `backbone.batch_norm: frozen` the estimate is unbiased, else its
+    /// bias is small. Saves activations and the time of a backward pass in proportion to the share;
+    /// adds noise to the gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backprop: Option<Backprop>,
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
     /// Saves up to half of the activations, and time where the device has 16-bit units. Costs time
@@ -71,6 +81,7 @@ impl Default for Memory {
             accumulation_steps: 1,
             accumulation_unit: AccumulationUnit::Episodes,
             recompute: Recompute::None,
+            backprop: None,
             amp: Amp::Off,
             loss_scale: LossScale::Dynamic,
             allocator: Allocator::Pooled,

@@ -2,6 +2,7 @@
 
 mod augment;
 mod backbone;
+mod backprop;
 mod byte_size;
 mod count;
 mod data;
@@ -23,6 +24,7 @@ mod weights;
 
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
+pub use backprop::{Backprop, Sampling};
 pub use byte_size::ByteSize;
 pub use count::{Between, Count};
 pub use data::{Cache, Classes, Columns, Data, Format, OnBadImage, OtherData};

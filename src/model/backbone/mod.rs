@@ -10,7 +10,7 @@ use std::ops::Range;
 use burn::prelude::*;
 
 use super::init::Init;
-use super::norm::{BatchNorm, Norm};
+use super::norm::{BatchNorm, Moments, Norm};
 use crate::network::{BackboneSpec, Family};
 use conv::ConvNet;
 use resnet::ResNet;
@@ -71,6 +71,16 @@ impl Backbone {
     /// the statistics that the pass asks for.
     pub fn off_tape(&self) -> Self {
         self.valid()
+    }
+
+    /// A copy that normalises by the moments of a batch, one pair for each batch norm, where a pass
+    /// uses the running statistics. Its parameters keep their ids.
+    pub fn normalised_by(&self, moments: &[Moments]) -> Self {
+        let mut copy = self.clone();
+        let norms = copy.norms_mut();
+        assert_eq!(norms.len(), moments.len(), "one pair of moments for each batch norm");
+        norms.into_iter().zip(moments).for_each(|(norm, moments)| norm.set_running(moments));
+        copy
     }
 
     /// Batch norms in forward order.

@@ -1,5 +1,6 @@
 //! The memory of a pass through the backbone, operation by operation, with the device's kernels.
 
+use super::F32;
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
 use crate::network::{Block, Conv, Map, size};
@@ -12,6 +13,8 @@ pub struct Pass {
     pub element: u64,
     /// Whose kernels compute it.
     pub engine: Engine,
+    /// Whether the images are a sample, normalised by the moments of an episode.
+    pub of_episode: bool,
 }
 
 /// The position of a block in the chain.
@@ -92,6 +95,7 @@ impl Pass {
             Block::Plain(conv, norm) => {
                 // The gradient overwrites the norm's input.
                 time.touch(Use::Workspace, self.engine.norm_gradient(norm, self.images));
+                self.through_moments(time, conv.output);
                 activations(time, norm.output());
                 self.through_weights(time, conv);
                 if !at.input_is_needed {
@@ -106,14 +110,17 @@ impl Pass {
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
                 // ReLU overwrites the gradient, which both branches then share.
                 activations(time, norm2.output());
+                self.through_moments(time, conv2.output);
                 self.through_weights(time, conv2);
                 activations(time, conv2.input);
                 self.through_input(time, conv2);
                 activations(time, norm1.output());
+                self.through_moments(time, conv1.output);
                 self.through_weights(time, conv1);
                 self.through_input(time, conv1);
                 if let Some((conv, norm)) = shortcut {
                     activations(time, norm.output());
+                    self.through_moments(time, conv.output);
                     self.through_weights(time, conv);
                     self.through_input(time, conv);
                 }
@@ -130,6 +137,16 @@ impl Pass {
                     activations(time, *input);
                 }
             }
+        }
+    }
+
+    /// The gradient through an episode's moments: the norm's input is read once more, so that its
+    /// gradient cannot overwrite it; both are in f32 there.
+    fn through_moments(&self, time: &mut Timeline, input: Map) {
+        if self.of_episode {
+            let values = self.images * size(input) as u64;
+            let wide = if self.element == F32 { 0 } else { 2 * values * F32 };
+            time.touch(Use::Activations, values * self.element + wide);
         }
     }
 

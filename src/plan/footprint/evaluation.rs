@@ -30,7 +30,7 @@ impl Walk<'_> {
         let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
         let all = episode.images() as u64;
         let images = if whole { all } else { (pipeline.images_at_once() as u64).min(all) };
-        let pass = Pass { images, element: F32, engine: self.engine() };
+        let pass = Pass { images, element: F32, engine: self.engine(), of_episode: false };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.plan.network.backbone.features();
         let bank = split.map(features);

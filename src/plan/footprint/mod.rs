@@ -183,13 +183,20 @@ impl<'a> Walk<'a> {
             return Pattern::Stack;
         }
         let element = if self.step.half { F32 / 2 } else { F32 };
-        let images = self.images().div_ceil((self.step.parts as u64).clamp(1, self.images()));
+        let images = self.images_back();
+        let images = images.div_ceil((self.step.parts as u64).clamp(1, images));
         let maps = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| size(conv.output));
         Pattern::Recomputed(images * maps.max().unwrap_or(0) as u64 * element)
     }
 
     fn images(&self) -> u64 {
         self.plan.network.episode.images() as u64
+    }
+
+    /// Images that are propagated back: those of the sample, where there is one.
+    fn images_back(&self) -> u64 {
+        let all = self.plan.network.episode.images();
+        self.step.sampled.map_or(all, |sampled| sampled.images(all)) as u64
     }
 
     fn moments(&self) -> u64 {
@@ -214,6 +221,7 @@ impl<'a> Walk<'a> {
             images: self.images(),
             element: if lowered { F32 / 2 } else { F32 },
             engine: self.engine(),
+            of_episode: false,
         };
         // 16-bit copies of the weights, each for the duration of its part's pass.
         let [backbone_copy, head_copy] =
@@ -232,24 +240,25 @@ impl<'a> Walk<'a> {
         // The images are replaced by their copy in the precision of the pass.
         let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
         self.time.free(Use::Activations, self.episode());
-        let padding = self.padded_images(pass.element) - images;
+        let mut padding = self.padded_images(pass.element) - images;
         self.time.hold(Use::Activations, images + padding);
+        let of_episode = self.step.sampled.is_some_and(|it| it.together);
+        let sample = Pass { images: self.images_back(), of_episode, ..pass };
+        let sampled = self.step.sampled.filter(|_| trains && sample.images < pass.images);
         match parts {
             _ if !trains => self.through(&pass, Images::Given),
+            _ if sampled.is_some_and(|it| !it.together) => {
+                // In chunks of the sample's size, each in parts.
+                let chunk = sample.images.div_ceil(parts.unwrap_or(1));
+                self.through_in_parts(&pass, chunk);
+            }
+            None if sampled.is_some() => self.through(&pass, Images::Held),
             None => match &recompute {
                 Some(segments) => self.through_keeping_inputs(&pass, segments),
                 None => self.through_on_tape(&pass, 0..self.blocks.len()),
             },
             Some(parts) => {
-                let part = Pass { images: pass.images.div_ceil(parts), ..pass };
-                let copy = images.div_ceil(parts);
-                self.time.hold(Use::Activations, copy);
-                self.through(&part, Images::Held);
-                self.time.free(Use::Activations, copy);
-                // The other parts' features, then concatenated, then in the episode's order.
-                let all = pass.map(features);
-                self.time.hold(Use::Activations, all - part.map(features));
-                self.time.touch(Use::Activations, all);
+                self.through_in_parts(&pass, pass.images.div_ceil(parts));
             }
         }
         self.time.hold(Use::Parameters, head_copy);
@@ -264,30 +273,32 @@ impl<'a> Walk<'a> {
             _ if !trains => {
                 self.time.free(Use::Activations, 2 * pass.map(features));
             }
+            _ if sampled.is_some() => {
+                self.time.free(Use::Activations, pass.map(features));
+                // Norms of the gradients, in f32.
+                self.time.touch(Use::Activations, wide);
+                let input = self.blocks.first().map_or(0, |block| sample.map(block.input()));
+                let wide = sample.images * size(features) as u64 * F32;
+                self.time.touch(Use::Activations, 2 * wide);
+                self.time.hold(Use::Activations, sample.map(features));
+                self.time.free(Use::Activations, pass.map(features));
+                self.time.hold(Use::Activations, input);
+                self.time.free(Use::Activations, images + std::mem::take(&mut padding));
+                match parts {
+                    None => self.through_and_back(&sample),
+                    Some(parts) => {
+                        self.back_in_parts(&sample, parts.min(sample.images));
+                        self.time.free(Use::Activations, sample.map(features) + input);
+                    }
+                }
+            }
             None => match &recompute {
                 Some(segments) => self.back_by_segments(&pass, segments),
                 None => self.back(&pass, 0..self.blocks.len()),
             },
             Some(parts) => {
-                let part = Pass { images: pass.images.div_ceil(parts), ..pass };
                 self.time.free(Use::Activations, pass.map(features));
-                for number in 0..parts.min(2) {
-                    let held = self.time.now().of(Use::Gradients);
-                    let input = self.blocks.first().map_or(0, |block| part.map(block.input()));
-                    self.time.hold(Use::Activations, input + part.map(features));
-                    if let Some(segments) = &recompute {
-                        self.through_keeping_inputs(&part, segments);
-                        self.back_by_segments(&part, segments);
-                    } else {
-                        self.through_on_tape(&part, 0..self.blocks.len());
-                        self.back(&part, 0..self.blocks.len());
-                    }
-                    if number > 0 {
-                        // Added to those of the parts before.
-                        let now = self.time.now().of(Use::Gradients);
-                        self.time.free(Use::Gradients, now - held);
-                    }
-                }
+                self.back_in_parts(&pass, parts);
                 self.time.free(Use::Activations, images + pass.map(features));
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::backbone::{Pass, Place};
 use super::timeline::Use;
 use super::{Images, Walk};
-use crate::network::Block;
+use crate::network::{Block, Map};
 
 impl Walk<'_> {
     /// A pass without a tape. Held before: the images. Held after: the features, and the images if
@@ -36,6 +36,60 @@ impl Walk<'_> {
     /// Some blocks, keeping what the backward pass needs.
     pub(super) fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
         self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
+    }
+
+    /// A pass without a tape of copies of a few images at once. Held before: the images of `pass`;
+    /// held after: also the features.
+    pub(super) fn through_in_parts(&mut self, pass: &Pass, images: u64) {
+        let part = Pass { images, ..*pass };
+        let [input, features] = self.ends();
+        let copy = part.map(input);
+        self.time.hold(Use::Activations, copy);
+        self.through(&part, Images::Held);
+        self.time.free(Use::Activations, copy);
+        // The other parts' features, then concatenated, then in the episode's order.
+        let all = pass.map(features);
+        self.time.hold(Use::Activations, all - part.map(features));
+        self.time.touch(Use::Activations, all);
+    }
+
+    /// A pass with a tape and back, as the stages inside do it. Held before: the images and the gradient
+    /// of their features. Held after: neither.
+    pub(super) fn through_and_back(&mut self, pass: &Pass) {
+        let backbone = &self.plan.network.backbone;
+        match self.step.recomputed.map(|segment| backbone.segments(segment)) {
+            Some(segments) => {
+                self.through_keeping_inputs(pass, &segments);
+                self.back_by_segments(pass, &segments);
+            }
+            None => {
+                self.through_on_tape(pass, 0..self.blocks.len());
+                self.back(pass, 0..self.blocks.len());
+            }
+        }
+    }
+
+    /// The same for copies of a part of the images at a time. Held before and after: the images of
+    /// `pass` and the gradient of their features.
+    pub(super) fn back_in_parts(&mut self, pass: &Pass, parts: u64) {
+        let part = Pass { images: pass.images.div_ceil(parts), ..*pass };
+        let [input, features] = self.ends();
+        for number in 0..parts.min(2) {
+            let held = self.time.now().of(Use::Gradients);
+            self.time.hold(Use::Activations, part.map(input) + part.map(features));
+            self.through_and_back(&part);
+            if number > 0 {
+                // Added to those of the parts before.
+                let now = self.time.now().of(Use::Gradients);
+                self.time.free(Use::Gradients, now - held);
+            }
+        }
+    }
+
+    /// The maps at the backbone's beginning and end.
+    fn ends(&self) -> [Map; 2] {
+        let features = self.plan.network.backbone.features();
+        [self.blocks.first().map_or(features, Block::input), features]
     }
 
     /// The backward pass through some blocks. Held before: their input, what each kept, their output and

@@ -11,6 +11,7 @@ mod channel;
 mod cube;
 mod flex;
 mod pool;
+pub mod sample;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
