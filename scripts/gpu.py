@@ -20,12 +20,15 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from cuda_stand_in import draw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GIB = 1 << 30
@@ -81,7 +84,6 @@ MEMORY = [
 ]
 
 CAPS = [("profoct_16gb", 16), ("profoct_24gb", 24), ("fsct_8gb", 8)]
-SYNTHETIC = ["data.format=synthetic", "data.root=null", "data.augment=none", "backbone.weights=null"]
 
 # Backbone, method, pixels, queries, precision, covariance.
 PEER = [
@@ -105,6 +107,7 @@ class Bench:
         self.results = {"environment": environment()}
         self.left_out = []
         self.cache = {"FSCT_CACHE": str(options.out / "cache")}
+        self.images = draw(options.out / "images")
 
     def call(self, command, **variables):
         """Exit code, standard output and the end of standard error; `variables` are added to the environment."""
@@ -129,7 +132,7 @@ class Bench:
         self.results["left_out"] = self.left_out
         (self.o.out / "results.json").write_text(json.dumps(self.results, indent=1))
 
-    def pipeline(self, name, size, episode, backbone, method, memory, steps, device=None, seed=4040):
+    def pipeline(self, name, size, episode, backbone, method, memory, steps, device=None):
         if self.o.quick:
             size, episode = 64, (5, 2, 2)
         settings = ", ".join(f"{key}: {value}" for key, value in memory.items())
@@ -137,7 +140,8 @@ class Bench:
         path = self.o.out / "pipelines" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(
-            f"name: {name}\ndevice: {device or self.o.device}\nseed: {seed}\ndata: {{format: synthetic, image_size: {size}}}\n"
+            f"name: {name}\ndevice: {device or self.o.device}\n"
+            f"data: {{format: folder, root: {json.dumps(str(self.images))}, image_size: {size}}}\n"
             f"episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}\nbackbone: {{kind: {backbone}}}\n"
             f"method: {{kind: {method}}}\nmemory: {{{settings}}}\ntrain: {{epochs: 1, episodes_per_epoch: {steps}}}\n"
             "validate: {episodes: 0}\ntest: {episodes: 0}\n"
@@ -265,7 +269,7 @@ def memory(bench):
     for backbone, size, episode, method, settings in MEMORY[:2] if bench.o.quick else MEMORY:
         words = " ".join(str(it) for it in settings.values())
         name = f"{backbone}-{size}-{method}-{words}".replace(" ", "-")
-        if bench.late(name):
+        if not re.search(bench.o.match, name) or bench.late(name):
             continue
         pipeline = bench.pipeline(name, size, episode, backbone, method, settings, bench.o.steps)
         code, text, _ = bench.call([bench.o.fsct, "plan", pipeline, "--device", "cuda", "--format", "json"])
@@ -280,7 +284,8 @@ def caps(bench):
     for name, gib in CAPS[:1] if bench.o.quick else CAPS:
         if bench.late(name):
             continue
-        settings = [*SYNTHETIC, f"device={bench.o.device}", "train.epochs=1", f"train.episodes_per_epoch={bench.o.steps}"]
+        settings = ["data.format=folder", f"data.root={bench.images}", "data.augment=none", "backbone.weights=null"]
+        settings += [f"device={bench.o.device}", "train.epochs=1", f"train.episodes_per_epoch={bench.o.steps}"]
         settings += ["validate.episodes=2", "test.episodes=2"]
         if bench.o.quick:
             settings += ["data.image_size=64", "episode.n_query=4"]
@@ -398,6 +403,7 @@ def main():
     parser.add_argument("--fsct", type=Path, default=REPOSITORY / "target/release/fsct")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--match", default="", help="settings of `memory` to measure, as a regular expression: all when left out")
     parser.add_argument("--steps", type=int, default=8, help="steps of a setting")
     parser.add_argument("--timeout", type=int, default=120, help="seconds that one measurement may take")
     parser.add_argument("--seconds", type=int, default=3600, help="no measurement begins later")

@@ -9,7 +9,7 @@ use super::Output;
 use crate::cli::print::outln;
 use crate::config::{Allocator, DeviceSpec};
 use crate::device::{self, Selected, nvidia};
-use crate::model::layers::{to_dtype, to_host};
+use crate::model::layers::{product, to_dtype, to_host};
 use crate::report::bytes;
 use crate::{Error, Failure};
 
@@ -89,7 +89,7 @@ fn say_gpus() -> Result<usize, Error> {
 fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>, Error> {
     let Selected { device, name, .. } = device.map_err(crate::run::RunError::from)?;
     let mut wrong = Vec::new();
-    let exact = product(&Device::flex(), DType::F32).0;
+    let exact = multiplied(&Device::flex(), DType::F32).0;
     for (word, dtype, tolerance) in
         [("f32", DType::F32, 1e-4), ("f16", DType::F16, 1e-2), ("bf16", DType::BF16, 6e-2)]
     {
@@ -97,7 +97,7 @@ fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>,
             outln!("{name:<14} {word:<5} not supported")?;
             continue;
         }
-        let (values, seconds) = product(&device, dtype);
+        let (values, seconds) = multiplied(&device, dtype);
         let largest = exact.iter().fold(0.0f32, |max, value| max.max(value.abs()));
         let error = values.iter().zip(&exact).fold(0.0f32, |max, (a, b)| max.max((a - b).abs()));
         let verdict = if error <= tolerance * largest { "right" } else { "WRONG" };
@@ -115,16 +115,16 @@ fn try_out(device: Result<Selected, device::DeviceError>) -> Result<Vec<String>,
 
 /// A product of two matrices that every device is given alike, and the time of the second one: the
 /// first may be compiled.
-fn product(device: &Device, dtype: DType) -> (Vec<f32>, f64) {
+fn multiplied(device: &Device, dtype: DType) -> (Vec<f32>, f64) {
     let flex = Device::flex();
     flex.seed(1);
     let draw = || Tensor::<2>::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), &flex);
     let (a, b) = (draw().into_data(), draw().into_data());
     let on_device = |data: TensorData| to_dtype(Tensor::<2>::from_data(data, device), dtype);
     let (a, b) = (on_device(a), on_device(b));
-    let _ = to_host(a.clone().matmul(b.clone()));
+    let _ = to_host(product(a.clone(), b.clone()));
     let clock = Instant::now();
-    let values = to_host(a.matmul(b));
+    let values = to_host(product(a, b));
     (values, clock.elapsed().as_secs_f64())
 }
 

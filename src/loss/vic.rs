@@ -5,7 +5,7 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use super::weights::{Dynamic, VicWeights};
-use crate::model::layers::to_f32;
+use crate::model::layers::{product, to_f32};
 use crate::model::prototypes::prototypes;
 use crate::network::{CovarianceForm, EpisodeShape};
 
@@ -170,7 +170,7 @@ pub fn covariance_gram(features: Tensor<2>) -> Tensor<1> {
     let [samples, _] = features.dims();
     let freedom = degrees_of_freedom(samples);
     let centred = features.clone() - features.mean_dim(0);
-    let gram = centred.clone().matmul(centred.clone().transpose()) / freedom;
+    let gram = product(centred.clone(), centred.clone().transpose()) / freedom;
     let variances = centred.square().sum_dim(0) / freedom;
     gram.square().sum() - variances.square().sum()
 }
@@ -183,7 +183,7 @@ pub fn covariance_gram(features: Tensor<2>) -> Tensor<1> {
 pub fn covariance_dense(features: Tensor<2>) -> Tensor<1> {
     let [samples, dim] = features.dims();
     let centred = features.clone() - features.mean_dim(0);
-    let covariance = centred.clone().transpose().matmul(centred) / degrees_of_freedom(samples);
+    let covariance = product(centred.clone().transpose(), centred) / degrees_of_freedom(samples);
     let diagonal = Tensor::<2>::eye(dim, &covariance.device());
     (covariance * (-diagonal + 1.0)).square().sum()
 }

@@ -9,6 +9,9 @@ use burn::prelude::*;
 use burn::tensor::DType;
 
 use super::kernel;
+pub use super::kernel::adamw::{Update, adamw};
+pub use super::kernel::product::{is_ours, product};
+pub use super::kernel::squares::sum_of_squares;
 
 /// Convolution in the precision of its weight; the output stays there.
 pub fn conv2d(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
@@ -47,7 +50,16 @@ pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let rows = shape.iter().product::<usize>() / width;
     let rows = to_dtype(input, weight.dtype()).reshape([rows, width]);
     shape[D - 1] = outputs;
-    to_dtype(linear.forward(rows).reshape(shape), dtype)
+    let output = if kernel::product::is_ours(&rows) {
+        let output = kernel::product::product(rows, weight);
+        match &linear.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
+        }
+    } else {
+        linear.forward(rows)
+    };
+    to_dtype(output.reshape(shape), dtype)
 }
 
 /// ε of every layer norm, PyTorch's.

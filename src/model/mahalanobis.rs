@@ -12,7 +12,7 @@
 
 use burn::prelude::*;
 
-use super::layers::to_host;
+use super::layers::{product, to_host};
 
 /// Squared Mahalanobis distances of queries to prototypes under the support's covariance.
 ///
@@ -25,7 +25,7 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
     let [samples, dim] = support.dims();
     let freedom = samples.saturating_sub(1).max(1) as f64;
     let centred = support.clone() - support.mean_dim(0);
-    let gram = centred.clone().matmul(centred.clone().transpose());
+    let gram = product(centred.clone(), centred.clone().transpose());
     let identity = Tensor::<2>::eye(samples, &gram.device());
     // tr(ZᵀZ) = tr(ZZᵀ). With one sample it is 0, and any multiple of the identity serves.
     let trace = (gram.clone() * identity.clone()).sum();
@@ -35,15 +35,15 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
     // With v = q − p:  vᵀA⁻¹v = (‖v‖² − (Zv)ᵀ M⁻¹ (Zv)) / λ, expanded so that no [Q, n_way, dim]
     // tensor is formed.
     let (queries, classes) = (
-        query.clone().matmul(centred.clone().transpose()),
-        prototypes.clone().matmul(centred.transpose()),
+        product(query.clone(), centred.clone().transpose()),
+        product(prototypes.clone(), centred.transpose()),
     );
-    let form = |left: Tensor<2>, right: Tensor<2>| left.matmul(inverse.clone()) * right;
+    let form = |left: Tensor<2>, right: Tensor<2>| product(left, inverse.clone()) * right;
     let own = |rows: Tensor<2>, seen: Tensor<2>| {
         rows.square().sum_dim(1) - form(seen.clone(), seen).sum_dim(1)
     };
-    let cross = query.clone().matmul(prototypes.clone().transpose())
-        - queries.clone().matmul(inverse.clone()).matmul(classes.clone().transpose());
+    let cross = product(query.clone(), prototypes.clone().transpose())
+        - product(product(queries.clone(), inverse.clone()), classes.clone().transpose());
     let distances = own(query, queries) + own(prototypes, classes).transpose() - cross * 2.0;
     distances / ridge
 }
@@ -62,7 +62,7 @@ pub fn inverse(matrix: Tensor<2>) -> Tensor<2> {
     let device = matrix.device();
     let inverse = Tensor::<2>::from_data(TensorData::new(inverse, [size, size]), &device);
     let twice = Tensor::<2>::eye(size, &device) * 2.0;
-    inverse.clone().matmul(twice - matrix.matmul(inverse))
+    product(inverse.clone(), twice - product(matrix, inverse))
 }
 
 /// Gauss–Jordan with partial pivots. A singular matrix gives values that are not finite, and the step

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 
-use crate::model::layers::{to_f32, to_host};
+use crate::model::layers::{sum_of_squares, to_f32, to_host};
 
 /// Gradients by parameter of a module.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.sums.push(to_f32(grad).square().sum());
+            self.sums.push(sum_of_squares(grad));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Fused operations: convolution, batch norm with ReLU and pool, layer norm, GELU, the end of a residual
-//! block.
+//! block, products of matrices.
 //!
 //! Each is one operation on the tape that keeps only its input. They take less time and memory than
 //! the operations they replace, and their memory is known in advance, to the byte: [`crate::plan`]
 //! relies on it. Each exists twice: for the CPU (`flex.rs`), in tiles that fit a core's cache, and for
 //! GPUs (`cube`), as CubeCL kernels.
 
+pub mod adamw;
 pub mod anchor;
 mod buffer;
 pub mod conv;
@@ -15,6 +16,8 @@ mod element;
 pub mod gelu;
 pub mod layer_norm;
 pub mod norm;
+pub mod product;
 pub mod residual;
+pub mod squares;
 
 pub use norm::{After, Pool};

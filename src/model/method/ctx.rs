@@ -8,7 +8,7 @@ use burn::tensor::activation::softmax;
 
 use super::HeadOutput;
 use crate::model::init::Init;
-use crate::model::layers::{conv2d, to_f32};
+use crate::model::layers::{conv2d, product, to_f32};
 use crate::network::{Alignment, Attention, CtxSpec, EpisodeShape, Map};
 
 /// A CrossTransformer head and its projection.
@@ -55,14 +55,14 @@ impl Ctx {
         let support = support.reshape([n_way, k_shot, dim]);
         let query = query.reshape([1, queries, dim]);
 
-        let dots = query.clone().repeat_dim(0, n_way).matmul(support.clone().swap_dims(1, 2));
+        let dots = product(query.clone().repeat_dim(0, n_way), support.clone().swap_dims(1, 2));
         let weights = if self.cosine {
             let cosines = dots / (norm(query.clone()) * norm(support.clone()).swap_dims(1, 2));
             if self.mean { cosines / k_shot as f64 } else { cosines }
         } else {
             softmax(dots / (channels as f64).sqrt(), 2)
         };
-        let aligned = weights.matmul(support);
+        let aligned = product(weights, support);
         let distance = (query - aligned).square().sum_dim(2).reshape([n_way, queries]);
         let logits = distance.swap_dims(0, 1) / -((height * width) as f64);
         HeadOutput { logits, attended: None }

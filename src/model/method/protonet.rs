@@ -4,7 +4,7 @@
 use burn::prelude::*;
 
 use super::HeadOutput;
-use crate::model::layers::to_f32;
+use crate::model::layers::{product, to_f32};
 use crate::model::mahalanobis::squared_distances;
 use crate::network::{Distance, EpisodeShape};
 
@@ -50,7 +50,7 @@ impl Protonet {
             .reshape([shape.n_way, dim]);
         let logits = match self.distance {
             Distance::Euclidean => -euclidean(query, prototypes),
-            Distance::Cosine => unit(query).matmul(unit(prototypes).transpose()) * COSINE_SCALE,
+            Distance::Cosine => product(unit(query), unit(prototypes).transpose()) * COSINE_SCALE,
             Distance::Mahalanobis => -squared_distances(query, prototypes, support),
         };
         HeadOutput { logits, attended: None }
@@ -61,7 +61,7 @@ impl Protonet {
 fn euclidean(query: Tensor<2>, prototypes: Tensor<2>) -> Tensor<2> {
     let queries = query.clone().square().sum_dim(1);
     let classes = prototypes.clone().square().sum_dim(1).transpose();
-    queries + classes - query.matmul(prototypes.transpose()) * 2.0
+    queries + classes - product(query, prototypes.transpose()) * 2.0
 }
 
 fn unit(rows: Tensor<2>) -> Tensor<2> {

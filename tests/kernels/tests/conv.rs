@@ -5,7 +5,7 @@ mod common;
 use common::{Buffers, Precision, assert_near};
 use fsct_kernels::model::kernel::conv::Geometry;
 use fsct_kernels::model::kernel::conv::cube::launch;
-use fsct_kernels::model::kernel::conv::cube::tile::Tile;
+use fsct_kernels::model::kernel::cube::tile::Tile;
 
 /// Output, gradients of input and bias channels last, that of the weights as `[C', C, k, k]`.
 struct Reference {

@@ -14,6 +14,15 @@ pub fn grid(client: &Client, units: usize) -> (CubeCount, CubeDim) {
     (cubecl::calculate_cube_count_elemwise(client, units, dim), dim)
 }
 
+/// Most cubes along an axis but the first.
+const MOST: usize = 1 << 15;
+
+/// At least `count` cubes, numbered by `CUBE_POS`.
+pub fn cubes(count: usize) -> CubeCount {
+    let rows = count.div_ceil(MOST).max(1);
+    CubeCount::new_2d(count.div_ceil(rows).max(1) as u32, rows as u32)
+}
+
 /// A buffer of f32 numbers.
 pub fn floats(client: &Client, length: usize) -> Handle {
     client.empty(length * size_of::<f32>())

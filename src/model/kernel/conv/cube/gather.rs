@@ -12,7 +12,7 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 use cubecl::std::FastDivmod;
 
-use super::tile::{Tile, divisor_of};
+use crate::model::kernel::cube::tile::{Tile, divisor_of};
 
 /// Products of a gathered image and weights: a convolution, or the gradient of its input.
 ///

@@ -4,10 +4,10 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::gather::gather_kernel;
-use super::tile::Tile;
 use super::weight::{column_sum_kernel, weight_gradient_kernel, weight_sum_kernel};
 use crate::model::kernel::conv::Geometry;
 use crate::model::kernel::cube::sums::{Runs, merge_sums};
+use crate::model::kernel::cube::tile::Tile;
 use crate::model::kernel::cube::{arg, floats, grid};
 
 /// Bytes that the partial gradients of a layer's weights take at most, unless one alone is more.

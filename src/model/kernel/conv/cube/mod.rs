@@ -8,5 +8,4 @@ mod gather;
 mod launch;
 mod ops;
 mod tensor_cores;
-mod tile;
 mod weight;

@@ -5,12 +5,12 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::tile::Tile;
 use super::{launch, tensor_cores};
 use crate::model::kernel::conv::{ConvOps, Geometry};
 use crate::model::kernel::cube::tensor::{
     channels_first, channels_last, element, empty, row_major, vector,
 };
+use crate::model::kernel::cube::tile::Tile;
 
 impl ConvOps for Cube {
     fn conv(

@@ -13,7 +13,7 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 use cubecl::std::FastDivmod;
 
-use super::tile::{Tile, divisor_of};
+use crate::model::kernel::cube::tile::{Tile, divisor_of};
 
 /// Gradient of the weights over a run of output pixels: `[runs, filters, taps · channels]`.
 #[cube(launch_unchecked)]

@@ -1,5 +1,4 @@
-//! A unit finds the moments of a row; everything else is a unit a value, or a run of rows of one
-//! column.
+//! A cube sums a row; everything else is a unit a value, or a run of rows of one column.
 
 #![allow(
     clippy::too_many_arguments,
@@ -13,8 +12,9 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
+use crate::model::kernel::cube::cube_sum::{cube_sum, units};
 use crate::model::kernel::cube::sums::{Runs, merge_sums};
-use crate::model::kernel::cube::{arg, floats, grid, over};
+use crate::model::kernel::cube::{arg, cubes, floats, grid, over};
 
 /// `mean` and `1 / √(variance + ε)` of each row, in two passes: one pass of squares would cancel.
 #[cube(launch_unchecked)]
@@ -24,22 +24,34 @@ fn moments_kernel(
     inv_std_out: &mut [f32],
     epsilon: f32,
     width: usize,
+    #[comptime] units: usize,
 ) {
-    let row = ABSOLUTE_POS;
+    let row = CUBE_POS;
+    // The grid may have more cubes than there are rows.
     if row >= mean_out.len() {
         terminate!();
     }
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let unit = UNIT_POS as usize;
     let mut sum = 0.0f32;
-    for at in row * width..(row + 1) * width {
-        sum += x[at];
+    let mut at = unit;
+    while at < width {
+        sum += x[row * width + at];
+        at += units;
     }
-    let mean = sum / f32::cast_from(width);
+    let mean = cube_sum(&mut shared, sum, units) / f32::cast_from(width);
     let mut squares = 0.0f32;
-    for at in row * width..(row + 1) * width {
-        squares += (x[at] - mean) * (x[at] - mean);
+    let mut at = unit;
+    while at < width {
+        let off = x[row * width + at] - mean;
+        squares += off * off;
+        at += units;
     }
-    mean_out[row] = mean;
-    inv_std_out[row] = 1.0f32 / (squares / f32::cast_from(width) + epsilon).sqrt();
+    let squares = cube_sum(&mut shared, squares, units);
+    if unit == 0 {
+        mean_out[row] = mean;
+        inv_std_out[row] = 1.0f32 / (squares / f32::cast_from(width) + epsilon).sqrt();
+    }
 }
 
 #[cube(launch_unchecked)]
@@ -99,24 +111,33 @@ fn row_sums_kernel(
     gamma: &[f32],
     mean: &[f32],
     inv_std: &[f32],
-    shared: &mut [f32],
-    slope: &mut [f32],
+    shared_out: &mut [f32],
+    slope_out: &mut [f32],
     width: usize,
+    #[comptime] units: usize,
 ) {
-    let row = ABSOLUTE_POS;
+    let row = CUBE_POS;
     if row >= mean.len() {
         terminate!();
     }
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let unit = UNIT_POS as usize;
     let mut sum = 0.0f32;
     let mut projected = 0.0f32;
-    for column in 0..width {
+    let mut column = unit;
+    while column < width {
         let at = row * width + column;
         let d = d_y[at] * gamma[column];
         sum += d;
         projected += d * ((x[at] - mean[row]) * inv_std[row]);
+        column += units;
     }
-    shared[row] = sum / f32::cast_from(width);
-    slope[row] = projected / f32::cast_from(width);
+    let sum = cube_sum(&mut shared, sum, units);
+    let projected = cube_sum(&mut shared, projected, units);
+    if unit == 0 {
+        shared_out[row] = sum / f32::cast_from(width);
+        slope_out[row] = projected / f32::cast_from(width);
+    }
 }
 
 #[cube(launch_unchecked)]
@@ -186,6 +207,7 @@ pub fn backward(
     let length = runs.count * width;
     let sums = (floats(client, length), floats(client, length));
     let (shared, slope) = (floats(client, rows), floats(client, rows));
+    let units = units(client);
     let values = rows * width;
     // SAFETY: the kernels stay inside the shapes that the buffers have; the last reads the value
     // that a unit writes before it writes it.
@@ -205,11 +227,10 @@ pub fn backward(
             width,
             runs.length,
         );
-        let (count, dim) = grid(client, rows);
         row_sums_kernel::launch_unchecked(
             client,
-            count,
-            dim,
+            cubes(rows),
+            CubeDim::new_1d(units as u32),
             arg(x, values),
             arg(d_y, values),
             arg(gamma, width),
@@ -218,6 +239,7 @@ pub fn backward(
             arg(&shared, rows),
             arg(&slope, rows),
             width,
+            units,
         );
         let (count, dim) = grid(client, values);
         input_gradient_kernel::launch_unchecked(
@@ -246,18 +268,19 @@ fn moments(
     epsilon: f32,
 ) -> (Handle, Handle) {
     let moments = (floats(client, rows), floats(client, rows));
-    let (count, dim) = grid(client, rows);
+    let units = units(client);
     // SAFETY: the kernel stays inside the shapes that the buffers have.
     unsafe {
         moments_kernel::launch_unchecked(
             client,
-            count,
-            dim,
+            cubes(rows),
+            CubeDim::new_1d(units as u32),
             arg(x, rows * width),
             arg(&moments.0, rows),
             arg(&moments.1, rows),
             epsilon,
             width,
+            units,
         );
     }
     moments

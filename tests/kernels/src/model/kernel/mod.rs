@@ -1,6 +1,9 @@
+pub mod adamw;
 pub mod conv;
 pub mod cube;
 pub mod gelu;
 pub mod layer_norm;
 pub mod norm;
+pub mod product;
 pub mod residual;
+pub mod squares;

@@ -2,7 +2,5 @@
 mod gather;
 #[path = "../../../../../../../src/model/kernel/conv/cube/launch.rs"]
 pub mod launch;
-#[path = "../../../../../../../src/model/kernel/conv/cube/tile.rs"]
-pub mod tile;
 #[path = "../../../../../../../src/model/kernel/conv/cube/weight.rs"]
 mod weight;

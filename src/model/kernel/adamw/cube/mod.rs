@@ -1,0 +1,4 @@
+//! The update on the CubeCL backend.
+
+pub mod launch;
+mod ops;

@@ -1,0 +1,4 @@
+//! The product on the CubeCL backend.
+
+pub mod launch;
+mod ops;

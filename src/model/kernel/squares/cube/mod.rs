@@ -1,0 +1,4 @@
+//! The sum on the CubeCL backend.
+
+pub mod launch;
+mod ops;

@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/adamw/cube/launch.rs"]
+pub mod launch;

@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/product/cube/launch.rs"]
+pub mod launch;

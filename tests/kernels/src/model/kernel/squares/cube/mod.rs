@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/squares/cube/launch.rs"]
+pub mod launch;
