@@ -56,8 +56,9 @@ NUMBERS = [
     ("resnet18", 84, "profoct", "f16"),
     ("resnet18", 84, "profoct", "bf16"),
 ]
-# Largest relative difference of loss and gradient norm: rounding in f32, and what 16 bits give.
-NUMBERS_TOLERANCE = {"off": 1e-3, "f16": 5e-2, "bf16": 2e-1}
+# Largest relative difference of the first step's loss and gradient norm: rounding in f32, and what 16 bits give. Later
+# steps start from weights that differ, and move apart.
+NUMBERS_TOLERANCE = {"off": 1e-4, "f16": 2e-2, "bf16": 1e-1}
 
 # Backbone, pixels, (ways, shots, queries), method, memory.
 MEMORY = [
@@ -251,17 +252,20 @@ def numbers(bench):
         taken = []
         for device in ["cpu", bench.o.device]:
             name = f"numbers-{backbone}-{method}-{amp}-{device}"
-            pipeline = bench.pipeline(name, size, (5, 1, 3), backbone, method, {"amp": amp}, 3, device)
+            memory = {"amp": amp, "loss_scale": 1024} if amp == "f16" else {"amp": amp}
+            pipeline = bench.pipeline(name, size, (5, 1, 3), backbone, method, memory, 3, device)
             taken.append(bench.train(pipeline))
-        differences = [
-            abs(there - here) / max(abs(here), 1e-9)
-            for key in ("loss", "gradient_norm")
-            for here, there in zip(taken[0][key], taken[1][key])
-            if here is not None and there is not None
-        ]
-        worst = max(differences, default=None)
-        right = worst is not None and all(it["steps"] == 3 for it in taken) and worst <= NUMBERS_TOLERANCE[amp]
-        bench.row("numbers", {"what": what, "amp": amp, "worst": worst, "right": right, "runs": taken})
+        steps = [list(zip(it["loss"], it["gradient_norm"])) for it in taken]
+        differences = [max(difference(*pair) for pair in zip(*both)) for both in zip(*steps)]
+        right = len(differences) == 3 and differences[0] <= NUMBERS_TOLERANCE[amp]
+        bench.row("numbers", {"what": what, "amp": amp, "differences": differences, "right": right, "runs": taken})
+
+
+def difference(here, there):
+    """Relative; infinite where one of them is missing."""
+    if here is None or there is None:
+        return float("inf")
+    return abs(there - here) / max(abs(here), 1e-9)
 
 
 def memory(bench):
@@ -371,8 +375,8 @@ def markdown(results):
     if "start" in results:
         text.append(table(["start", "exit", "seconds", ""], [[it["what"], it["exit"], f"{it['seconds']:.1f}", last_line(it)] for it in results["start"]]))
     if "numbers" in results:
-        rows = [[it["what"], [run["exit"] for run in it["runs"]], f"{it['worst']:.1e}" if it["worst"] is not None else last_line(it["runs"][1]), "right" if it["right"] else "WRONG"] for it in results["numbers"]]
-        text.append(table(["against the CPU", "exit", "largest relative difference", ""], rows))
+        rows = [[it["what"], [run["exit"] for run in it["runs"]], *(f"{value:.1e}" for value in it["differences"] or ["-"] * 3), "right" if it["right"] else "WRONG"] for it in results["numbers"]]
+        text.append(table(["loss and gradient norm against the CPU's", "exit", "step 1", "step 2", "step 3", ""], rows))
     if "memory" in results:
         rows = []
         for it in results["memory"]:

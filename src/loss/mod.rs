@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use crate::model::layers::{to_f32, to_host};
+use crate::model::layers::{self, mean, to_f32};
 use crate::model::{EpisodeShape, Head, HeadOutput};
 use vic::{Vic, VicTerms};
 use weights::VicWeights;
@@ -26,11 +26,11 @@ pub fn cross_entropy(
 ) -> Tensor<1> {
     let [rows, _] = logits.dims();
     let log_shares = log_softmax(to_f32(logits), 1);
-    let right = log_shares.clone().gather(1, targets.reshape([rows, 1])).mean();
+    let right = mean(log_shares.clone().gather(1, targets.reshape([rows, 1])));
     if label_smoothing == 0.0 {
         return -right;
     }
-    -(right * (1.0 - label_smoothing) + log_shares.mean() * label_smoothing)
+    -(right * (1.0 - label_smoothing) + mean(log_shares) * label_smoothing)
 }
 
 /// The value of each loss term of one episode, and its accuracy.
@@ -163,8 +163,7 @@ impl Objective {
 
 /// Reads scalars from the device in one transfer, as each transfer waits for the device.
 fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
-    let scalars = scalars.into_iter().map(|scalar| to_f32(scalar.detach())).collect();
-    let values = to_host(Tensor::cat(scalars, 0));
+    let values = layers::scalars(scalars.map(|scalar| scalar.detach()));
     std::array::from_fn(|index| f64::from(values[index]))
 }
 

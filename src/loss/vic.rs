@@ -5,7 +5,7 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use super::weights::{Dynamic, VicWeights};
-use crate::model::layers::{product, to_f32};
+use crate::model::layers::{mean, product, to_f32, total};
 use crate::model::prototypes::prototypes;
 use crate::network::{CovarianceForm, EpisodeShape};
 
@@ -143,7 +143,7 @@ pub fn variance(features: Tensor<2>, target: f64, eps: f64) -> Tensor<1> {
     let [samples, _] = features.dims();
     let centred = features.clone() - features.mean_dim(0);
     let variance = centred.square().sum_dim(0) / degrees_of_freedom(samples);
-    relu(-((variance + eps).sqrt() - target)).mean()
+    mean(relu(-((variance + eps).sqrt() - target)))
 }
 
 /// Mean squared distance, a feature, of the support to its prototype.
@@ -155,7 +155,7 @@ pub fn variance(features: Tensor<2>, target: f64, eps: f64) -> Tensor<1> {
 pub fn invariance(support: Tensor<2>, prototypes: Tensor<2>, k_shot: usize) -> Tensor<1> {
     let [n_way, dim] = prototypes.dims();
     let support = support.reshape([n_way, k_shot, dim]);
-    (support - prototypes.unsqueeze_dim(1)).square().mean()
+    mean((support - prototypes.unsqueeze_dim(1)).square())
 }
 
 /// `Σ_{i≠j} cov_ij²` from the n×n Gram matrix.
@@ -172,7 +172,7 @@ pub fn covariance_gram(features: Tensor<2>) -> Tensor<1> {
     let centred = features.clone() - features.mean_dim(0);
     let gram = product(centred.clone(), centred.clone().transpose()) / freedom;
     let variances = centred.square().sum_dim(0) / freedom;
-    gram.square().sum() - variances.square().sum()
+    total(gram.square()) - total(variances.square())
 }
 
 /// `Σ_{i≠j} cov_ij²` from the d×d covariance matrix, as the reference computes it.
@@ -185,7 +185,7 @@ pub fn covariance_dense(features: Tensor<2>) -> Tensor<1> {
     let centred = features.clone() - features.mean_dim(0);
     let covariance = product(centred.clone().transpose(), centred) / degrees_of_freedom(samples);
     let diagonal = Tensor::<2>::eye(dim, &covariance.device());
-    (covariance * (-diagonal + 1.0)).square().sum()
+    total((covariance * (-diagonal + 1.0)).square())
 }
 
 /// One sample has no variance; dividing by 1 leaves its zeros zero.

@@ -6,7 +6,7 @@
 use burn::nn::conv::Conv2d;
 use burn::nn::{LayerNorm, Linear, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::DType;
+use burn::tensor::{DType, Transaction};
 
 use super::kernel;
 pub use super::kernel::adamw::{Update, adamw};
@@ -83,6 +83,53 @@ pub fn to_dtype<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
 /// The f32 island: norms, softmax, similarities and losses are computed here.
 pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     to_dtype(tensor, DType::F32)
+}
+
+/// `[1]`: the sum of all values. On a GPU in an order that is always the same, which Burn's own is not there.
+pub fn total<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    if !is_ours(&x) {
+        return x.sum();
+    }
+    let count = x.dims().iter().product::<usize>();
+    x.reshape([1, count]).sum_dim(1).reshape([1])
+}
+
+/// `[1]`: the mean of all values, summed as by [`total`].
+pub fn mean<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    if !is_ours(&x) {
+        return x.mean();
+    }
+    let count = x.dims().iter().product::<usize>();
+    total(x) / count as f64
+}
+
+/// Reads tensors of one value each, waiting once for the device.
+///
+/// Each is read from its own buffer. Joined on a GPU, a tensor that was never computed, as memory ran out, would go
+/// unnoticed: what is written beside it counts as its repair.
+pub fn scalars(tensors: impl IntoIterator<Item = Tensor<1>>) -> Vec<f32> {
+    let all = tensors.into_iter().fold(Transaction::default(), |all, it| all.register(to_f32(it)));
+    let read = |data: TensorData| data.try_into_vec::<f32>().expect("the tensor was cast to f32");
+    all.execute().into_iter().flat_map(read).collect()
+}
+
+/// Tensors joined along their first dimension, without a tape. On a GPU the result depends on each of them, so that one
+/// that was never computed is noticed; see [`scalars`].
+pub fn joined<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
+    if !parts.first().is_some_and(is_ours) {
+        return Tensor::cat(parts, 0);
+    }
+    let zeros = parts.iter().map(|part| {
+        let one = part.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1));
+        // 0 whatever the value.
+        one.clone().equal(one).float().cast(part.dtype()) * 0.0
+    });
+    let zero = zeros.reduce(|sum, zero| sum + zero);
+    let joined = Tensor::cat(parts, 0);
+    match zero {
+        Some(zero) => joined + zero,
+        None => joined,
+    }
 }
 
 /// Waits for the device and reads a tensor's values as f32, row-major.

@@ -12,7 +12,7 @@
 
 use burn::prelude::*;
 
-use super::layers::{product, to_host};
+use super::layers::{product, to_host, total};
 
 /// Squared Mahalanobis distances of queries to prototypes under the support's covariance.
 ///
@@ -28,7 +28,7 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
     let gram = product(centred.clone(), centred.clone().transpose());
     let identity = Tensor::<2>::eye(samples, &gram.device());
     // tr(ZᵀZ) = tr(ZZᵀ). With one sample it is 0, and any multiple of the identity serves.
-    let trace = (gram.clone() * identity.clone()).sum();
+    let trace = total(gram.clone() * identity.clone());
     let ridge = (trace / (2.0 * freedom * dim as f64) + TINY).reshape([1, 1]);
     let inverse = inverse(gram + identity * ridge.clone() * (2.0 * freedom));
 

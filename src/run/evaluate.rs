@@ -12,7 +12,7 @@ use super::statistics::Accuracy;
 use super::{Interrupt, RunError};
 use crate::config::Pipeline;
 use crate::data::{DataError, Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream};
-use crate::model::layers::to_host;
+use crate::model::layers::{joined, to_host};
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::network::BatchNormMode;
 use crate::tiling::MAX_BANK_BYTES;
@@ -182,7 +182,7 @@ impl<'a> Features<'a> {
             heed(self.interrupt, 0)?;
             chunks.push(self.embed(chunk)?);
         }
-        Ok(Tensor::cat(chunks, 0))
+        Ok(joined(chunks))
     }
 
     fn embed(&self, images: &[usize]) -> Result<Tensor<4>, DataError> {

@@ -17,7 +17,7 @@ use super::step::{Episode, Grads, Step, StepContext, StepError};
 use crate::loss::vic::{OnAttention, VicTerms};
 use crate::loss::weights::GradientNorms;
 use crate::loss::{Loss, Objective};
-use crate::model::layers::to_host;
+use crate::model::layers::{scalars, sum_of_squares};
 use crate::model::{FewShotNet, Head};
 use crate::network::{DynamicDriver, EpisodeShape};
 
@@ -118,8 +118,7 @@ impl Backward {
             - invariance.clone() * weights.beta
             - covariance.clone() * weights.gamma;
         let gradients = [cross_entropy, variance, invariance, covariance];
-        let norms = gradients.map(|it| it.square().sum().sqrt());
-        let norms = to_host(Tensor::cat(norms.to_vec(), 0));
+        let norms = scalars(gradients.map(|it| sum_of_squares(it).sqrt()));
         dynamic.follow_gradients(
             weights,
             GradientNorms {

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 
-use crate::model::layers::{sum_of_squares, to_f32, to_host};
+use crate::model::layers::{scalars, sum_of_squares, to_f32};
 
 /// Gradients by parameter of a module.
 #[derive(Debug, Default)]
@@ -40,9 +40,8 @@ impl Gradients {
         if squares.sums.is_empty() {
             return 0.0;
         }
-        // One transfer for all parameters, as each waits for the device.
-        let sums = to_host(Tensor::cat(squares.sums, 0));
-        sums.into_iter().map(f64::from).sum::<f64>().sqrt()
+        // One wait for all parameters.
+        scalars(squares.sums).into_iter().map(f64::from).sum::<f64>().sqrt()
     }
 }
 

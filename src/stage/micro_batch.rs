@@ -17,6 +17,7 @@ use super::embed::{Embed, Embedded, SampleNorm, Tape};
 use super::grads::Gradients;
 use super::seat::{Build, BuildContext, Seat};
 use super::state::StageState;
+use crate::model::layers::joined;
 use crate::model::{Backbone, Moments, Sample};
 use crate::network::BatchNormMode;
 
@@ -240,7 +241,7 @@ impl Parts {
             .collect();
         order.sort_unstable();
         let back: Vec<i64> = order.into_iter().map(|(_, at)| at).collect();
-        let joined = Tensor::cat(parts, 0);
+        let joined = joined(parts);
         let device = joined.device();
         joined.select(0, Tensor::from_data(TensorData::new(back, [self.rows]), &device))
     }

@@ -1,8 +1,8 @@
-//! Products of matrices in full f32 on GPUs.
+//! Products of matrices with f32 sums on GPUs.
 //!
-//! Burn multiplies f32 matrices in TF32 there, whose 10 bits of mantissa are those of f16, by one cube for each tile of
-//! the output: a projection of 25,088 features has few tiles, and most of the GPU has nothing to do. This product sums
-//! in f32, and divides a long sum among cubes.
+//! Burn multiplies f32 matrices in TF32 there, whose 10 bits of mantissa are those of f16, and any
+//! matrices by one cube for each tile of the output: a projection of 25,088 features has few tiles, and most of the GPU
+//! has nothing to do. This product multiplies f32 as f32, and divides a long sum among cubes.
 
 #[cfg(feature = "cube")]
 mod cube;
@@ -21,13 +21,13 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind, binary};
 /// The operation; its gradients are products again.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait ProductOps: Backend {
-    /// `[…, m, k] · […, k, n]` of f32, with equal leading dimensions.
+    /// `[…, m, k] · […, k, n]`, with equal leading dimensions.
     fn product(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// `[…, m, k] · […, k, n]`, with equal leading dimensions.
 ///
-/// f32 is multiplied as f32 on every device; 16-bit values as Burn does it, on tensor cores where there are some.
+/// f32 is multiplied as f32 on every device; sums of 16-bit values are f32.
 ///
 /// # Panics
 /// When the shapes do not fit.
@@ -41,10 +41,10 @@ pub fn product<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<burn::backend::Dispatch as ProductOps>::product(left, right))
 }
 
-/// Whether products of this tensor are computed here: f32 on a GPU.
+/// Whether products of this tensor are computed here: on a GPU.
 pub fn is_ours<const D: usize>(tensor: &Tensor<D>) -> bool {
     cfg!(feature = "cube")
-        && tensor.dtype() == DType::F32
+        && matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16)
         && tensor.device().without_autodiff() != Device::flex()
 }
 

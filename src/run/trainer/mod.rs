@@ -23,6 +23,7 @@ use crate::device::{MemoryMeter, is_cpu};
 use crate::graph;
 use crate::model::FewShotNet;
 use crate::network::BatchNormMode;
+use crate::panics;
 use crate::plan::Plan;
 use crate::stage::{BoxStep, StepContext, StepError, Window};
 
@@ -155,15 +156,21 @@ impl Trainer<'_> {
         let mut state = self.progress.stages.clone();
         let mut cx = StepContext::new(&mut state);
         let net = self.net.as_ref().expect(WHOLE);
-        let grads = match self.step.grads(net, window, &mut cx) {
-            Ok(grads) => grads,
+        // The norm reads every gradient, and so finds those that were not computed as memory ran out.
+        let taken = self.step.grads(net, window, &mut cx).and_then(|grads| {
+            let norm = || grads.gradients.global_norm(net);
+            let norm = panics::outcome(norm, StepError::of_device)?;
+            Ok((grads, norm))
+        });
+        let (grads, gradient_norm) = match taken {
+            Ok(taken) => taken,
             Err(StepError::OutOfMemory(reason)) => {
                 self.progress.episodes = before;
                 return Err(self.out_of_memory(reason, reporter));
             }
             Err(error) => return Err(RunError::of_device(error, self.folder)),
         };
-        let taken = self.apply(grads, state);
+        let taken = self.apply(grads, gradient_norm, state);
         let loss = taken.loss();
         let skipped = taken.skipped;
         self.account(taken, images, clock.stop(loader), reporter)?;

@@ -7,7 +7,7 @@ use burn::prelude::*;
 
 use super::{RunError, Trainer};
 use crate::model::FewShotNet;
-use crate::model::layers::to_host;
+use crate::model::layers::{scalars, to_host, total};
 use crate::panics;
 use crate::run::checkpoint;
 use crate::run::divergence::{Cause, Divergence};
@@ -85,12 +85,12 @@ fn is_finite(net: &FewShotNet) -> bool {
     impl ModuleVisitor for Products {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             // Zero times a finite number is zero; times any other it is NaN.
-            self.0.push((param.val() * 0.0).sum());
+            self.0.push(total(param.val().detach() * 0.0));
         }
     }
     let mut products = Products(Vec::new());
     net.visit(&mut products);
-    products.0.is_empty() || to_host(Tensor::cat(products.0, 0)).iter().all(|it| *it == 0.0)
+    scalars(products.0).iter().all(|it| *it == 0.0)
 }
 
 #[cfg(test)]

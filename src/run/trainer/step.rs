@@ -40,10 +40,14 @@ impl Trainer<'_> {
         Ok(window)
     }
 
-    /// Moves the weights along the gradients, unless those or the loss are not finite. `state` is
-    /// the stages' after the step.
-    pub(super) fn apply(&mut self, mut grads: Grads, mut state: StageState) -> Taken {
-        let gradient_norm = grads.gradients.global_norm(self.trained());
+    /// Moves the weights along the gradients, whose norm is `gradient_norm`, unless those or the loss are not finite.
+    /// `state` is the stages' after the step.
+    pub(super) fn apply(
+        &mut self,
+        mut grads: Grads,
+        gradient_norm: f64,
+        mut state: StageState,
+    ) -> Taken {
         let finite = grads.finite.unwrap_or(true)
             && gradient_norm.is_finite()
             && grads.terms.iter().all(|terms| terms.loss.is_finite());

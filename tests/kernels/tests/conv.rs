@@ -4,7 +4,7 @@ mod common;
 
 use common::{Buffers, Precision, assert_near};
 use fsct_kernels::model::kernel::conv::Geometry;
-use fsct_kernels::model::kernel::conv::cube::launch;
+use fsct_kernels::model::kernel::conv::cube::launch::{self, By};
 use fsct_kernels::model::kernel::cube::tile::Tile;
 
 /// Output, gradients of input and bias channels last, that of the weights as `[C', C, k, k]`.
@@ -73,11 +73,11 @@ fn check(tile: Tile, geometry: &Geometry, precision: Precision) {
     let client = &buffers.client;
     let dtype = precision.element();
     let y = buffers.empty(outputs, precision);
-    launch::forward(client, &x, &weight, Some(&bias), &y, geometry, tile, dtype);
+    launch::forward(client, &x, &weight, Some(&bias), &y, geometry, By::Units(tile), dtype);
     let d_x = buffers.empty(inputs, precision);
-    launch::input_gradient(client, &d_y, &weight_turned, &d_x, geometry, tile, dtype);
+    launch::input_gradient(client, &d_y, &weight_turned, &d_x, geometry, By::Units(tile), dtype);
     let d_weight = buffers.empty(weights, precision);
-    launch::weight_gradient(client, &x, &d_y, &d_weight, geometry, tile, dtype);
+    launch::weight_gradient(client, &x, &d_y, &d_weight, geometry, By::Units(tile), dtype);
     let d_bias = launch::bias_gradient(client, &d_y, geometry, dtype);
     for (what, handle, expected, precision) in [
         ("output", &y, &expected.y, precision),

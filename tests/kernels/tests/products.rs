@@ -21,11 +21,10 @@ fn layout(rows: usize, columns: usize, turned: bool) -> Layout {
     Layout { matrix: rows * columns, row, column }
 }
 
-fn check(tile: Tile, sizes: Sizes) {
+fn check(tile: Tile, sizes: Sizes, precision: Precision) {
     let Sizes { matrices, rows, depth, columns } = sizes;
     for turned in [[false, false], [false, true], [true, false], [true, true]] {
         let mut buffers = Buffers::new();
-        let precision = Precision::F32;
         let (mut left, left_values) = buffers.draw(matrices * rows * depth, precision);
         let (mut right, right_values) = buffers.draw(matrices * depth * columns, precision);
         if turned[0] {
@@ -51,6 +50,7 @@ fn check(tile: Tile, sizes: Sizes) {
             &out,
             sizes,
             tile,
+            precision.element(),
         );
         let actual = buffers.read(&out, expected.len(), precision);
         assert_near(&format!("{sizes:?} {turned:?}"), &actual, &expected, precision.bar());
@@ -65,7 +65,9 @@ fn products_of_stacks() {
         [[1, 1, 1, 1], [1, 5, 300, 7], [3, 9, 20, 10], [2, 17, 33, 3], [1, 12, 1000, 9]]
     {
         for tile in [one_unit, two_units] {
-            check(tile, Sizes { matrices, rows, depth, columns });
+            for precision in common::PRECISIONS {
+                check(tile, Sizes { matrices, rows, depth, columns }, precision);
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 use cubecl::client::Client;
-use cubecl::ir::ElemType;
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
+use super::cores::{self, gather_cores_kernel, weight_cores_kernel};
 use super::gather::gather_kernel;
 use super::weight::{column_sum_kernel, weight_gradient_kernel, weight_sum_kernel};
 use crate::model::kernel::conv::Geometry;
@@ -16,6 +17,124 @@ pub const WORKSPACE: usize = 16 << 20;
 /// Cubes that keep a large GPU busy.
 const CUBES: usize = 1024;
 
+/// What makes the products.
+#[derive(Debug, Clone, Copy)]
+pub enum By {
+    /// Units, in f32.
+    Units(Tile),
+    /// Tensor cores, from 16-bit values; see [`cores_suit`].
+    Cores,
+}
+
+/// Whether tensor cores can make the products of a convolution.
+pub fn cores_suit(client: &Client, geometry: &Geometry, dtype: ElemType) -> bool {
+    let sum = ElemType::Float(FloatKind::F32);
+    let low = [FloatKind::F16, FloatKind::BF16].map(ElemType::Float).contains(&dtype);
+    let multiple = |channels: usize| channels.is_multiple_of(cores::CHANNELS);
+    low && multiple(geometry.input[0])
+        && multiple(geometry.output[0])
+        && client.properties().features.matmul.cmma.iter().any(|it| {
+            (it.m, it.n, it.k) == (16, 16, 16)
+                && (it.a_type, it.b_type, it.cd_type) == (dtype, dtype, sum)
+        })
+}
+
+/// A product of a gathered image and weights, as [`super::gather`] describes it.
+struct Gather {
+    /// Height, width and channels of the image that is gathered.
+    image: [usize; 3],
+    images: usize,
+    /// Height and width of the grid of pixels that are made.
+    grid: [usize; 2],
+    step: usize,
+    shift: [i32; 2],
+    /// Taps that are taken, along y and x.
+    taps: [usize; 2],
+    first_tap: [usize; 2],
+    tap_step: usize,
+    kernel: usize,
+    /// Height and width of the image that is made.
+    out: [usize; 2],
+    out_at: [usize; 2],
+    out_step: usize,
+    outputs: usize,
+    turned: bool,
+}
+
+impl Gather {
+    fn launch(
+        self,
+        client: &Client,
+        x: &Handle,
+        weight: &Handle,
+        bias: Option<&Handle>,
+        y: &Handle,
+        by: By,
+        dtype: ElemType,
+    ) {
+        let Self { image: [height, width, channels], images, grid, taps, outputs, .. } = self;
+        let pixels = images * grid[0] * grid[1];
+        let lengths = [
+            images * height * width * channels,
+            outputs * self.kernel * self.kernel * channels,
+            images * self.out[0] * self.out[1] * outputs,
+        ];
+        macro_rules! launch {
+            ($kernel:ident, $tiles:expr, $units:expr, [$($size:expr)?], $each:expr, [$($tile:expr)?]) => {
+                // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
+                unsafe {
+                    $kernel::launch_unchecked(
+                        client,
+                        tiles(pixels, outputs, 1, $tiles),
+                        CubeDim::new_1d($units as u32),
+                        $($size,)?
+                        arg(x, lengths[0] / $each),
+                        arg(weight, lengths[1] / $each),
+                        // Where there is none, one is passed that is not read.
+                        arg(bias.unwrap_or(weight), outputs),
+                        arg(y, lengths[2] / $each),
+                        height as u32,
+                        width as u32,
+                        channels,
+                        taps[0] * taps[1] * channels,
+                        pixels,
+                        grid[0],
+                        grid[1],
+                        self.step as u32,
+                        self.shift[0],
+                        self.shift[1],
+                        // A phase that no tap sees has a depth of 0, and gets zeros.
+                        taps[1].max(1),
+                        self.first_tap[0],
+                        self.first_tap[1],
+                        self.tap_step,
+                        self.kernel,
+                        self.out[0],
+                        self.out[1],
+                        self.out_at[0],
+                        self.out_at[1],
+                        self.out_step,
+                        outputs,
+                        self.turned,
+                        bias.is_some(),
+                        $($tile,)?
+                        dtype,
+                    )
+                }
+            };
+        }
+        match by {
+            By::Units(tile) => {
+                launch!(gather_kernel, [tile.rows, tile.columns], tile.units(), [], 1, [tile]);
+            }
+            By::Cores => {
+                let tile = [cores::ROWS, cores::COLUMNS];
+                launch!(gather_cores_kernel, tile, cores::UNITS, [cores::LOAD], cores::LOAD, []);
+            }
+        }
+    }
+}
+
 /// Convolution of `[N, H, W, C]` by `[C', k, k, C]`, to `[N, H', W', C']`.
 pub fn forward(
     client: &Client,
@@ -24,52 +143,29 @@ pub fn forward(
     bias: Option<&Handle>,
     y: &Handle,
     geometry: &Geometry,
-    tile: Tile,
+    by: By,
     dtype: ElemType,
 ) {
     let Geometry { images, kernel, stride, padding, .. } = *geometry;
     let [channels, height, width] = geometry.input;
     let [filters, out_height, out_width] = geometry.output;
-    let pixels = geometry.pixels();
-    let shift = -(padding as i32);
-    // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
-    unsafe {
-        gather_kernel::launch_unchecked(
-            client,
-            cubes(pixels, filters, 1, tile),
-            CubeDim::new_1d(tile.units() as u32),
-            arg(x, images * height * width * channels),
-            arg(weight, filters * geometry.field()),
-            // Where there is none, one is passed that is not read.
-            arg(bias.unwrap_or(weight), filters),
-            arg(y, pixels * filters),
-            height as u32,
-            width as u32,
-            channels,
-            geometry.field(),
-            pixels,
-            out_height,
-            out_width,
-            stride as u32,
-            shift,
-            shift,
-            kernel,
-            0,
-            0,
-            1,
-            kernel,
-            out_height,
-            out_width,
-            0,
-            0,
-            1,
-            filters,
-            false,
-            bias.is_some(),
-            tile,
-            dtype,
-        );
-    }
+    let gather = Gather {
+        image: [height, width, channels],
+        images,
+        grid: [out_height, out_width],
+        step: stride,
+        shift: [-(padding as i32); 2],
+        taps: [kernel; 2],
+        first_tap: [0; 2],
+        tap_step: 1,
+        kernel,
+        out: [out_height, out_width],
+        out_at: [0; 2],
+        out_step: 1,
+        outputs: filters,
+        turned: false,
+    };
+    gather.launch(client, x, weight, bias, y, by, dtype);
 }
 
 /// The gradient of the input, `[N, H, W, C]`, from `[N, H', W', C']` and weights `[C, k, k, C']`.
@@ -82,58 +178,33 @@ pub fn input_gradient(
     weight: &Handle,
     d_x: &Handle,
     geometry: &Geometry,
-    tile: Tile,
+    by: By,
     dtype: ElemType,
 ) {
     let Geometry { images, kernel, stride, padding, .. } = *geometry;
     let [channels, height, width] = geometry.input;
     let [filters, out_height, out_width] = geometry.output;
-    let taps = |first: usize| kernel.saturating_sub(first).div_ceil(stride);
     for phase_y in 0..stride.min(height) {
         for phase_x in 0..stride.min(width) {
-            let (tap_y, tap_x) = ((phase_y + padding) % stride, (phase_x + padding) % stride);
-            let (taps_y, taps_x) = (taps(tap_y), taps(tap_x));
-            let grid_height = (height - phase_y).div_ceil(stride);
-            let grid_width = (width - phase_x).div_ceil(stride);
-            let pixels = images * grid_height * grid_width;
-            // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
-            unsafe {
-                gather_kernel::launch_unchecked(
-                    client,
-                    cubes(pixels, channels, 1, tile),
-                    CubeDim::new_1d(tile.units() as u32),
-                    arg(d_y, geometry.pixels() * filters),
-                    arg(weight, filters * geometry.field()),
-                    arg(weight, channels),
-                    arg(d_x, images * height * width * channels),
-                    out_height as u32,
-                    out_width as u32,
-                    filters,
-                    taps_y * taps_x * filters,
-                    pixels,
-                    grid_height,
-                    grid_width,
-                    1,
-                    ((phase_y + padding - tap_y) / stride) as i32,
-                    ((phase_x + padding - tap_x) / stride) as i32,
-                    // A phase that no tap sees has a depth of 0, and gets zeros.
-                    taps_x.max(1),
-                    tap_y,
-                    tap_x,
-                    stride,
-                    kernel,
-                    height,
-                    width,
-                    phase_y,
-                    phase_x,
-                    stride,
-                    channels,
-                    true,
-                    false,
-                    tile,
-                    dtype,
-                );
-            }
+            let phase = [phase_y, phase_x];
+            let first_tap = phase.map(|phase| (phase + padding) % stride);
+            let gather = Gather {
+                image: [out_height, out_width, filters],
+                images,
+                grid: [(height - phase_y).div_ceil(stride), (width - phase_x).div_ceil(stride)],
+                step: 1,
+                shift: [0, 1].map(|at| ((phase[at] + padding - first_tap[at]) / stride) as i32),
+                taps: first_tap.map(|first| kernel.saturating_sub(first).div_ceil(stride)),
+                first_tap,
+                tap_step: stride,
+                kernel,
+                out: [height, width],
+                out_at: phase,
+                out_step: stride,
+                outputs: channels,
+                turned: true,
+            };
+            gather.launch(client, d_y, weight, None, d_x, by, dtype);
         }
     }
 }
@@ -145,7 +216,7 @@ pub fn weight_gradient(
     d_y: &Handle,
     d_weight: &Handle,
     geometry: &Geometry,
-    tile: Tile,
+    by: By,
     dtype: ElemType,
 ) {
     let Geometry { images, kernel, stride, padding, .. } = *geometry;
@@ -153,33 +224,51 @@ pub fn weight_gradient(
     let [filters, out_height, out_width] = geometry.output;
     let (pixels, field) = (geometry.pixels(), geometry.field());
     let count = filters * field;
-    let run = run_length(geometry, tile);
+    let (tile, depth) = match by {
+        By::Units(tile) => ([tile.rows, tile.columns], tile.depth),
+        By::Cores => ([cores::WEIGHTS; 2], cores::DEPTH),
+    };
+    let run = run_length(geometry, tile, depth);
     let runs = pixels.div_ceil(run).max(1);
     let parts = floats(client, runs * count);
-    // SAFETY: the kernels read and write inside the shapes that the buffers have.
+    macro_rules! launch {
+        ($kernel:ident, $units:expr, [$($size:expr)?], $each:expr, [$($tile:expr)?]) => {
+            // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
+            unsafe {
+                $kernel::launch_unchecked(
+                    client,
+                    tiles(filters, field, runs, tile),
+                    CubeDim::new_1d($units as u32),
+                    $($size,)?
+                    arg(x, images * height * width * channels / $each),
+                    arg(d_y, pixels * filters / $each),
+                    arg(&parts, runs * count),
+                    height as u32,
+                    width as u32,
+                    channels,
+                    field,
+                    pixels,
+                    run,
+                    out_height,
+                    out_width,
+                    stride as u32,
+                    padding as i32,
+                    kernel,
+                    filters,
+                    $($tile,)?
+                    dtype,
+                )
+            }
+        };
+    }
+    match by {
+        By::Units(tile) => launch!(weight_gradient_kernel, tile.units(), [], 1, [tile]),
+        By::Cores => {
+            launch!(weight_cores_kernel, cores::WEIGHT_UNITS, [cores::LOAD], cores::LOAD, []);
+        }
+    }
+    // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
     unsafe {
-        weight_gradient_kernel::launch_unchecked(
-            client,
-            cubes(filters, field, runs, tile),
-            CubeDim::new_1d(tile.units() as u32),
-            arg(x, images * height * width * channels),
-            arg(d_y, pixels * filters),
-            arg(&parts, runs * count),
-            height as u32,
-            width as u32,
-            channels,
-            field,
-            pixels,
-            run,
-            out_height,
-            out_width,
-            stride as u32,
-            padding as i32,
-            kernel,
-            filters,
-            tile,
-            dtype,
-        );
         let (cubes, dim) = grid(client, count);
         weight_sum_kernel::launch_unchecked(
             client,
@@ -197,12 +286,12 @@ pub fn weight_gradient(
 }
 
 /// Pixels whose products one cube sums: few enough for many cubes, as the workspace allows.
-fn run_length(geometry: &Geometry, tile: Tile) -> usize {
+fn run_length(geometry: &Geometry, [rows, columns]: [usize; 2], depth: usize) -> usize {
     let (filters, field) = (geometry.output[0], geometry.field());
-    let cubes = filters.div_ceil(tile.rows) * field.div_ceil(tile.columns);
-    let most = geometry.pixels().div_ceil(8 * tile.depth);
+    let cubes = filters.div_ceil(rows) * field.div_ceil(columns);
+    let most = geometry.pixels().div_ceil(8 * depth);
     let runs = (CUBES / cubes).min(WORKSPACE / (filters * field * size_of::<f32>())).min(most);
-    geometry.pixels().div_ceil(runs.max(1)).next_multiple_of(tile.depth)
+    geometry.pixels().div_ceil(runs.max(1)).next_multiple_of(depth)
 }
 
 /// The gradient of the bias, `[C']`: sums over `[pixels, C']`.
@@ -235,7 +324,7 @@ pub fn bias_gradient(
 }
 
 /// Cubes of a product of `[rows, …]` and `[…, columns]`.
-fn cubes(rows: usize, columns: usize, runs: usize, tile: Tile) -> CubeCount {
-    let (rows, columns) = (rows.div_ceil(tile.rows), columns.div_ceil(tile.columns));
+fn tiles(rows: usize, columns: usize, runs: usize, tile: [usize; 2]) -> CubeCount {
+    let (rows, columns) = (rows.div_ceil(tile[0]), columns.div_ceil(tile[1]));
     CubeCount::Static(rows as u32, columns as u32, runs as u32)
 }

@@ -4,8 +4,8 @@
 //! matrix of receptive fields is ever written. Values may be 16-bit, sums are f32. The workspace is
 //! that of the partial gradients of the weights, [`launch::WORKSPACE`].
 
+mod cores;
 mod gather;
 mod launch;
 mod ops;
-mod tensor_cores;
 mod weight;

@@ -5,7 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{launch, tensor_cores};
+use super::launch::{self, By};
 use crate::model::kernel::conv::{ConvOps, Geometry};
 use crate::model::kernel::cube::tensor::{
     channels_first, channels_last, element, empty, row_major, vector,
@@ -22,9 +22,6 @@ impl ConvOps for Cube {
     ) -> FloatTensor<Self> {
         let geometry = geometry(&input, &weight, stride, padding);
         let bias = (bias.meta.num_elements() > 0).then(|| row_major(bias));
-        if let Some(output) = tensor_cores::forward(&input, &weight, bias.as_ref(), &geometry) {
-            return output;
-        }
         let (input, _) = channels_last(input);
         // `[C', k, k, C]`: small against the images, and read by every cube.
         let (weight, _) = channels_last(weight);
@@ -38,7 +35,7 @@ impl ConvOps for Cube {
             bias.as_ref().map(|bias| &bias.handle),
             &output.handle,
             &geometry,
-            Tile::of(&client, filters),
+            by(&input, &geometry, Tile::of(&client, filters)),
             element(&input),
         );
         channels_first(output)
@@ -58,7 +55,7 @@ impl ConvOps for Cube {
         let (d_output, _) = channels_last(d_output);
         let (client, dtype) = (input.client.clone(), element(&input));
         let d_weight = empty(&input, weight.meta.shape().clone(), input.dtype);
-        let tile = Tile::of_weights(&client);
+        let tile = by(&input, &geometry, Tile::of_weights(&client));
         launch::weight_gradient(
             &client,
             &input.handle,
@@ -76,13 +73,8 @@ impl ConvOps for Cube {
         } else {
             empty(&d_output, [0], d_output.dtype)
         };
-        let on_cores = |d_output: &CubeTensor| {
-            tensor_cores::input_gradient(&channels_first(d_output.clone()), &weight, &geometry)
-        };
         let d_input = if !wants_input {
             empty(&d_output, [0], d_output.dtype)
-        } else if let Some(d_input) = on_cores(&d_output) {
-            d_input
         } else {
             let d_input = empty(
                 &d_output,
@@ -91,7 +83,7 @@ impl ConvOps for Cube {
             );
             // `[C, k, k, C']`.
             let weight = row_major(permute(weight, &[1, 2, 3, 0]));
-            let tile = Tile::of(&client, shape.channels);
+            let tile = by(&d_output, &geometry, Tile::of(&client, shape.channels));
             launch::input_gradient(
                 &client,
                 &d_output.handle,
@@ -104,6 +96,14 @@ impl ConvOps for Cube {
             channels_first(d_input)
         };
         (d_input, d_weight, d_bias)
+    }
+}
+
+/// By tensor cores where they suit, or by units in tiles.
+fn by(tensor: &CubeTensor, geometry: &Geometry, tile: Tile) -> By {
+    match launch::cores_suit(&tensor.client, geometry, element(tensor)) {
+        true => By::Cores,
+        false => By::Units(tile),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Products of f32 matrices: a cube makes a tile of the output over a run of the inner dimension; the runs are
+//! Products of matrices, with f32 sums: a cube makes a tile of the output over a run of the inner dimension; the runs are
 //! summed afterwards, in order.
 
 #![allow(
@@ -10,6 +10,7 @@
 )]
 
 use cubecl::client::Client;
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 use cubecl::std::FastDivmod;
@@ -48,10 +49,10 @@ pub struct Sizes {
 }
 
 #[cube(launch_unchecked)]
-fn product_kernel(
-    left: &[f32],
-    right: &[f32],
-    out: &mut [f32],
+fn product_kernel<T: Float, O: Float>(
+    left: &[T],
+    right: &[T],
+    out: &mut [O],
     matrices: FastDivmod<usize>,
     rows: usize,
     columns: usize,
@@ -67,6 +68,8 @@ fn product_kernel(
     #[comptime] left_is_deep: bool,
     #[comptime] right_is_deep: bool,
     #[comptime] tile: Tile,
+    #[define(T)] _dtype: ElemType,
+    #[define(O)] _out_dtype: ElemType,
 ) {
     let units = comptime!(tile.units());
     let unit_grid_rows = comptime!(tile.rows / tile.unit_rows);
@@ -109,7 +112,8 @@ fn product_kernel(
             let (row, k) = (first_row + row_at, begin + k_at);
             let mut value = 0.0f32;
             if row < rows && k < last {
-                value = left[matrix * left_matrix + row * left_row + k * left_column];
+                value =
+                    f32::cast_from(left[matrix * left_matrix + row * left_row + k * left_column]);
             }
             left_tile[k_at * left_stride + row_at] = value;
         }
@@ -125,7 +129,9 @@ fn product_kernel(
             let (column, k) = (first_column + column_at, begin + k_at);
             let mut value = 0.0f32;
             if column < columns && k < last {
-                value = right[matrix * right_matrix + k * right_row + column * right_column];
+                value = f32::cast_from(
+                    right[matrix * right_matrix + k * right_row + column * right_column],
+                );
             }
             right_tile[k_at * right_stride + column_at] = value;
         }
@@ -160,7 +166,7 @@ fn product_kernel(
                 let column = first_column + unit_column + j * unit_grid_columns;
                 if column < columns {
                     out[(part * rows + row) * columns + column] =
-                        sums[comptime!(i * tile.unit_columns + j)];
+                        O::cast_from(sums[comptime!(i * tile.unit_columns + j)]);
                 }
             }
         }
@@ -169,7 +175,13 @@ fn product_kernel(
 
 /// `[runs, count]`, summed over the runs.
 #[cube(launch_unchecked)]
-fn run_sum_kernel(parts: &[f32], out: &mut [f32], runs: usize, count: usize) {
+fn run_sum_kernel<T: Float>(
+    parts: &[f32],
+    out: &mut [T],
+    runs: usize,
+    count: usize,
+    #[define(T)] _dtype: ElemType,
+) {
     if ABSOLUTE_POS >= count {
         terminate!();
     }
@@ -177,7 +189,7 @@ fn run_sum_kernel(parts: &[f32], out: &mut [f32], runs: usize, count: usize) {
     for run in 0..runs {
         sum += parts[run * count + ABSOLUTE_POS];
     }
-    out[ABSOLUTE_POS] = sum;
+    out[ABSOLUTE_POS] = T::cast_from(sum);
 }
 
 /// Writes the product of two stacks of matrices to `out`, row-major.
@@ -188,6 +200,7 @@ pub fn product(
     out: &Handle,
     sizes: Sizes,
     tile: Tile,
+    dtype: ElemType,
 ) {
     let Sizes { matrices, rows, depth, columns } = sizes;
     let count = matrices * rows * columns;
@@ -221,6 +234,8 @@ pub fn product(
             left_layout.column == 1,
             right_layout.row == 1,
             tile,
+            dtype,
+            if parts.is_some() { ElemType::Float(FloatKind::F32) } else { dtype },
         );
         if let Some(parts) = parts {
             let (cubes, dim) = grid(client, count);
@@ -232,6 +247,7 @@ pub fn product(
                 arg(out, count),
                 runs,
                 count,
+                dtype,
             );
         }
     }

@@ -3,7 +3,7 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{Layout, Sizes, product};
-use crate::model::kernel::cube::tensor::{empty, row_major};
+use crate::model::kernel::cube::tensor::{element, empty, row_major};
 use crate::model::kernel::cube::tile::Tile;
 use crate::model::kernel::product::ProductOps;
 
@@ -31,6 +31,7 @@ impl ProductOps for Cube {
             &out.handle,
             sizes,
             tile,
+            element(&left),
         );
         out
     }

@@ -1,3 +1,5 @@
+#[path = "../../../../../../../src/model/kernel/conv/cube/cores.rs"]
+mod cores;
 #[path = "../../../../../../../src/model/kernel/conv/cube/gather.rs"]
 mod gather;
 #[path = "../../../../../../../src/model/kernel/conv/cube/launch.rs"]
