@@ -170,6 +170,7 @@ fn read<const N: usize>(scalars: [Tensor<1>; N]) -> [f64; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::layers::to_host;
 
     const LOGITS: [[f32; 3]; 4] =
         [[1.0, 2.0, 0.5], [0.3, -0.7, 2.2], [-1.5, 0.0, 0.4], [4.0, -2.0, 1.0]];

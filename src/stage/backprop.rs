@@ -30,7 +30,7 @@ use super::seat::{Build, BuildContext, Seat};
 use super::spec::Sampled;
 use super::state::StageState;
 use crate::config::Sampling;
-use crate::model::layers::{to_f32, to_host};
+use crate::model::layers::{joined, to_f32, to_host};
 use crate::model::{Backbone, Moments, Sample};
 use crate::network::BatchNormMode;
 
@@ -191,7 +191,7 @@ impl Embed for Backprop {
             let chunk = images.clone().narrow(0, from, chunk.min(count - from));
             self.inner.features(backbone, chunk).0
         };
-        (Tensor::cat((0..count).step_by(chunk).map(of).collect(), 0), Vec::new())
+        (joined((0..count).step_by(chunk).map(of).collect()), Vec::new())
     }
 
     fn gradients(

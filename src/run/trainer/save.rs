@@ -7,7 +7,7 @@ use burn::prelude::*;
 
 use super::{RunError, Trainer};
 use crate::model::FewShotNet;
-use crate::model::layers::{scalars, to_host, total};
+use crate::model::layers::{scalars, total};
 use crate::panics;
 use crate::run::checkpoint;
 use crate::run::divergence::{Cause, Divergence};
@@ -97,6 +97,7 @@ fn is_finite(net: &FewShotNet) -> bool {
 mod tests {
     use super::*;
     use crate::config::{Overrides, load_str};
+    use crate::model::layers::to_host;
 
     #[test]
     fn one_weight_that_is_not_finite_is_found() {
