@@ -207,6 +207,25 @@ fn the_same_state_draws_the_same_sample_and_the_next_another() {
     assert_ne!(gradients(&seeded, 1).next().unwrap(), one[0]);
 }
 
+/// With 16 bits, a scaled loss and several episodes a step, the head is that of the same step without a
+/// sample, and the backbone's gradient is finite and of the size of a draw.
+#[test]
+fn stages_outside_surround_the_sample() {
+    for norm in ["frozen", "running"] {
+        for memory in ["amp: f16, loss_scale: 64", "amp: bf16", "accumulation_steps: 2"] {
+            let method = METHODS[0];
+            let all = step(method, norm, memory);
+            let sampled = step(method, norm, &format!("{memory}, backprop: {{share: 0.5}}"));
+            let error = norm_of_difference(&head(all.clone()), &head(sampled.clone()));
+            assert!(error < 1e-2, "{norm} {memory}: {error:.1e}");
+            let (all, sampled) = (backbone(&all), backbone(&sampled));
+            let off: Vec<f64> = all.iter().zip(&sampled).map(|(a, b)| a - b).collect();
+            let error = (squared(&off) / squared(&all)).sqrt();
+            assert!((0.05..2.0).contains(&error), "{norm} {memory}: {error:.2}");
+        }
+    }
+}
+
 /// What passes through the sample changes its gradient by rounding only.
 #[test]
 fn stages_inside_give_the_gradient_of_the_same_sample() {

@@ -6,7 +6,7 @@ use super::PipelineArgs;
 use super::plan::{changes, environment};
 use crate::cli::print::{errln, out, outln};
 use crate::config::{self, ByteSize};
-use crate::plan::fit::{Setting, fit};
+use crate::plan::fit::{Setting, fit, fit_sampling};
 use crate::{Error, Failure};
 
 /// Find the cheapest memory settings that fit a budget
@@ -17,6 +17,10 @@ pub struct Fit {
     /// Memory limit, such as 8GiB; by default the pipeline's `memory.budget`
     #[arg(long)]
     budget: Option<ByteSize>,
+    /// Backpropagate a sample of the images (`memory.backprop`) before a step gets slower than the
+    /// plain one: the largest sample that fits; this changes the gradient
+    #[arg(long)]
+    sample: bool,
     /// Write the whole pipeline with these settings into a file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,7 +41,8 @@ impl Fit {
             )
         })?;
         let size = crate::report::bytes;
-        let Setting { memory, peak_bytes, slowdown } = fit(
+        let fitting = if self.sample { fit_sampling } else { fit };
+        let Setting { memory, peak_bytes, slowdown } = fitting(
             &pipeline,
             budget,
             environment(&pipeline, self.offline),

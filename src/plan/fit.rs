@@ -2,8 +2,11 @@
 
 use super::footprint::Environment;
 use super::{Footprint, compile};
-use crate::config::{ByteSize, Memory, Pipeline};
+use crate::config::{Backprop, ByteSize, Memory, Pipeline, Sampling};
 use crate::stage::KINDS;
+
+/// Shares of the images that are tried where a sample of them may be propagated back.
+const SHARES: [f64; 3] = [0.5, 0.25, 0.125];
 
 /// Memory settings, and what they cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +57,30 @@ pub fn fit(
         .into_iter()
         .find(|setting| setting.peak_bytes <= budget.0)
         .ok_or_else(|| smallest.expect("the pipeline's own setting is among them"))
+}
+
+/// The cheapest setting that fits; if it is slower than the plain step, the largest share of the images
+/// for which one fits that is not, where these images alone are propagated back. A share below the
+/// pipeline's own has another gradient.
+pub fn fit_sampling(
+    pipeline: &Pipeline,
+    budget: ByteSize,
+    environment: Environment,
+) -> Result<Setting, Setting> {
+    let own = pipeline.memory.backprop;
+    let unsampled = fit(pipeline, budget, environment);
+    let is_fast = |setting: &Setting| setting.slowdown <= 1.0;
+    if !pipeline.backbone.train || unsampled.as_ref().is_ok_and(is_fast) {
+        return unsampled;
+    }
+    let below = |share: &f64| own.is_none_or(|own| *share < own.share);
+    let of = |share| {
+        let sampling = own.map_or_else(Sampling::default, |own| own.sampling);
+        let sample = Backprop { share, sampling, seed: own.and_then(|own| own.seed) };
+        let memory = Memory { backprop: Some(sample), ..pipeline.memory.clone() };
+        fit(&Pipeline { memory, ..pipeline.clone() }, budget, environment).ok().filter(is_fast)
+    };
+    SHARES.into_iter().filter(below).find_map(of).map_or(unsampled, Ok)
 }
 
 /// The cheapest setting that takes clearly less memory than `pipeline`'s own: the next one to try when
@@ -119,6 +146,29 @@ mod tests {
     fn what_cannot_fit_says_what_it_would_take() {
         let smallest = fit(&pipeline(""), budget("10MiB"), HERE).unwrap_err();
         assert!(smallest.peak_bytes > budget("10MiB").0);
+    }
+
+    #[test]
+    fn a_share_is_kept_unless_another_is_asked_for() {
+        let plain = pipeline("");
+        assert!(settings(&plain, HERE).iter().all(|it| it.memory.backprop.is_none()));
+        let sample = pipeline("backprop: {share: 0.3}");
+        assert!(settings(&sample, HERE).iter().all(
+            |it| it.memory == Memory { backprop: sample.memory.backprop, ..it.memory.clone() }
+        ));
+
+        let of = |pipeline: &Pipeline| settings(pipeline, HERE).swap_remove(0).peak_bytes;
+        let (all, half) = (of(&plain), of(&pipeline("backprop: {share: 0.5}")));
+        assert!(half < all, "{half} {all}");
+        let fitted = |bytes| fit_sampling(&plain, ByteSize(bytes), HERE).unwrap();
+        assert_eq!(fitted(all).memory, plain.memory, "it fits as it is");
+        assert_eq!(fitted(all - 1).memory.backprop.unwrap().share, 0.5);
+        assert_eq!(fitted(half).memory.backprop.unwrap().share, 0.5);
+        assert!(fitted(half).slowdown < 1.0);
+        assert!(fit(&plain, ByteSize(half), HERE).unwrap().memory.backprop.is_none());
+        let smaller = fitted(half - 1);
+        assert!(smaller.peak_bytes < half && smaller.slowdown <= 1.0, "{smaller:?}");
+        assert!(fit_sampling(&plain, ByteSize(10 << 20), HERE).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod graph;
 mod json;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::PipelineArgs;
@@ -133,9 +134,10 @@ pub(super) fn changes(pipeline: &Pipeline, setting: &Setting) -> String {
     let mut text = String::from("memory:\n");
     for (key, value) in after.as_mapping().into_iter().flatten() {
         if before.get(key) != Some(value)
-            && let (Some(key), Ok(value)) = (key.as_str(), serde_yaml::to_string(value))
+            && let Some(key) = key.as_str()
+            && let Ok(entry) = serde_yaml::to_string(&BTreeMap::from([(key, value)]))
         {
-            text.push_str(&format!("  {key}: {}\n", value.trim()));
+            entry.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
         }
     }
     text
