@@ -87,11 +87,23 @@ pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 
 /// `[1]`: the sum of all values. On a GPU in an order that is always the same, which Burn's own is not there.
 pub fn total<const D: usize>(x: Tensor<D>) -> Tensor<1> {
-    if !is_ours(&x) {
-        return x.sum();
+    if is_ours(&x) { in_stages(x) } else { x.sum() }
+}
+
+/// Values of a row that are summed at once, where their number has a factor as small.
+const MOST_IN_A_ROW: usize = 512;
+
+/// The sum of all values, row by row: a GPU sums the values of one row one after the other.
+fn in_stages<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    let mut count = x.dims().iter().product::<usize>();
+    let mut sums = x.reshape([count]);
+    while count > MOST_IN_A_ROW
+        && let Some(width) = (2..=MOST_IN_A_ROW).rev().find(|width| count.is_multiple_of(*width))
+    {
+        count /= width;
+        sums = sums.reshape([count, width]).sum_dim(1).reshape([count]);
     }
-    let count = x.dims().iter().product::<usize>();
-    x.reshape([1, count]).sum_dim(1).reshape([1])
+    sums.reshape([1, count]).sum_dim(1).reshape([1])
 }
 
 /// `[1]`: the mean of all values, summed as by [`total`].
@@ -116,9 +128,14 @@ pub fn scalars(tensors: impl IntoIterator<Item = Tensor<1>>) -> Vec<f32> {
 /// Tensors joined along their first dimension, without a tape. On a GPU the result depends on each of them, so that one
 /// that was never computed is noticed; see [`scalars`].
 pub fn joined<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
-    if !parts.first().is_some_and(is_ours) {
-        return Tensor::cat(parts, 0);
+    match parts.first() {
+        Some(first) if is_ours(first) => of_all(parts),
+        _ => Tensor::cat(parts, 0),
     }
+}
+
+/// The parts joined, and 0 times a value of each added.
+fn of_all<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
     let zeros = parts.iter().map(|part| {
         let one = part.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1));
         // 0 whatever the value.
@@ -135,4 +152,31 @@ pub fn joined<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
 /// Waits for the device and reads a tensor's values as f32, row-major.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     to_f32(tensor).into_data().try_into_vec().expect("the tensor was cast to f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_in_stages_is_the_sum() {
+        for count in [1, 7, 512, 1021, 4096, 5 * 512 * 7, 25_088] {
+            let values: Vec<f32> = (0..count).map(|at| (at % 13) as f32 - 4.5).collect();
+            let expected = values.iter().map(|value| f64::from(*value)).sum::<f64>();
+            let x = Tensor::<1>::from_floats(values.as_slice(), &Device::flex());
+            let actual = to_host(in_stages(x.reshape([1, count])));
+            assert_eq!(actual.len(), 1);
+            assert!((f64::from(actual[0]) - expected).abs() <= 1e-6 * count as f64, "{count}");
+        }
+    }
+
+    #[test]
+    fn parts_that_depend_on_each_other_keep_their_values() {
+        let device = Device::flex();
+        let part = |values: [f32; 4]| Tensor::<1>::from_floats(values, &device).reshape([2, 2]);
+        let parts = [[1.0, -2.0, 3.5, 0.0], [f32::NAN, f32::INFINITY, 4.0, -1.0]];
+        let joined = to_host(of_all(parts.map(part).to_vec()));
+        assert_eq!(joined[..4], parts[0]);
+        assert!(joined[4].is_nan() && joined[5..] == parts[1][1..]);
+    }
 }
