@@ -15,7 +15,7 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 /// The numbers of an update (Loshchilov and Hutter, 2019, algorithm 2).
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// Learning rate.
+    /// Learning rate of this step.
     pub rate: f32,
     /// Decay rates of the first and the second moment.
     pub betas: [f32; 2],
@@ -27,7 +27,7 @@ pub struct Update {
     pub time: i32,
 }
 
-/// The operation.
+/// The update on each backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait AdamwOps: Backend {
     /// The parameter and its moments after an update.

@@ -15,7 +15,7 @@ use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use super::product;
 use crate::model::layers::to_f32;
 
-/// The operation.
+/// The sum on each backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait SquaresOps: Backend {
     /// `[1]`: the sum of all squares.

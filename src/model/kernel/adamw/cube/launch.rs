@@ -15,7 +15,7 @@ use crate::model::kernel::cube::{arg, grid};
 /// What an update multiplies by, and divides by.
 #[derive(Debug, Clone, Copy)]
 pub struct Factors {
-    /// Learning rate.
+    /// Learning rate of this step.
     pub rate: f32,
     /// Share of a parameter that stays.
     pub kept: f32,

@@ -20,7 +20,7 @@ const CUBES: usize = 1024;
 /// What makes the products.
 #[derive(Debug, Clone, Copy)]
 pub enum By {
-    /// Units, in f32.
+    /// Units, each with a part of a tile, in f32.
     Units(Tile),
     /// Tensor cores, from 16-bit values; see [`cores_suit`].
     Cores,
