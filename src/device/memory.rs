@@ -63,6 +63,23 @@ impl MemoryMeter {
     }
 }
 
+/// Has the pool of a GPU take so many bytes in one piece, for the tensors of the run.
+///
+/// A pool that grows as it is used consists of many pieces, and what is free at their ends adds up to a third of them
+/// (docs/gpu.md). Where the GPU has no such piece left, the pool grows as it is used.
+pub fn take_ahead(device: &Device, bytes: u64) {
+    #[cfg(feature = "cuda")]
+    if super::cuda::pool().is_some() {
+        drop(Tensor::<1>::empty([bytes as usize / size_of::<f32>()], device));
+        // Freed now, rather than at the next allocation; the pool keeps it.
+        device.memory_cleanup();
+        // An allocation that was refused concerns this tensor alone.
+        let _ = device.sync();
+    }
+    #[cfg(not(feature = "cuda"))]
+    let _ = (device, bytes);
+}
+
 /// Returns memory that is kept for later to the device.
 pub fn release(device: &Device) {
     device.memory_cleanup();

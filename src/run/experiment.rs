@@ -13,8 +13,9 @@ use super::events::{
 };
 use super::folder::{RunFolder, write_atomically};
 use super::trainer::{Place, Start, Trainer};
-use crate::config::{self, Episode, Episodes, OtherEpisode, Pipeline};
+use crate::config::{self, Allocator, Episode, Episodes, OtherEpisode, Pipeline};
 use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
+use crate::device::take_ahead;
 use crate::graph;
 use crate::model::FewShotNet;
 use crate::plan::footprint::{Environment, Use};
@@ -118,6 +119,12 @@ pub fn run(
     for note in &plan.notes {
         reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) })?;
     }
+    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data));
+    if let Some(gpu) = predicted.gpu
+        && pipeline.memory.allocator == Allocator::Pooled
+    {
+        take_ahead(&device.device, gpu.reserved);
+    }
     let mut trainer = Trainer::new(plan, place, &start, reporter)?;
     if let Start::Fork(from, changes) = start {
         let step = from.progress.step;
@@ -146,7 +153,6 @@ pub fn run(
     if let Some(stopped) = stopped_early {
         reporter.report(&Event::StoppedEarly(stopped))?;
     }
-    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data));
     if let Some(event) = far_from_prediction(trainer.cost().1, &predicted) {
         reporter.report(&event)?;
     }

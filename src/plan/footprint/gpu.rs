@@ -2,10 +2,12 @@
 
 /// The driver's context with the kernels of this program: 300 to 500 MiB, by GPU and driver.
 pub const CONTEXT_BYTES: u64 = 512 << 20;
-/// The pool grows by multiples of it, and half of the last one is free on average.
+/// The pool grows by multiples of it.
 const GRANULE: u64 = 32 << 20;
 /// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
-const FRAGMENTATION: f64 = 0.03;
+const FRAGMENTATION: f64 = 0.05;
+/// Pieces between gradients that stay, in maps of a segment.
+const PIECES: f64 = 1.15;
 
 /// How a step takes and frees its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(super) enum Pattern {
 pub struct GpuUse {
     /// Bytes of tensors at the peak.
     pub in_use: u64,
-    /// Bytes of the pool that holds them.
+    /// Bytes of the pool that holds them, which a run takes in one piece at its start.
     pub reserved: u64,
     /// Bytes of the driver's context.
     pub context: u64,
@@ -32,9 +34,10 @@ impl GpuUse {
     /// What the driver takes when tensors take `in_use` bytes.
     pub(super) fn of(in_use: u64, pattern: Pattern) -> Self {
         let reserved = match pattern {
-            Pattern::Stack => (in_use as f64 * (1.0 + FRAGMENTATION)) as u64 + GRANULE / 2,
-            Pattern::Recomputed(largest) => in_use + largest,
+            Pattern::Stack => (in_use as f64 * (1.0 + FRAGMENTATION)) as u64,
+            Pattern::Recomputed(largest) => in_use + (largest as f64 * PIECES) as u64,
         };
+        let reserved = reserved.next_multiple_of(GRANULE);
         Self { in_use, reserved, context: CONTEXT_BYTES }
     }
 
@@ -55,6 +58,6 @@ mod tests {
         assert!(taken.reserved as f64 <= 1.15 * (1u64 << 30) as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
         let recomputed = GpuUse::of(1 << 30, Pattern::Recomputed(300 << 20));
-        assert_eq!(recomputed.reserved, (1 << 30) + (300 << 20));
+        assert_eq!(recomputed.reserved, (1 << 30) + (352 << 20));
     }
 }
