@@ -133,6 +133,19 @@ fn bad_images_are_named_or_counted() -> Outcome {
         "its decoder fails",
         write(PALETTE_OF_4_BYTES.to_vec()),
     )?;
+    bad_image(
+        "a PNG that claims more pixels than its bytes can hold",
+        "x.png",
+        "cannot hold 16 × 4194312 pixels",
+        write({
+            let mut png = png();
+            png[16..20].copy_from_slice(&16u32.to_be_bytes());
+            png[20..24].copy_from_slice(&4_194_312u32.to_be_bytes());
+            let sum = crc32fast::hash(&png[12..29]);
+            png[29..33].copy_from_slice(&sum.to_be_bytes());
+            png
+        }),
+    )?;
     bad_image("a BMP cut short", "x.bmp", "", write(cut(bytes(ImageFormat::Bmp), 0.5)))?;
     bad_image("text named as an image", "x.png", "first bytes", write(b"hello".to_vec()))?;
     for (name, format) in [

@@ -17,6 +17,10 @@ use raster::Raster;
 /// Most pixels of an image that is read: Pillow's own limit.
 pub const MAX_PIXELS: usize = 178_956_970;
 
+/// Bytes that a byte of a PNG can stand for at most, the limit of deflate: a file that claims more pixels is refused
+/// before memory is taken for them.
+const MOST_DEFLATED: usize = 1032;
+
 /// Suffixes of the files that are read as images, in small letters.
 pub const SUFFIXES: [&str; 14] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pbm",
@@ -142,6 +146,13 @@ fn other(file: &[u8]) -> Result<Raster, String> {
     }
     if width * height > MAX_PIXELS {
         return Err(format!("{width} × {height} pixels are more than the limit, {MAX_PIXELS}"));
+    }
+    let bits = usize::from(decoder.original_color_type().bits_per_pixel());
+    if format == ImageFormat::Png && width * height * bits / 8 > file.len() * MOST_DEFLATED {
+        let length = file.len();
+        return Err(format!(
+            "its {length} bytes cannot hold {width} × {height} pixels: it is cut short"
+        ));
     }
     let orientation = match format {
         // EXIF is a TIFF itself.
