@@ -43,29 +43,42 @@ impl Workplace {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// All runs, the newest last.
+    pub fn runs(&self) -> Vec<PathBuf> {
+        let runs = fs::read_dir(self.path().join("runs")).into_iter().flatten();
+        let mut runs: Vec<PathBuf> = runs.map(|it| it.unwrap().path()).collect();
+        runs.sort();
+        runs
+    }
+
     /// The newest run.
     pub fn run_folder(&self) -> PathBuf {
-        let mut runs: Vec<PathBuf> =
-            fs::read_dir(self.path().join("runs")).unwrap().map(|it| it.unwrap().path()).collect();
-        runs.sort();
-        runs.pop().unwrap()
+        self.runs().pop().unwrap()
     }
 
     /// Waits until the run has taken `steps` steps.
     pub fn wait_for_step(&self, steps: usize) {
+        self.wait(&format!("took {steps} steps"), |events| {
+            events.matches("\"event\":\"step\"").count() >= steps
+        });
+    }
+
+    /// Waits until the events of the run have this text.
+    pub fn wait_for(&self, text: &str) {
+        self.wait(&format!("said {text}"), |events| events.contains(text));
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(120);
         while Instant::now() < deadline {
-            let seen = fs::read_dir(self.path().join("runs"))
-                .ok()
-                .and_then(|mut runs| runs.next())
-                .and_then(|run| fs::read_to_string(run.ok()?.path().join("events.jsonl")).ok())
-                .map_or(0, |events| events.matches("\"event\":\"step\"").count());
-            if seen >= steps {
+            let events = self.runs().pop().map(|run| run.join("events.jsonl"));
+            let events = events.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+            if is_so(&events) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        panic!("the run never took {steps} steps");
+        panic!("the run never {what}");
     }
 }
 
