@@ -408,6 +408,26 @@ fn completions_know_the_commands() -> Outcome {
 }
 
 #[test]
+fn each_command_has_a_manual_page() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let pages = folder.path().join("man1");
+    stdout(fsct().arg("man").arg(&pages))?;
+    for (page, word) in
+        [("fsct.1", "validate"), ("fsct-run.1", "resume"), ("fsct-data-pack.1", "size")]
+    {
+        let text = fs::read_to_string(pages.join(page))?;
+        assert!(text.starts_with(".ie") && text.contains(".TH fsct"), "{page}: {text}");
+        assert!(text.contains(word), "{word} in {page}");
+    }
+    // A folder whose name a file has.
+    fs::write(folder.path().join("file"), "")?;
+    let refused = fsct().arg("man").arg(folder.path().join("file/man1")).output()?;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr)?.contains("name a folder that can be written to"));
+    Ok(())
+}
+
+#[test]
 fn the_reference_of_the_documentation_is_current() -> Outcome {
     let page = "docs/configuration.md";
     let text = fs::read_to_string(page)?;

@@ -131,12 +131,19 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn the_readme_links_every_page() {
-    let readme = Page::open("README.md");
-    let linked: BTreeSet<_> = links(&readme.text).into_iter().map(PathBuf::from).collect();
-    for page in pages() {
-        let path = &page.path;
-        assert!(path == Path::new("README.md") || linked.contains(path), "{}", page.name());
+fn the_readme_and_the_sites_summary_link_every_page() {
+    let linked = |page: &str| -> BTreeSet<PathBuf> {
+        let (page, text) = (Path::new(page), Page::open(page).text);
+        let folder = page.parent().unwrap();
+        links(&text).into_iter().map(|link| folder.join(link)).collect()
+    };
+    let (readme, summary) = (linked("README.md"), linked("docs/SUMMARY.md"));
+    for Page { path, .. } in pages() {
+        let is_list =
+            [Path::new("README.md"), Path::new("docs/SUMMARY.md")].contains(&path.as_path());
+        assert!(is_list || readme.contains(&path), "{} in README.md", path.display());
+        let of_site = path.starts_with("docs") && !is_list;
+        assert!(!of_site || summary.contains(&path), "{} in docs/SUMMARY.md", path.display());
     }
 }
 

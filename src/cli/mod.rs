@@ -12,6 +12,7 @@ mod findings;
 mod fit;
 mod import;
 mod init;
+mod man;
 mod migrate;
 mod model;
 mod plan;
@@ -110,6 +111,8 @@ pub enum Command {
     Schema(schema::Schema),
     /// Print the completion script of a shell
     Completions(completions::Completions),
+    /// Write the manual pages
+    Man(man::Man),
 }
 
 /// A pipeline file and what is laid over it; the same for every command that takes a pipeline.
@@ -154,6 +157,7 @@ impl Cli {
             Command::Migrate(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }
