@@ -98,9 +98,11 @@ fn a_sample_takes_at_most_two_fifths_of_the_plain_activations() {
     let memory = "backprop: {share: 0.25}";
     a_sample_saves(&pipeline("conv4s, batch_norm: frozen", 28, FULL, memory));
     a_sample_saves(&pipeline("conv4s, batch_norm: frozen", 32, FULL, memory));
+    // On batch statistics all images pass at once, without a tape, but for the first block.
+    a_sample_saves(&pipeline("conv4s", 28, FULL, memory));
+    a_sample_saves(&pipeline("conv4", 42, FULL, memory));
 }
 
-/// On batch statistics all images pass at once, without a tape.
 #[test]
 #[ignore = "at full size: a minute, and 3 GiB"]
 fn a_sample_takes_at_most_two_fifths_of_the_plain_activations_of_a_resnet() {

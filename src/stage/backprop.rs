@@ -37,6 +37,7 @@ use crate::network::BatchNormMode;
 /// The stage as data.
 pub mod spec {
     use crate::config::{Backprop, BatchNormMode, Memory, Pipeline, Sampling};
+    use crate::stage::micro_batch;
     use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, Sampled, StepShape};
 
     /// A sample of each episode's images is propagated back.
@@ -50,6 +51,9 @@ pub mod spec {
         pub seed: u64,
         /// Whether batch norms use the statistics of the episode.
         pub batch_statistics: bool,
+        /// Whether the images then pass the first block in chunks: not where they pass the backbone in micro-batches,
+        /// which have statistics of their own.
+        pub first_in_chunks: bool,
     }
 
     impl Spec {
@@ -100,7 +104,9 @@ pub mod spec {
                 DeviceKind::Cpu => 0.36,
                 DeviceKind::Gpu => 0.33,
             };
-            forward + self.share - 1.0
+            // The first block passes twice, for the moments.
+            let first = if self.batch_statistics { 0.03 } else { 0.0 };
+            forward + first + self.share - 1.0
         }
 
         fn shape(&self, step: &mut StepShape) {
@@ -116,6 +122,7 @@ pub mod spec {
                 sampling,
                 seed: seed.unwrap_or(pipeline.seed),
                 batch_statistics: norm != BatchNormMode::Frozen,
+                first_in_chunks: micro_batch::spec::Spec::plan(pipeline).is_none(),
             })
         }
 
@@ -139,9 +146,14 @@ impl Build for spec::Spec {
     fn seat(&self, cx: &BuildContext) -> Seat {
         let (spec, norm) = (*self, cx.norm);
         Seat::Embedding(Box::new(move |inner| match spec.sampled() {
-            Some(sampled) => {
-                Rc::new(Backprop { sampled, sampling: spec.sampling, seed: spec.seed, norm, inner })
-            }
+            Some(sampled) => Rc::new(Backprop {
+                sampled,
+                sampling: spec.sampling,
+                seed: spec.seed,
+                norm,
+                first_in_chunks: spec.first_in_chunks,
+                inner,
+            }),
             None => inner,
         }))
     }
@@ -157,6 +169,8 @@ pub struct Backprop {
     pub seed: u64,
     /// Statistics that batch norms use.
     pub norm: BatchNormMode,
+    /// Whether all images pass the first block in chunks where batch norms need all of them.
+    pub first_in_chunks: bool,
     /// The embedding of all images, and of the sample with a tape.
     pub inner: Rc<dyn Embed>,
 }
@@ -180,13 +194,16 @@ impl Embed for Backprop {
         Embedded { features, moments, tape: Box::new(tape) }
     }
 
-    /// No more images at once than the sample has, unless batch norms need all of them.
+    /// No more images at once than the sample has. Where batch norms need all of them, in the first block alone.
     fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
-        if self.norm != BatchNormMode::Frozen {
-            return self.inner.features(backbone, images);
-        }
         let count = images.dims()[0];
         let chunk = self.sampled.images(count);
+        if self.norm != BatchNormMode::Frozen {
+            return match self.first_in_chunks {
+                true => self.from_the_second_block(backbone, images, chunk),
+                false => self.inner.features(backbone, images),
+            };
+        }
         let of = |from: usize| {
             let chunk = images.clone().narrow(0, from, chunk.min(count - from));
             self.inner.features(backbone, chunk).0
@@ -202,6 +219,22 @@ impl Embed for Backprop {
         norm: &SampleNorm,
     ) -> Gradients {
         self.inner.gradients(backbone, images, d_features, norm)
+    }
+}
+
+impl Backprop {
+    /// All images at once through all blocks but the first.
+    fn from_the_second_block(
+        &self,
+        backbone: &Backbone,
+        images: Tensor<4>,
+        chunk: usize,
+    ) -> (Tensor<4>, Vec<Moments>) {
+        let (input, first) = backbone.first_block_in_chunks(images, chunk);
+        let mut moments = vec![first];
+        let mut norm = self.norm.training(&mut moments);
+        let features = backbone.off_tape().forward_blocks(1..backbone.blocks(), input, &mut norm);
+        (features, moments)
     }
 }
 

@@ -96,7 +96,8 @@ pub struct Sampled {
     /// Its share of the images, above 0 and below 1.
     pub share: f64,
     /// Whether the images are embedded together first, because batch norm needs the moments of the
-    /// whole episode; otherwise no more at once than the sample has.
+    /// whole episode; otherwise no more at once than the sample has. Together they pass all blocks but the
+    /// first, whose maps are the largest.
     pub together: bool,
 }
 

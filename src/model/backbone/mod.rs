@@ -10,6 +10,7 @@ use std::ops::Range;
 use burn::prelude::*;
 
 use super::init::Init;
+use super::layers::joined;
 use super::norm::{BatchNorm, Moments, Norm};
 use crate::network::{BackboneSpec, Family};
 use conv::ConvNet;
@@ -67,6 +68,30 @@ impl Backbone {
         }
     }
 
+    /// The first block on the statistics of all images, of which no more than `chunk` pass it at once: once for the
+    /// moments, and once more to be normalised by them. Off the tape.
+    ///
+    /// # Panics
+    /// When the block has more than one batch norm.
+    pub fn first_block_in_chunks(&self, images: Tensor<4>, chunk: usize) -> (Tensor<4>, Moments) {
+        let count = images.dims()[0];
+        let chunks = || {
+            let starts = (0..count).step_by(chunk);
+            starts.map(|at| images.clone().narrow(0, at, chunk.min(count - at)))
+        };
+        let mut net = self.off_tape();
+        let moments = chunks().map(|images| {
+            let mut moments = Vec::new();
+            net.forward_block(0, images, &mut Norm::Batch(&mut moments));
+            let [moments] = moments.try_into().expect("the first block has one batch norm");
+            moments
+        });
+        let moments = moments.reduce(Moments::pool).expect("at least one image");
+        net.norms_mut()[0].set_running(&moments);
+        let parts = chunks().map(|images| net.forward_block(0, images, &mut Norm::Running));
+        (joined(parts.collect()), moments)
+    }
+
     /// The backbone off the tape, for a forward pass that keeps no activations. Batch norms still use
     /// the statistics that the pass asks for.
     pub fn off_tape(&self) -> Self {
@@ -88,6 +113,43 @@ impl Backbone {
         match self {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
             Self::ResNet(net) => net.norms_mut(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::model::layers::to_host;
+    use crate::network::Trunk;
+
+    #[test]
+    fn a_first_block_in_chunks_is_the_first_block() {
+        let device = Device::flex();
+        let image = [3, 32, 32];
+        let resnet = BackboneSpec::resnet([1, 1, 1, 1], Trunk::Torchvision, image);
+        for spec in [BackboneSpec::conv(4, image), resnet] {
+            let kind = spec.family();
+            let net = Backbone::new(&spec, &mut Init::new(1, &device));
+            let images = Tensor::<4>::random([7, 3, 32, 32], Distribution::Default, &device);
+            let mut moments = Vec::new();
+            let whole = net.forward_block(0, images.clone(), &mut Norm::Batch(&mut moments));
+            for chunk in [1, 3, 7, 9] {
+                let (output, of_chunks) = net.first_block_in_chunks(images.clone(), chunk);
+                let pairs = [
+                    (to_host(whole.clone()), to_host(output)),
+                    (to_host(moments[0].mean.clone()), to_host(of_chunks.mean)),
+                    (to_host(moments[0].variance.clone()), to_host(of_chunks.variance)),
+                ];
+                for (whole, output) in pairs {
+                    let off = whole.iter().zip(&output).map(|(a, b)| (a - b).abs());
+                    assert!(off.fold(0.0, f32::max) <= 1e-5, "{kind:?} in chunks of {chunk}");
+                    assert_eq!(whole.len(), output.len());
+                }
+                assert_eq!(of_chunks.count, moments[0].count);
+            }
         }
     }
 }

@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
                 let chunk = sample.images.div_ceil(parts.unwrap_or(1));
                 self.through_in_parts(&pass, chunk);
             }
-            None if sampled.is_some() => self.through(&pass, Images::Held),
+            None if sampled.is_some() => self.through_from_chunks(&pass, sample.images),
             None => match &recompute {
                 Some(segments) => self.through_keeping_inputs(&pass, segments),
                 None => self.through_on_tape(&pass, 0..self.blocks.len()),

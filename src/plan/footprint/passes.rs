@@ -33,6 +33,22 @@ impl Walk<'_> {
         }
     }
 
+    /// A pass without a tape, of the first block copies of a few images at once. Held before: the images of `pass`;
+    /// held after: also the features.
+    pub(super) fn through_from_chunks(&mut self, pass: &Pass, images: u64) {
+        let Some((first, rest)) = self.blocks.split_first() else { return };
+        let part = Pass { images, ..*pass };
+        let (copy, output) = (part.map(first.input()), part.map(first.output()));
+        self.time.hold(Use::Activations, copy);
+        part.forward(&mut self.time, first, false);
+        self.time.free(Use::Activations, copy);
+        // The other chunks' outputs, then concatenated.
+        let all = pass.map(first.output());
+        self.time.hold(Use::Activations, all - output);
+        self.time.touch(Use::Activations, all);
+        rest.iter().for_each(|block| pass.forward_taking(&mut self.time, block));
+    }
+
     /// Some blocks, keeping what the backward pass needs.
     pub(super) fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
         self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
