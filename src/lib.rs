@@ -25,6 +25,7 @@ pub mod loss;
 pub mod model;
 pub mod network;
 mod numbers;
+pub mod onnx;
 mod panics;
 pub mod plan;
 pub mod report;

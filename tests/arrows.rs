@@ -14,7 +14,7 @@ const ORDER: &[&[&str]] = &[
     &["atomic_file", "network", "numbers", "panics", "tiling"],
     &["config", "model"],
     &["error", "device", "loss", "weights"],
-    &["data"],
+    &["data", "onnx"],
     &["stage"],
     &["plan"],
     &["graph"],

@@ -27,7 +27,9 @@ pub(crate) mod text;
 pub mod transform;
 mod zipped;
 
-pub use dataset::{DataWarning, Dataset, format_of, open, open_class_folders, open_files};
+pub use dataset::{
+    DataWarning, Dataset, format_of, ink_is_dark, open, open_class_folders, open_files,
+};
 pub use episode::{EpisodeIndices, read_episodes, write_episodes};
 pub use error::DataError;
 pub use formats::{Options, SplitLists, guess, images_in, is_unsplit, list};

@@ -24,7 +24,7 @@ pub struct SharedAttention {
 }
 
 /// Keeps the cosine of a zero vector finite.
-const EPSILON: f64 = 1e-8;
+pub const EPSILON: f64 = 1e-8;
 
 impl SharedAttention {
     /// The attention of a few-shot cosine transformer.

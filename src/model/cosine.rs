@@ -21,9 +21,9 @@ pub struct CosineLinear {
 }
 
 /// Added to the norm of the input, as published.
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 /// Fixed factor on the output, as published.
-const SCALE: f64 = 2.0;
+pub const SCALE: f64 = 2.0;
 
 impl CosineLinear {
     /// A layer that reads `dim` features.

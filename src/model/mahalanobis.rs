@@ -49,7 +49,7 @@ pub fn squared_distances(query: Tensor<2>, prototypes: Tensor<2>, support: Tenso
 }
 
 /// Keeps λ above 0 when all features are equal.
-const TINY: f64 = 1e-12;
+pub const TINY: f64 = 1e-12;
 
 /// Inverse of a small symmetric positive definite matrix, with its gradient.
 ///

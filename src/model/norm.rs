@@ -12,7 +12,8 @@ use super::kernel::norm::sample::{OfBatch, norm_act_of_sample};
 use super::kernel::norm::{Statistics, norm_act};
 use crate::network::BatchNormMode;
 
-const EPSILON: f64 = 1e-5;
+/// Added to the variance, as in PyTorch.
+pub const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
 /// The statistics that normalise a forward pass.

@@ -110,6 +110,35 @@ fn the_published_code_keeps_an_imagenet_resnet_outside_its_model() {
 }
 
 #[test]
+fn an_onnx_export_is_two_files_and_replaces_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    fs::write(here.join("p.yaml"), PIPELINE).unwrap();
+    succeeds(here, &["run", "p.yaml", "--set", "test.episodes=1"]);
+    let run = fs::read_dir(here.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let export = ["export", run.to_str().unwrap(), "--to", "m.onnx"];
+    let named = fsct(here, &[&export[..], &["--names", "reference"]].concat());
+    assert_eq!(named.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&named.stderr).contains("leave `--names` out"), "{named:?}");
+
+    // One of the files exists: neither is written.
+    fs::write(here.join("m.head.onnx"), "mine").unwrap();
+    let again = fsct(here, &export);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("m.head.onnx exists"), "{again:?}");
+    assert!(!here.join("m.onnx").exists());
+    assert_eq!(fs::read(here.join("m.head.onnx")).unwrap(), b"mine");
+
+    succeeds(here, &[&export[..], &["--force"]].concat());
+    for (file, output) in [("m.onnx", "features"), ("m.head.onnx", "logits")] {
+        let bytes = fs::read(here.join(file)).unwrap();
+        // Field 1, the version of the format; then the producer.
+        assert_eq!(bytes[..8], *b"\x08\x08\x12\x04fsct", "{file}");
+        assert!(bytes.windows(output.len()).any(|it| it == output.as_bytes()), "{file}");
+    }
+}
+
+#[test]
 fn a_run_of_profoct_exports_the_weights_of_its_terms() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -101,6 +101,20 @@ pub enum Normalize {
     Custom(Moments),
 }
 
+impl Normalize {
+    /// Mean and deviation of each channel; none where values are only divided by 255.
+    pub fn moments(&self) -> Option<Moments> {
+        match self {
+            Self::None => None,
+            Self::Imagenet => {
+                let (mean, std) = (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]);
+                Some(Moments { mean, std })
+            }
+            Self::Custom(moments) => Some(moments.clone()),
+        }
+    }
+}
+
 /// Mean and deviation of each channel, on the scale of 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

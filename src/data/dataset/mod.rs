@@ -13,7 +13,7 @@ use super::image_set::ImageSet;
 use super::listing::Item;
 use super::{DataError, ImageShape, Split};
 use crate::config::Pipeline;
-pub use outside::{open_class_folders, open_files};
+pub use outside::{ink_is_dark, open_class_folders, open_files};
 pub use overlap::DataWarning;
 pub use sources::format_of;
 

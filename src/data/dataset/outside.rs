@@ -57,7 +57,10 @@ fn shape(pipeline: &Pipeline) -> ImageShape {
 }
 
 /// Whether test images are drawings, whose dark ink is 1 to the network.
-fn ink_is_dark(pipeline: &Pipeline, base: &Path) -> Result<bool, DataError> {
+///
+/// # Errors
+/// When the pipeline does not say it, and its data set is not there.
+pub fn ink_is_dark(pipeline: &Pipeline, base: &Path) -> Result<bool, DataError> {
     let (section, format, root) = match &pipeline.test.data {
         Some(other) => ("test.data", other.format, other.root.as_deref()),
         None => ("data", pipeline.data.format, pipeline.data.root.as_deref()),

@@ -14,10 +14,9 @@ impl Normalization {
 
     /// As a pipeline says.
     pub fn of(normalize: &Normalize) -> Self {
-        match normalize {
-            Normalize::None => Self::UNIT,
-            Normalize::Imagenet => Self::moments(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
-            Normalize::Custom(Moments { mean, std }) => Self::moments(mean, std),
+        match normalize.moments() {
+            None => Self::UNIT,
+            Some(Moments { mean, std }) => Self::moments(&mean, &std),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::network::{Distance, EpisodeShape};
 pub const COSINE_SCALE: f64 = 10.0;
 
 /// Keeps the cosine of a zero vector finite.
-const EPSILON: f64 = 1e-8;
+pub const EPSILON: f64 = 1e-8;
 
 /// Logits are negative distances to the mean of each class. It has no parameters.
 #[derive(Module, Debug)]

@@ -1,5 +1,7 @@
 //! `fsct export`: a model's weights for other programs.
 
+mod onnx;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -22,7 +24,8 @@ use crate::{Error, graph, plan};
 ///
 /// The suffix decides the format: `.safetensors`; `.tar`, a checkpoint `{'epoch', 'state'}` as
 /// `train_test.py` and `test.py` of the reference code load it; `.pth` or `.pt`, a state dict for
-/// `torch.load`.
+/// `torch.load`; `.onnx`, the backbone (images → features) for any program that runs ONNX, with the head (an episode's
+/// features → logits) beside it in `.head.onnx`.
 #[derive(Debug, Args)]
 pub struct Export {
     /// A run folder (its best checkpoint is written, or the last one if there is no best) or a
@@ -30,7 +33,7 @@ pub struct Export {
     #[arg(value_name = "RUN_OR_CHECKPOINT")]
     pub run: PathBuf,
     /// The file to write
-    #[arg(long, value_name = "FILE.tar|.pth|.safetensors")]
+    #[arg(long, value_name = "FILE.tar|.pth|.safetensors|.onnx")]
     pub to: PathBuf,
     /// Naming scheme of the tensors [default: reference; published for a .tar of a model whose ImageNet
     /// ResNet was not trained]
@@ -41,7 +44,7 @@ pub struct Export {
     pub force: bool,
 }
 
-/// Format of an export.
+/// Format of a file of tensors.
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
     Safetensors,
@@ -50,18 +53,39 @@ enum Format {
     StateDict,
 }
 
-impl Export {
-    /// Writes the file atomically.
-    pub fn run(self, output: Output) -> Result<(), Error> {
-        let format = self.format()?;
-        free(&self.to, self.force)?;
-        let path = RunFolder::checkpoint(&self.run)?;
+/// A trained model on the CPU: exporting only moves bytes, and needs no GPU.
+struct Trained {
+    path: PathBuf,
+    checkpoint: Checkpoint,
+    pipeline: Pipeline,
+    net: FewShotNet,
+}
+
+impl Trained {
+    fn read(run: &Path) -> Result<Self, Error> {
+        let path = RunFolder::checkpoint(run)?;
         let checkpoint = Checkpoint::read(&path)?;
         let pipeline = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
-        // On the CPU: this only moves bytes, and needs no GPU.
         let device = burn::prelude::Device::flex();
         let net = FewShotNet::new(&plan::network(&pipeline), pipeline.seed, &device);
         let net = checkpoint.load_model(net)?;
+        Ok(Self { path, checkpoint, pipeline, net })
+    }
+}
+
+impl Export {
+    /// Writes the file atomically.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        match self.format()? {
+            Some(format) => self.tensors(format, output),
+            None => self.onnx(output),
+        }
+    }
+
+    /// Tensors under the names of another program.
+    fn tensors(&self, format: Format, output: Output) -> Result<(), Error> {
+        free(&self.to, self.force)?;
+        let Trained { path, checkpoint, pipeline, net } = Trained::read(&self.run)?;
         let names = self.names.unwrap_or_else(|| default_names(format, &pipeline));
         let mut exported =
             Exported::new(&net, names, pipeline.episode.largest().n_way).map_err(RunError::from)?;
@@ -81,27 +105,46 @@ impl Export {
             Format::ReferenceCheckpoint => exported.to_reference_checkpoint(epoch),
         };
         write_atomically(&absolute(&self.to), &bytes.map_err(RunError::from)?)?;
-        if output.verbosity() > Verbosity::Quiet {
-            outln!("{}: from {}", self.to.display(), path.display())?;
-            for note in notes(names, &pipeline) {
-                errln!("note: {note}");
-            }
-        }
-        Ok(())
+        said(&self.to.display().to_string(), &path, &notes(names, &pipeline), output)
     }
 
-    fn format(&self) -> Result<Format, Error> {
+    /// Graphs that other programs run.
+    fn onnx(&self, output: Output) -> Result<(), Error> {
+        let files = onnx::Files::of(&self.to);
+        files.free(self.force)?;
+        let Trained { path, checkpoint, pipeline, net } = Trained::read(&self.run)?;
+        let notes = files.write(&net, &pipeline, &checkpoint)?;
+        let written = format!("{} and {}", files.backbone.display(), files.head.display());
+        said(&written, &path, &notes, output)
+    }
+
+    /// The format that the suffix names; none for ONNX, which has more than tensors.
+    fn format(&self) -> Result<Option<Format>, Error> {
         match self.to.extension().and_then(|suffix| suffix.to_str()) {
-            Some("safetensors") => Ok(Format::Safetensors),
-            Some("tar") => Ok(Format::ReferenceCheckpoint),
-            Some("pth" | "pt") => Ok(Format::StateDict),
+            Some("safetensors") => Ok(Some(Format::Safetensors)),
+            Some("tar") => Ok(Some(Format::ReferenceCheckpoint)),
+            Some("pth" | "pt") => Ok(Some(Format::StateDict)),
+            Some("onnx") if self.names.is_some() => Err(Error::failed_with_help(
+                "`--names` does not apply to ONNX, whose tensors have the reference's names",
+                "leave `--names` out",
+            )),
+            Some("onnx") => Ok(None),
             _ => Err(Error::failed_with_help(
                 format!("`--to {}` has no suffix that names a format", self.to.display()),
-                "end it in `.safetensors`, `.pth` (a state dict), or `.tar` (a checkpoint of the \
-                 reference code)",
+                "end it in `.safetensors`, `.pth` (a state dict), `.tar` (a checkpoint of the \
+                 reference code), or `.onnx`",
             )),
         }
     }
+}
+
+/// Says what was written from which checkpoint.
+fn said(written: &str, from: &Path, notes: &[String], output: Output) -> Result<(), Error> {
+    if output.verbosity() > Verbosity::Quiet {
+        outln!("{written}: from {}", from.display())?;
+        notes.iter().for_each(|note| errln!("note: {note}"));
+    }
+    Ok(())
 }
 
 /// The published code has no ImageNet ResNet in its model, and never trains it.
