@@ -18,9 +18,10 @@ lint:
     cargo clippy --all-targets -- -D warnings
     cargo clippy --lib --no-default-features -- -D warnings
 
-# Writes what is made from the types: the schema and the reference in docs/configuration.md.
+# Writes what is made from the types: the schemas and the reference in docs/configuration.md.
 generate:
     cargo run --release -- schema --output schemas/pipeline.schema.json
+    cargo run --release -- schema sweep --output schemas/sweep.schema.json
     UPDATE_DOCS=1 cargo test --release --test cli the_reference_of_the_documentation_is_current
 
 # Accepts changed snapshots; read the diff afterwards.

@@ -31,6 +31,8 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod stage;
+#[cfg(feature = "cli")]
+pub(crate) mod sweep;
 mod tiling;
 pub mod weights;
 

@@ -20,6 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["graph"],
     &["run"],
     &["report"],
+    &["sweep"],
     &["cli"],
     &["main"],
 ];

@@ -40,6 +40,9 @@ pass "yaml-language-server: $(ls pipelines/*.yaml | wc -l) pipelines"
 "$check" --check-metaschema schemas/pipeline.schema.json >/dev/null || fail "the schema is not a valid JSON schema"
 "$check" --schemafile schemas/pipeline.schema.json pipelines/*.yaml >/dev/null || fail "a shipped pipeline is rejected"
 pass "check-jsonschema accepts every shipped pipeline"
+"$check" --check-metaschema schemas/sweep.schema.json >/dev/null || fail "the schema of sweeps is not a valid JSON schema"
+"$check" --schemafile schemas/sweep.schema.json sweeps/*.yaml >/dev/null || fail "a shipped sweep is rejected"
+pass "check-jsonschema accepts every shipped sweep"
 # Without the files that are not YAML: some of them are meant to crash a reader.
 mapfile -t readable < <(grep -La '^# schema unreadable' tests/errors/*.yaml | grep -v /duplicate_)
 "$check" --schemafile schemas/pipeline.schema.json --output-format json "${readable[@]}" >"$clients/errors.json" || true

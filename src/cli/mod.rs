@@ -24,6 +24,7 @@ mod render_diagnostics;
 mod run;
 mod schema;
 mod survey;
+mod sweep;
 mod threads;
 mod thumbnail;
 mod validate;
@@ -83,13 +84,15 @@ pub enum Command {
     Predict(predict::Predict),
     /// Compare trained models on the same episodes
     Compare(compare::Compare),
+    /// Run a grid of pipelines and turn the results into a table
+    Sweep(sweep::Sweep),
     /// Inspect a data set, pack it, split it
     Data(data::Data),
     /// Write a trained model's weights for other programs
     Export(export::Export),
     /// Convert a model of the reference code to a checkpoint
     Import(import::Import),
-    /// Check pipeline files without running them
+    /// Check pipeline files and sweep files without running them
     Validate(validate::Validate),
     /// Print what a pipeline will do and the memory it will take
     Plan(plan::Plan),
@@ -107,7 +110,7 @@ pub enum Command {
     Init(init::Init),
     /// Convert a `train_test.py` command line to a pipeline
     Migrate(migrate::Migrate),
-    /// Print the JSON schema of pipeline files
+    /// Print the JSON schema of pipeline files, or of sweep files
     Schema(schema::Schema),
     /// Print the completion script of a shell
     Completions(completions::Completions),
@@ -143,6 +146,7 @@ impl Cli {
             Command::Eval(command) => command.run(self.output),
             Command::Predict(command) => command.run(self.output),
             Command::Compare(command) => command.run(self.output),
+            Command::Sweep(command) => command.run(self.output),
             Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),
             Command::Import(command) => command.run(self.output),

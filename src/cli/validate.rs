@@ -21,7 +21,7 @@ use crate::{
     weights::WeightsError,
 };
 
-/// Check pipeline files without running them
+/// Check pipeline files and sweep files without running them
 ///
 /// Exit code: 0 all valid, 1 some are not, 2 something could not be read.
 #[derive(Debug, clap::Args)]
@@ -71,6 +71,11 @@ impl Validate {
     }
 
     fn check(&self, path: &Path, overrides: &Overrides) -> Diagnostics {
+        // A file that cannot be read as text is reported as a pipeline.
+        if std::fs::read_to_string(path).is_ok_and(|text| config::is_sweep(&text)) {
+            let resolved = super::sweep::resolve(path, overrides, self.offline);
+            return resolved.map_or_else(|found| found, |(_, resolved)| resolved.warnings);
+        }
         match load(path, overrides) {
             Err(diagnostics) => diagnostics,
             Ok(loaded) if self.offline => loaded.warnings,

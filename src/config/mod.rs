@@ -2,10 +2,11 @@
 //!
 //! `pipeline` says what a pipeline is, one element a file; `text` reads YAML and knows the place of
 //! every value; `resolve` merges the layers, validates them and checks rules over several keys;
-//! `tools` explains, renders, starts and migrates pipelines.
+//! `tools` explains, renders, starts and migrates pipelines; `sweep` reads a grid of pipelines.
 
 mod pipeline;
 mod resolve;
+mod sweep;
 mod text;
 mod tools;
 
@@ -26,6 +27,9 @@ pub use resolve::{
     loaded::{Loaded, Origin},
     overrides::Overrides,
     schema::{FILE_NAME, schema, schema_text},
+};
+pub use sweep::{
+    Cell, Compare, ResolvedSweep, Sweep, is_sweep, load_sweep, sweep_schema, sweep_schema_text,
 };
 pub use text::{
     diagnostic::{Diagnostic, Diagnostics},

@@ -42,8 +42,12 @@ impl Sampler {
             Stream::Validate => (pipeline.validate_episode().into(), pipeline.validate.episode),
             Stream::Test => (pipeline.test_episode().into(), pipeline.test.episode),
         };
+        let seed = match stream {
+            Stream::Test => pipeline.test.seed.unwrap_or(pipeline.seed),
+            Stream::Train | Stream::Validate => pipeline.seed,
+        };
         let keys = Keys::new(stream, other.unwrap_or_default());
-        Self::with_keys(set, shapes, pipeline.seed, stream, &keys)
+        Self::with_keys(set, shapes, seed, stream, &keys)
     }
 
     /// A sampler over `set`.

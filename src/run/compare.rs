@@ -2,6 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// Resamples of the bootstrap.
@@ -81,7 +82,7 @@ pub fn compare_all(answers: &[Answers]) -> Result<Vec<Comparison>, Unlike> {
 
 /// Holm's step-down correction: the k-th smallest of n p-values times n − k + 1, no smaller than
 /// the one before it and no larger than 1.
-fn holm(p_values: &[f64]) -> Vec<f64> {
+pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
     let mut corrected = vec![0.0; p_values.len()];
@@ -141,6 +142,63 @@ impl Comparison {
             only,
             mcnemar_p: mcnemar(only),
             holm_p: None,
+        })
+    }
+}
+
+/// How two models differ that were each trained several times, on the same episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Repeated {
+    /// Mean over repetitions and episodes of the second's accuracy less the first's.
+    pub difference: f64,
+    /// The middle 95 % of that mean over 10,000 resamples of both the repetitions and the episodes.
+    pub bootstrap95: [f64; 2],
+    /// Share of those resamples on the other side of zero, twice: a two-sided p-value.
+    pub p: f64,
+    /// Number of repetitions that both have.
+    pub repetitions: usize,
+    /// Number of episodes of each.
+    pub episodes: usize,
+}
+
+impl Repeated {
+    /// From the difference of each episode, by repetition; `None` where there is none, or where their
+    /// numbers of episodes differ.
+    pub fn of(differences: &[Vec<f64>]) -> Option<Self> {
+        let repetitions = differences.len();
+        let episodes = differences.first()?.len();
+        if episodes == 0 || differences.iter().any(|it| it.len() != episodes) {
+            return None;
+        }
+        let count = (repetitions * episodes) as f64;
+        let mut means: Vec<f64> = (0..RESAMPLES as u64)
+            .into_par_iter()
+            .map(|resample| {
+                let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+                rng.set_stream(resample);
+                let drawn: Vec<&Vec<f64>> = (0..repetitions)
+                    .map(|_| &differences[rng.random_range(0..repetitions)])
+                    .collect();
+                // The episodes are the same in every repetition, so they are drawn once for all.
+                let sum: f64 = (0..episodes)
+                    .map(|_| {
+                        let episode = rng.random_range(0..episodes);
+                        drawn.iter().map(|repetition| repetition[episode]).sum::<f64>()
+                    })
+                    .sum();
+                sum / count
+            })
+            .collect();
+        let beyond = |is: fn(f64) -> bool| means.iter().filter(|mean| is(**mean)).count();
+        let least = beyond(|mean| mean <= 0.0).min(beyond(|mean| mean >= 0.0));
+        let p = (2.0 * (least + 1) as f64 / (RESAMPLES + 1) as f64).min(1.0);
+        means.sort_by(f64::total_cmp);
+        Some(Self {
+            difference: differences.iter().flatten().sum::<f64>() / count,
+            bootstrap95: [means[RESAMPLES / 40], means[RESAMPLES - 1 - RESAMPLES / 40]],
+            p,
+            repetitions,
+            episodes,
         })
     }
 }
@@ -218,6 +276,22 @@ mod tests {
             all.iter().map(|it| (it.a.as_str(), it.b.as_str())).collect();
         assert_eq!(pairs, [("a", "b"), ("a", "c"), ("b", "c")]);
         assert_eq!(all[1].holm_p, Some(1.0));
+    }
+
+    #[test]
+    fn repetitions_widen_the_interval() {
+        // Two repetitions that disagree: episodes alone would be certain.
+        let apart = Repeated::of(&[vec![0.1; 50], vec![-0.02; 50]]).unwrap();
+        assert!((apart.difference - 0.04).abs() < 1e-12);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(near(apart.bootstrap95[0], -0.02) && near(apart.bootstrap95[1], 0.1), "{apart:?}");
+        // Both drawn from the second in a quarter of the resamples.
+        assert!((apart.p - 0.5).abs() < 0.05, "{apart:?}");
+        let sure = Repeated::of(&[vec![0.1; 50], vec![0.12; 50]]).unwrap();
+        assert!(sure.p < 2.1e-4 && sure.bootstrap95[0] > 0.099, "{sure:?}");
+        assert_eq!(Repeated::of(&[vec![0.0; 9]]).unwrap().p, 1.0);
+        assert_eq!(Repeated::of(&[vec![0.1], vec![0.1, 0.2]]), None);
+        assert_eq!(Repeated::of(&[]), None);
     }
 
     /// From R's `p.adjust(p, "holm")`.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::RunError;
+use super::answers;
 use super::calibration::Calibration;
 use super::changes::Change;
 use super::checkpoint::{Checkpoint, Progress};
@@ -253,6 +254,8 @@ fn test(
         _ => progress.temperature,
     };
     let mut calibrated = Calibration::at(temperature);
+    let set = data.split(Split::Novel);
+    let mut answers = String::new();
     reporter.report(&Event::Tested { episodes: 0, of: episodes })?;
     let evaluated = evaluate_split(
         &net,
@@ -263,6 +266,7 @@ fn test(
         interrupt,
         &mut |number, answer| {
             calibrated.add(&answer);
+            answers.push_str(&answers::line(&answer, set));
             reporter.report(&Event::Tested { episodes: number + 1, of: episodes })
         },
     );
@@ -276,6 +280,7 @@ fn test(
         error => error,
     })?;
     evaluated.scores.calibrated = calibrated.result();
+    write_atomically(&folder.answers(), answers.as_bytes())?;
     reporter.report(&Event::Note { message: format!("in the test, {}", evaluated.features) })?;
     Ok(Some((evaluated, name)))
 }

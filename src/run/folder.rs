@@ -132,6 +132,11 @@ impl RunFolder {
         self.path.join("metrics.json")
     }
 
+    /// Path of the test's answers, one episode a line.
+    pub fn answers(&self) -> PathBuf {
+        self.path.join("answers.jsonl")
+    }
+
     /// Path of the newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join("checkpoints").join("last.ckpt")

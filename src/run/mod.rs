@@ -1,6 +1,7 @@
 //! Training and testing: a loop that reads top to bottom, and what makes it survive.
 
 pub mod answer;
+pub mod answers;
 pub mod bench;
 pub mod calibration;
 mod cap;

@@ -143,7 +143,8 @@ impl Pipeline {
         "fsct".into()
     }
 
-    fn default_seed() -> u64 {
+    /// The seed of a pipeline that writes none.
+    pub(crate) fn default_seed() -> u64 {
         4040
     }
 }

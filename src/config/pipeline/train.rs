@@ -74,6 +74,10 @@ pub struct Test {
     /// Test episodes; 0 = no test. The interval of the mean accuracy narrows with their root.
     #[schemars(range(max = 10_000_000))]
     pub episodes: usize,
+    /// Seed of the test's episodes; `seed` where it is not written. Models of different seeds are
+    /// then tested on the same episodes, as `fsct sweep` does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Ways, shots and queries of the test, where they are not those of training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode: Option<OtherEpisode>,
@@ -86,7 +90,7 @@ pub struct Test {
 
 impl Default for Test {
     fn default() -> Self {
-        Self { episodes: 600, episode: None, checkpoint: Checkpoint::Best, data: None }
+        Self { episodes: 600, seed: None, episode: None, checkpoint: Checkpoint::Best, data: None }
     }
 }
 

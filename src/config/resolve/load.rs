@@ -22,21 +22,45 @@ use crate::config::{
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let source = read_source(path, &name)?;
-    resolve(source, overrides)
+    resolve(source, overrides, Around::default())
+}
+
+/// Layers of another file: those that the shell's values cover, and those that cover everything.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Over the pipeline file, below the environment and `--set`.
+    pub below_shell: Vec<Node>,
+    /// Over every other layer.
+    pub above_shell: Vec<Node>,
+}
+
+/// Loads a pipeline file with the layers of another file around the shell's.
+pub fn load_around(
+    path: &Path,
+    overrides: &Overrides,
+    around: Around,
+) -> Result<Loaded, Diagnostics> {
+    let source = read_source(path, &path.display().to_string())?;
+    resolve(source, overrides, around)
 }
 
 /// Loads a text as if it stood in this file, without a shell's values.
 pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
     let source = Source::new(SourceKind::File, path.display().to_string(), text);
-    resolve(Arc::new(Source { path: Some(path.to_owned()), ..source }), &Overrides::default())
+    let source = Arc::new(Source { path: Some(path.to_owned()), ..source });
+    resolve(source, &Overrides::default(), Around::default())
 }
 
 /// Loads a pipeline from a text; relative paths in it are relative to the current directory.
 pub fn load_str(name: &str, text: &str, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
-    resolve(Arc::new(Source::new(SourceKind::File, name, text)), overrides)
+    resolve(Arc::new(Source::new(SourceKind::File, name, text)), overrides, Around::default())
 }
 
-fn resolve(source: Arc<Source>, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
+fn resolve(
+    source: Arc<Source>,
+    overrides: &Overrides,
+    around: Around,
+) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Vec::new();
     // Shell texts are looked at even where the file is not YAML: all diagnostics at once.
     let shell = overrides.trees(&mut diagnostics);
@@ -55,7 +79,9 @@ fn resolve(source: Arc<Source>, overrides: &Overrides) -> Result<Loaded, Diagnos
         return Err(Diagnostics::new(diagnostics));
     }
     let root = files.last().map_or_else(|| Span::new(&source, 0..0), |file| file.span.clone());
-    let layers = files.into_iter().chain(shell).fold(Layers::new(root), Layers::over);
+    let Around { below_shell, above_shell } = around;
+    let layers = files.into_iter().chain(below_shell).chain(shell).chain(above_shell);
+    let layers = layers.fold(Layers::new(root), Layers::over);
     // What figment and serde refuse has passed the schema: it has no place, and should not happen.
     let unforeseen = |error: String| {
         Diagnostic::new(Rule::Value, "", Some(Span::new(&source, 0..0)), error)

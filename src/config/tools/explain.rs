@@ -11,6 +11,7 @@ use crate::config::{
         schema::{property, types},
         shape::{plain, shape},
     },
+    sweep::keys as sweep,
     text::suggest,
 };
 
@@ -28,6 +29,9 @@ pub fn explain(topic: &str) -> Result<String, String> {
         }
         return Ok(text);
     }
+    if let Some(text) = sweep::explain(topic) {
+        return Ok(text);
+    }
     let path = match topic.strip_prefix("fsct::") {
         Some(code) => code.replace("::", "."),
         None => topic.to_owned(),
@@ -35,7 +39,9 @@ pub fn explain(topic: &str) -> Result<String, String> {
     property(&path).filter(|_| !path.is_empty()).map(|schema| key(&path, schema)).ok_or_else(|| {
         let keys = keys();
         let codes: Vec<String> = Rule::ALL.iter().map(|rule| rule.code()).collect();
-        let names = keys.iter().chain(&codes).map(String::as_str);
+        let of_sweeps: Vec<String> =
+            sweep::KEYS.iter().map(|key| format!("sweep.{}", key.path)).collect();
+        let names = keys.iter().chain(&codes).chain(&of_sweeps).map(String::as_str);
         let tail = || tail(topic, &keys).map(|key| format!("did you mean `{key}`?"));
         suggest::meant(topic, names).or_else(tail).unwrap_or_else(|| {
             "`fsct explain` without an argument lists all keys and codes".to_owned()
@@ -53,6 +59,8 @@ pub fn overview() -> String {
         let first = first.lines().next().unwrap_or_default();
         let _ = writeln!(text, "  {key:width$}  {first}");
     }
+    text.push('\n');
+    text.push_str(&sweep::overview());
     text.push_str("\nDiagnostics, besides one named after each key:\n");
     let width = Rule::ALL.iter().map(|rule| rule.code().len()).max().unwrap_or(0);
     for rule in Rule::ALL {

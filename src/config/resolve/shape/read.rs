@@ -4,6 +4,8 @@
 //! generate. What passes is handed to serde, which has nothing left to refuse; and what fails here
 //! fails in an editor and in any schema checker too, by construction.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::{
@@ -123,7 +125,7 @@ impl Reader<'_> {
                     let value = self.read(&field.shape, value, &path, &key.span);
                     json.insert(key.name.clone(), value);
                 }
-                None => self.unknown(fields, &written, key, &path),
+                None => self.unknown(fields, entries, key, &path),
             }
         }
         let missing =
@@ -168,11 +170,16 @@ impl Reader<'_> {
         );
     }
 
-    fn unknown(&mut self, fields: &[Field], written: &[&str], key: &Key, path: &str) {
+    fn unknown(&mut self, fields: &[Field], entries: &[(Key, Node)], key: &Key, path: &str) {
         let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
         let place = if parent.is_empty() { "a pipeline".into() } else { format!("`{parent}`") };
-        let free =
-            fields.iter().map(|field| field.name.as_str()).filter(|name| !written.contains(name));
+        // What is written beside it is not meant; another layer's key may be.
+        let beside = |name: &str| {
+            entries.iter().any(|(other, _)| {
+                other.name == name && Arc::ptr_eq(&other.span.source, &key.span.source)
+            })
+        };
+        let free = fields.iter().map(|field| field.name.as_str()).filter(|name| !beside(name));
         let help = if let Some(own) = pytorch_key(parent, &key.name) {
             format!("write `{own}`: it is what PyTorch names `{}`", key.name)
         } else if let Some(meant) = suggest::meant(&key.name, free) {

@@ -1,0 +1,150 @@
+//! `fsct sweep run`: the cells that are not done, here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::board::Board;
+use crate::cli::Output;
+use crate::cli::print::outln;
+use crate::config::ByteSize;
+use crate::device::nvidia;
+use crate::sweep::capacity::Capacity;
+use crate::sweep::engine::{Engine, Options, Summary};
+use crate::sweep::lease::Terms;
+use crate::sweep::machine;
+use crate::sweep::manifest::{Manifest, Wanted};
+use crate::{Error, Failure};
+
+/// Run the cells that are not done
+///
+/// Each cell is a process of its own. A cell that is done is skipped, one that was killed is resumed, one
+/// that failed is tried once more. Several processes, also on several machines that share the folder,
+/// may run one sweep: a cell is never run twice.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Folder of the sweep, as `fsct sweep plan` made it
+    folder: PathBuf,
+    /// Run this cell alone, by its number in manifest.jsonl, from 0: what a scheduler calls
+    #[arg(long, value_name = "I", conflicts_with = "jobs")]
+    index: Option<usize>,
+    /// Cells that run at once, as far as their predicted memory fits; each has its share of the cores
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Main memory for cells [default: what is free]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// Try cells again that failed twice
+    #[arg(long)]
+    retry_failed: bool,
+    /// Name of this host in leases, where several machines share a name [default: the system's]
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Seconds after which another host's cell is taken over if its lease is not renewed
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    lease: u64,
+    /// Use leases alone, no locks of the file system: to test the leases on one machine.
+    #[arg(long, hide = true)]
+    without_locks: bool,
+}
+
+impl Run {
+    /// Runs the cells and says how many are done.
+    pub fn run(self, output: Output) -> Result<(), Error> {
+        let manifest = Manifest::read(&self.folder)?;
+        let count = manifest.entries.len();
+        let numbers: Vec<usize> = match self.index {
+            None => (0..count).collect(),
+            Some(index) if index < count => vec![index],
+            Some(index) => {
+                return Err(Error::failed_with_help(
+                    format!("there is no cell {index}: the sweep has {count}, counted from 0"),
+                    "give a number of manifest.jsonl",
+                ));
+            }
+        };
+        let jobs = usize::from(self.jobs);
+        let gpus = match manifest.entries.iter().any(|entry| entry.device != Wanted::Cpu) {
+            true => visible_gpus(),
+            false => Vec::new(),
+        };
+        let memory = self.memory.map(|size| size.0).or_else(machine::free_memory);
+        let options = Options {
+            program: std::env::current_exe()?,
+            terms: Terms {
+                host: self.host.clone().unwrap_or_else(machine::host),
+                expiry: Duration::from_secs(self.lease),
+                locks: !self.without_locks,
+            },
+            capacity: Capacity::new(jobs, memory.unwrap_or(u64::MAX), gpus),
+            threads: (machine::cores() / jobs.min(numbers.len())).max(1),
+            retry_failed: self.retry_failed,
+        };
+        let mut signals = Signals::listen()?;
+        let mut board = Board::new(output.verbosity(), jobs);
+        let engine = Engine::new(&manifest, &numbers, options, &mut board);
+        let summary = engine.run(&mut || signals.received());
+        board.finish();
+        self.conclude(summary?, numbers.len())
+    }
+
+    fn conclude(&self, summary: Summary, count: usize) -> Result<(), Error> {
+        let Summary { done, failed, open, interrupted } = summary;
+        let folder = self.folder.display();
+        if interrupted {
+            return Err(Error::Interrupted(
+                Failure::new(format!(
+                    "interrupted: {done} of {count} cells are done, {open} are not"
+                ))
+                .help(format!("`fsct sweep run {folder}` continues; what runs has a checkpoint")),
+            ));
+        }
+        if failed > 0 {
+            return Err(Error::failed_with_help(
+                format!("{failed} of {count} cells failed twice, {done} are done"),
+                format!(
+                    "`{folder}/cells/ID/log.txt` has what they printed; `fsct sweep run {folder} \
+                     --retry-failed` tries them again"
+                ),
+            ));
+        }
+        outln!("{done} of {count} cells done; `fsct sweep collect {folder}` makes the table")
+    }
+}
+
+/// The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
+fn visible_gpus() -> Vec<String> {
+    let count = nvidia::driver().map_or(0, |driver| driver.gpus.len());
+    let named = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+    let names: Vec<String> = named
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    match names.is_empty() {
+        true => (0..count).map(|number| number.to_string()).collect(),
+        // The driver counts what the variable leaves.
+        false => names.into_iter().take(count).collect(),
+    }
+}
+
+/// Signals that ask to stop.
+struct Signals {
+    inner: signal_hook::iterator::Signals,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        #[cfg(unix)]
+        let signals = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+        #[cfg(not(unix))]
+        let signals = [SIGINT, SIGTERM];
+        let inner = signal_hook::iterator::Signals::new(signals)?;
+        Ok(Self { inner })
+    }
+
+    /// How many came since the last call.
+    fn received(&mut self) -> usize {
+        self.inner.pending().count()
+    }
+}
