@@ -31,6 +31,8 @@ const fn case(
 
 const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
 
+const INT8: &str = "activations: int8";
+
 const QUARTER: &str = "backprop: {share: 0.25}";
 
 const CASES: &[Case] = &[
@@ -87,6 +89,34 @@ const CASES: &[Case] = &[
         "protonet",
         "backprop: {share: 0.5}, accumulation_steps: 3, accumulation_unit: queries",
     ),
+    case("conv4", 84, (5, 5, 16), "fsct", INT8),
+    case("conv4", 84, (5, 5, 16), "protonet", INT8),
+    case("conv4", 84, (5, 5, 16), "protonet", "activations: f16"),
+    case("conv4s", 28, (5, 5, 10), "profoct", INT8),
+    case("conv6", 84, (5, 1, 8), "protonet", "activations: int8, recompute: stage"),
+    case(
+        "conv4, batch_norm: frozen",
+        84,
+        (5, 5, 16),
+        "protonet",
+        "activations: int8, backprop: {share: 0.5}",
+    ),
+    case("resnet12", 84, (5, 1, 5), "protonet", INT8),
+    case("resnet18", 84, (5, 5, 8), "profoct", INT8),
+    case("resnet18", 84, (5, 5, 8), "protonet", "activations: f16"),
+    case("resnet18", 84, (5, 5, 8), "profoct", "activations: int8, amp: f16"),
+    case("resnet18", 112, (5, 5, 5), "protonet", INT8),
+    case("resnet18", 112, (5, 5, 5), "protonet", "activations: int8, recompute: block"),
+    case("resnet18", 112, (5, 5, 5), "protonet", "activations: int8, recompute: stage"),
+    case(
+        "resnet18",
+        112,
+        (5, 5, 5),
+        "protonet",
+        "activations: int8, accumulation_steps: 3, accumulation_unit: queries",
+    ),
+    case("resnet18", 112, (5, 5, 5), "protonet", "activations: int8, backprop: {share: 0.5}"),
+    case("resnet18", 224, (5, 1, 1), "protonet", INT8),
     case("conv4", 224, (5, 1, 3), "fsct", ""),
     case("resnet18", 224, (5, 1, 1), "fsct", ""),
     case(

@@ -44,10 +44,10 @@ fn a_killed_run_goes_on_to_the_same_end_to_the_bit() {
     resumes_after_a_kill(PIPELINE);
 }
 
-/// The numbers that samples are drawn by are part of the checkpoint.
+/// The numbers that samples and rounding are drawn by are part of the checkpoint.
 #[test]
-fn a_killed_run_goes_on_with_the_samples_that_it_would_have_drawn() {
-    let memory = "memory: {accumulation_steps: 2, backprop: {share: 0.3}}";
+fn a_killed_run_goes_on_with_the_samples_and_rounding_that_it_would_have_drawn() {
+    let memory = "memory: {accumulation_steps: 2, backprop: {share: 0.3}, activations: int8}";
     resumes_after_a_kill(&PIPELINE.replace("memory: {accumulation_steps: 2}", memory));
 }
 

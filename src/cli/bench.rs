@@ -56,7 +56,7 @@ impl Bench {
         }
         let mut rows: Vec<Row> = Vec::new();
         let mut plain = None;
-        for setting in settings(&pipeline) {
+        for setting in settings(&pipeline, device.kind()) {
             let row = measure(&pipeline, setting, &device, self.steps as usize, &mut plain)?;
             if self.format == Format::Text {
                 outln!(

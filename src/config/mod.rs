@@ -11,8 +11,8 @@ mod text;
 mod tools;
 
 pub use pipeline::{
-    AccumulationUnit, Alignment, Allocator, Amp, Attention, Augment, Augmentation, Backbone,
-    BackboneKind, Backprop, BatchNormMode, Between, ByteSize, Cache, Checkpoint, Classes,
+    AccumulationUnit, Activations, Alignment, Allocator, Amp, Attention, Augment, Augmentation,
+    Backbone, BackboneKind, Backprop, BatchNormMode, Between, ByteSize, Cache, Checkpoint, Classes,
     Classifier, Columns, Count, Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic,
     DynamicDriver, EarlyStopping, Episode, Episodes, Format, Invariance, LossScale, Memory, Method,
     MethodKind, Moments, Normalize, OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind,

@@ -27,6 +27,19 @@ pub enum BatchNormMode {
     Frozen,
 }
 
+/// The type in which activations are kept for the backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activations {
+    /// As they are computed.
+    #[default]
+    F32,
+    /// In IEEE half precision, rounded to nearest.
+    F16,
+    /// In eight bits, with a range for each block of 256 values of a channel, rounded at random.
+    Int8,
+}
+
 /// Attention between prototypes and queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -14,8 +14,8 @@ mod layer;
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::Block;
 pub use choice::{
-    Alignment, Attention, BatchNormMode, Classifier, CovarianceForm, Distance, DynamicDriver,
-    Prototypes, Trunk,
+    Activations, Alignment, Attention, BatchNormMode, Classifier, CovarianceForm, Distance,
+    DynamicDriver, Prototypes, Trunk,
 };
 pub use episode::EpisodeShape;
 pub use head::{CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec};

@@ -1,7 +1,7 @@
 use super::resolve::network;
 use crate::config::Pipeline;
 use crate::network::Network;
-use crate::stage::spec::{DeviceKind, Note, StepShape};
+use crate::stage::spec::{Description, DeviceKind, Note, StepShape};
 use crate::stage::{KINDS, StageSpec};
 
 /// A resolved pipeline with its stages in order.
@@ -32,6 +32,12 @@ impl Plan {
         step
     }
 
+    /// The stage that a kind of device cannot carry out, if there is one.
+    pub fn stage_not_on(&self, device: DeviceKind) -> Option<Description> {
+        let stages = self.stages.iter().map(StageSpec::get);
+        stages.into_iter().find(|stage| !stage.runs_on(device)).map(|stage| stage.describe())
+    }
+
     /// Time of a step, relative to the plain step's.
     pub fn slowdown(&self, device: DeviceKind) -> f64 {
         let (mut time, mut outside) = (1.0, StepShape::PLAIN);
@@ -47,12 +53,13 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sampling;
+    use crate::config::{Activations, Sampling};
     use crate::config::{LossScale, Overrides, load_str};
     use crate::network::Segment;
     use crate::stage::autocast::spec::Precision;
     use crate::stage::{
-        accumulate, autocast, backprop, clear_cache, loss_scale, micro_batch, recompute,
+        accumulate, activations, autocast, backprop, clear_cache, loss_scale, micro_batch,
+        recompute,
     };
 
     fn stages(backbone: &str, memory: &str) -> Vec<StageSpec> {
@@ -66,7 +73,8 @@ mod tests {
 
     const SINGLE: StageSpec = StageSpec::Accumulate(accumulate::spec::Spec { episodes: 1 });
     const ALL: &str = "accumulation_steps: 4, accumulation_unit: queries, amp: f16, \
-                       recompute: block, clear_cache_every: 50, backprop: {share: 0.5}";
+                       recompute: block, clear_cache_every: 50, backprop: {share: 0.5}, \
+                       activations: int8";
 
     #[test]
     fn a_plain_pipeline_is_one_episode_a_step() {
@@ -80,6 +88,10 @@ mod tests {
             StageSpec::LossScale(loss_scale::spec::Spec { scale: LossScale::Dynamic }),
             SINGLE,
             StageSpec::Autocast(autocast::spec::Spec { precision: Precision::F16 }),
+            StageSpec::Activations(activations::spec::Spec {
+                activations: Activations::Int8,
+                seed: 4040,
+            }),
             StageSpec::Backprop(backprop::spec::Spec {
                 share: 0.5,
                 sampling: Sampling::Gradient,
@@ -91,6 +103,19 @@ mod tests {
             StageSpec::Recompute(recompute::spec::Spec { segment: Segment::Block }),
         ];
         assert_eq!(stages("", ALL), expected);
+    }
+
+    #[test]
+    fn activations_in_16_bits_are_not_stored_in_16_bits() {
+        let names = |memory: &str| -> Vec<_> {
+            stages("", memory).iter().map(|stage| stage.get().describe().stage).collect()
+        };
+        assert_eq!(names("activations: f16"), ["accumulate", "activations"]);
+        assert_eq!(names("activations: f16, amp: bf16"), ["accumulate", "autocast"]);
+        assert_eq!(
+            names("activations: int8, amp: bf16"),
+            ["accumulate", "autocast", "activations"]
+        );
     }
 
     #[test]

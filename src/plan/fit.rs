@@ -32,13 +32,15 @@ pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
     }
     let mut settings: Vec<Setting> = candidates
         .into_iter()
-        .map(|candidate| {
+        .filter_map(|candidate| {
             let plan = compile(&candidate);
-            Setting {
+            let is_own = candidate.memory == pipeline.memory;
+            let runs = is_own || plan.stage_not_on(environment.device).is_none();
+            runs.then(|| Setting {
                 memory: candidate.memory,
                 peak_bytes: Footprint::of(&plan, environment).taken(),
                 slowdown: plan.slowdown(environment.device),
-            }
+            })
         })
         .collect();
     settings.sort_by(|a, b| a.slowdown.total_cmp(&b.slowdown));
@@ -99,7 +101,7 @@ pub fn stronger(pipeline: &Pipeline, environment: Environment) -> Option<Setting
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccumulationUnit, Amp, Overrides, Recompute, load_str};
+    use crate::config::{AccumulationUnit, Activations, Amp, Overrides, Recompute, load_str};
     use crate::stage::spec::DeviceKind;
 
     const HERE: Environment = Environment {
@@ -193,17 +195,24 @@ mod tests {
         }));
     }
 
-    /// What a CPU pays for 16 bits, a GPU does not: there f16 is tried before recomputation.
+    /// Eight bits cost the least on a CPU, and a GPU does not have them. What a CPU pays for 16 bits, a GPU does
+    /// not: there f16 is tried before recomputation.
     #[test]
     fn costs_depend_on_the_device() {
-        let first_change = |device| {
-            let environment = Environment { device, ..HERE };
-            settings(&pipeline(""), environment).swap_remove(1).memory
+        let changes = |device| -> Vec<_> {
+            let settings = settings(&pipeline(""), Environment { device, ..HERE });
+            let memory = settings.into_iter().map(|it| it.memory);
+            memory.map(|it| (it.activations, it.recompute, it.amp)).skip(1).collect()
         };
-        let cpu = first_change(DeviceKind::Cpu);
-        assert_eq!((cpu.recompute, cpu.amp), (Recompute::Block, Amp::Off));
-        let gpu = first_change(DeviceKind::Gpu);
-        assert_eq!((gpu.recompute, gpu.amp), (Recompute::None, Amp::F16));
+        let cpu = changes(DeviceKind::Cpu);
+        assert_eq!(cpu[0], (Activations::Int8, Recompute::None, Amp::Off));
+        assert_eq!(cpu[1], (Activations::F32, Recompute::Block, Amp::Off));
+        let gpu = changes(DeviceKind::Gpu);
+        assert_eq!(gpu[0], (Activations::F32, Recompute::None, Amp::F16));
+        assert!(gpu.iter().all(|(activations, ..)| *activations == Activations::F32));
+        let own = pipeline("activations: int8");
+        let on_gpu = Environment { device: DeviceKind::Gpu, ..HERE };
+        assert_eq!(settings(&own, on_gpu).len(), 1, "the pipeline's own alone");
         let unchanged = Environment { device: DeviceKind::Gpu, ..HERE };
         let fits = fit(&pipeline(""), budget("64GiB"), unchanged).unwrap();
         assert_eq!(fits.memory, pipeline("").memory);

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::RunError;
 use crate::config::{Memory, Pipeline};
-use crate::device::{MemoryMeter, Selected, is_cpu};
+use crate::device::{DeviceKind, MemoryMeter, Selected, is_cpu};
 use crate::graph;
 use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
@@ -45,16 +45,21 @@ pub struct Row {
     pub gradient_difference_norm: f64,
 }
 
-/// The settings that are compared: the plain step, each stage alone, and all together.
-pub fn settings(pipeline: &Pipeline) -> Vec<(String, Memory)> {
+/// The settings that are compared: the plain step, each stage that the device can carry out alone, and
+/// all together.
+pub fn settings(pipeline: &Pipeline, device: DeviceKind) -> Vec<(String, Memory)> {
     let Memory { budget, on_oom, .. } = pipeline.memory;
     let plain = Memory { budget, on_oom, ..Memory::default() };
     let (mut all, mut labels) = (plain.clone(), Vec::new());
     let mut settings = vec![("plain".to_owned(), plain.clone())];
     // Innermost first.
+    let runs = |(_, memory): &(String, Memory)| {
+        let with = Pipeline { memory: memory.clone(), ..pipeline.clone() };
+        plan::compile(&with).stage_not_on(device).is_none()
+    };
     for kind in KINDS.iter().rev() {
-        settings.extend((kind.bench)(pipeline, &plain));
-        if let Some((label, memory)) = (kind.bench)(pipeline, &all).into_iter().next() {
+        settings.extend((kind.bench)(pipeline, &plain).into_iter().filter(runs));
+        if let Some((label, memory)) = (kind.bench)(pipeline, &all).into_iter().find(runs) {
             all = memory;
             labels.push(label);
         }
@@ -78,6 +83,7 @@ pub fn measure(
     // Only a step is measured and predicted, not a test of the model.
     (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
     let plan = plan::compile(&pipeline);
+    RunError::unless_available(&plan, selected)?;
     let device = &selected.device;
     let built = graph::build(&plan, device);
     let mut step = built.step;

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use crate::data::DataError;
-use crate::device::DeviceError;
+use crate::device::{DeviceError, Selected};
+use crate::plan::Plan;
 use crate::stage::StepError;
 use crate::weights::WeightsError;
 
@@ -56,6 +57,23 @@ pub enum RunError {
         changes: Vec<Change>,
         /// What to do.
         help: String,
+    },
+    /// The device cannot carry out a memory stage.
+    #[error("`memory.{stage}: {setting}` is not available on `{device}`")]
+    #[diagnostic(
+        code(fsct::run::not_on_this_device),
+        help(
+            "remove it, and write `amp: f16` or `recompute: block`, which save activations on a GPU; or \
+             write `device: cpu`"
+        )
+    )]
+    NotOnDevice {
+        /// Key of the stage, below `memory`.
+        stage: &'static str,
+        /// What the pipeline says.
+        setting: String,
+        /// Name of the device.
+        device: String,
     },
     /// The data cannot be used.
     #[error(transparent)]
@@ -201,6 +219,14 @@ fn list(changes: &[Change]) -> String {
 }
 
 impl RunError {
+    /// Refuses a plan with a stage that the device cannot carry out.
+    pub(crate) fn unless_available(plan: &Plan, device: &Selected) -> Result<(), Self> {
+        plan.stage_not_on(device.kind()).map_or(Ok(()), |it| {
+            let device = device.name.clone();
+            Err(Self::NotOnDevice { stage: it.stage, setting: it.setting, device })
+        })
+    }
+
     /// Names what was being done to a file when it failed.
     pub(crate) fn file(
         doing: &'static str,

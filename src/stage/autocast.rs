@@ -143,8 +143,7 @@ impl<B> Step<B> for Autocast<B> {
         batch: B,
         cx: &mut StepContext,
     ) -> Result<Grads, StepError> {
-        let mut inside =
-            StepContext { precision: Some(self.dtype), state: cx.state, scale: cx.scale };
+        let mut inside = StepContext { precision: Some(self.dtype), state: cx.state, ..*cx };
         let mut grads = self.inner.grads(net, batch, &mut inside)?;
         grads.gradients.to_f32(net);
         Ok(grads)

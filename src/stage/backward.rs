@@ -17,6 +17,7 @@ use super::step::{Episode, Grads, Step, StepContext, StepError};
 use crate::loss::vic::{OnAttention, VicTerms};
 use crate::loss::weights::GradientNorms;
 use crate::loss::{Loss, Objective};
+use crate::model::kernel::kept::Scope;
 use crate::model::layers::{scalars, sum_of_squares};
 use crate::model::{FewShotNet, Head};
 use crate::network::{DynamicDriver, EpisodeShape};
@@ -42,7 +43,8 @@ impl Step<Episode> for Backward {
             Some(dtype) => episode.images.cast(dtype),
             None => episode.images,
         };
-        let embedded = self.embedding.embed(&backbone, images);
+        let passes = Scope::new(cx.keep);
+        let embedded = passes.within(|| self.embedding.embed(&backbone, images));
 
         let features = Tensor::from_inner(embedded.features).require_grad();
         let (support, query) = shape.split(features.clone());
@@ -56,7 +58,8 @@ impl Step<Episode> for Backward {
         drop((tape, head));
 
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
-        gradients.add(net, embedded.tape.backward(&backbone, d_features, cx.state));
+        let of_backbone = passes.within(|| embedded.tape.backward(&backbone, d_features, cx.state));
+        gradients.add(net, of_backbone);
         Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
     }
 }

@@ -4,12 +4,12 @@
 //! `burn`; and a *seat* around the training step:
 //!
 //! ```text
-//! clear_cache( loss_scale( accumulate( autocast( backward( backprop( micro_batch( recompute )))))))
-//! └────────────── window ───────────┘└─ episode ──────────┘└────────── embedding ───────────┘
+//! clear_cache( loss_scale( accumulate( autocast( activations( backward( backprop( micro_batch( recompute ))))))))
+//! └────────────── window ───────────┘└────── episode ──────────────────┘└──────── embedding ─────────────┘
 //! ```
 //!
-//! At the window and episode seats a stage decorates a [`Step`]: it changes the precision, the scale
-//! or the number of episodes. At the embedding seat it decorates an [`Embed`]: it changes how the
+//! At the window and episode seats a stage decorates a [`Step`]: it changes the precision, the scale,
+//! what is kept, or the number of episodes. At the embedding seat it decorates an [`Embed`]: it changes how the
 //! backbone's features and gradients are computed. Between the two, [`backward`] cuts the step at the
 //! features, where everything that couples the images of an episode is. The scale is passed inward and
 //! gradients are passed outward; an overflow is a result, not an error.
@@ -17,6 +17,7 @@
 //! `docs/adding-a-stage.md` shows how to add one.
 
 pub mod accumulate;
+pub mod activations;
 pub mod autocast;
 pub mod backprop;
 pub mod backward;
@@ -92,6 +93,7 @@ stages! {
     LossScale(loss_scale),
     Accumulate(accumulate),
     Autocast(autocast),
+    Activations(activations),
     Backprop(backprop),
     MicroBatch(micro_batch),
     Recompute(recompute),

@@ -17,6 +17,7 @@ use super::embed::{Embed, Embedded, SampleNorm, Tape, on_tape, pull_back, withou
 use super::grads::Gradients;
 use super::seat::{Build, BuildContext, Seat};
 use super::state::StageState;
+use crate::model::kernel::kept::Scope;
 use crate::model::{Backbone, Moments, Norm};
 use crate::network::BatchNormMode;
 
@@ -196,8 +197,13 @@ fn back(
         // The images need no gradient.
         let is_first = blocks.start == 0;
         let input = if is_first { on_tape(input) } else { on_tape(input).require_grad() };
-        let output = backbone.forward_blocks(blocks, input.clone(), norm);
-        let mut tape = pull_back(output, d_output);
+        let segment = || {
+            let output = backbone.forward_blocks(blocks.clone(), input.clone(), norm);
+            pull_back(output, d_output)
+        };
+        // What a single convolution keeps is read at once: storing it in another type would only add to it.
+        let is_single = blocks.len() == 1 && backbone.is_plain(blocks.start);
+        let mut tape = if is_single { Scope::new(None).within(segment) } else { segment() };
         gradients.add(backbone, Gradients::take(&mut tape, backbone));
         if is_first {
             break;

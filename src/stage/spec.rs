@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use crate::config::{Memory, Pipeline};
 pub use crate::device::DeviceKind;
-use crate::network::Segment;
+use crate::network::{Activations, Segment};
 
 /// The specification of a memory stage.
 pub trait MemoryStage: Debug {
@@ -19,6 +19,11 @@ pub trait MemoryStage: Debug {
     /// Time that the stage adds to a step, as a share of the plain step's time. A CPU's were measured
     /// (`docs/memory.md`); a GPU's are estimates until they are.
     fn slowdown(&self, device: DeviceKind) -> f64;
+
+    /// Whether a kind of device can carry out the stage. A run on another one is refused.
+    fn runs_on(&self, _device: DeviceKind) -> bool {
+        true
+    }
 
     /// Applies what the stage changes about a step to the quantities that decide its memory.
     fn shape(&self, step: &mut StepShape);
@@ -75,14 +80,22 @@ pub struct StepShape {
     pub parts: usize,
     /// Segments of the backbone that are recomputed, if any are.
     pub recomputed: Option<Segment>,
+    /// The type in which activations are kept, where it is not the one that they are computed in.
+    pub activations: Activations,
     /// Whether convolutions and matrix products are in 16 bits.
     pub half: bool,
 }
 
 impl StepShape {
     /// The plain step: one episode at once, in f32, with every activation kept.
-    pub const PLAIN: Self =
-        Self { episodes: 1, sampled: None, parts: 1, recomputed: None, half: false };
+    pub const PLAIN: Self = Self {
+        episodes: 1,
+        sampled: None,
+        parts: 1,
+        recomputed: None,
+        activations: Activations::F32,
+        half: false,
+    };
 
     /// The share of an episode's images that is propagated back.
     pub fn share(&self) -> f64 {

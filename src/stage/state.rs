@@ -14,6 +14,9 @@ pub struct StageState {
     /// run draws what the uninterrupted one would have drawn.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sampled_episodes: u64,
+    /// Episodes whose activations were rounded at random. It numbers the rounding of the next one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rounded_episodes: u64,
     /// Loss scaler, where the precision needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<ScalerState>,

@@ -7,6 +7,7 @@ use super::grads::Gradients;
 use super::state::StageState;
 use crate::device::DeviceFailure;
 use crate::loss::Terms;
+use crate::model::kernel::kept::Keep;
 use crate::model::{FewShotNet, Moments};
 use crate::network::EpisodeShape;
 
@@ -43,6 +44,8 @@ pub struct StepContext<'a> {
     pub scale: f64,
     /// 16-bit precision of convolutions and matrix products; `None` means f32.
     pub precision: Option<FloatDType>,
+    /// How the backbone's passes keep their activations; `None` means as they are computed.
+    pub keep: Option<Keep>,
     /// What the stages remember from step to step.
     pub state: &'a mut StageState,
 }
@@ -50,7 +53,7 @@ pub struct StepContext<'a> {
 impl<'a> StepContext<'a> {
     /// An unscaled step in f32.
     pub fn new(state: &'a mut StageState) -> Self {
-        Self { scale: 1.0, precision: None, state }
+        Self { scale: 1.0, precision: None, keep: None, state }
     }
 }
 

@@ -87,6 +87,7 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
 
     let environment = Environment::with_data(device.kind(), pipeline, &data);
     let plan = plan::compile(pipeline);
+    RunError::unless_available(&plan, &device)?;
     if let Some(budget) = pipeline.memory.budget {
         let footprint = Footprint::of(&plan, environment);
         if footprint.taken() > budget.0 {

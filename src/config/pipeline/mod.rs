@@ -22,6 +22,7 @@ mod train;
 mod vic;
 mod weights;
 
+pub use crate::network::Activations;
 pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
 pub use backprop::{Backprop, Sampling};

@@ -235,6 +235,14 @@ rules! {
         "an episode has fewer images than micro-batches":
         "With `accumulation_unit: queries` a micro-batch is a part of one episode and holds at least \
          one of its `n_way × (k_shot + n_query)` images.";
+    ActivationsOnGpu Error These(&["memory.activations"]), "on_gpu",
+        "activations are kept in other types on the CPU only":
+        "The GPU's kernels keep activations in the type that they are computed in. There, `amp: f16` halves \
+         them, `recompute: block` keeps only the inputs of blocks, and `accumulation_unit: queries` keeps \
+         those of a part of the episode.";
+    UnusedActivations Warning These(&["memory.activations"]), "unused",
+        "activations that are computed in 16 bits are kept in 16 bits":
+        "With `amp: f16` or `bf16`, `activations: f16` changes nothing. Remove it, or write `int8`.";
     CacheOnCpu Warning These(&["memory.clear_cache_every"]), "on_cpu",
         "the CPU keeps no cache to clear":
         "Freed memory goes back to the allocator at once. The key acts on a GPU only.";

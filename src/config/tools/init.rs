@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use crate::config::{
-    pipeline::{Episode, Format, Memory, Recompute},
+    pipeline::{Activations, Episode, Format, Memory, Recompute},
     resolve::schema::FILE_NAME,
 };
 
@@ -94,6 +94,10 @@ pub fn init(starter: &Starter) -> String {
     if memory.recompute != Recompute::None {
         let unit = serde_json::to_value(memory.recompute).unwrap_or_default();
         set("memory.recompute", unit, "runs it again in the backward pass instead of keeping it");
+    }
+    if memory.activations != Activations::F32 {
+        let kept = serde_json::to_value(memory.activations).unwrap_or_default();
+        set("memory.activations", kept, "what is kept for the backward pass takes fewer bits");
     }
     let amp = serde_json::to_value(memory.amp).unwrap_or_default();
     set("memory.amp", amp, "`f16` or `bf16` halve the activations");

@@ -60,6 +60,14 @@ impl Backbone {
         }
     }
 
+    /// Whether a block is one convolution with its norm.
+    pub fn is_plain(&self, block: usize) -> bool {
+        match self {
+            Self::Conv(_) => true,
+            Self::ResNet(_) => block == 0,
+        }
+    }
+
     /// One block of the chain.
     pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         match self {

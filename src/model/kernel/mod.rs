@@ -14,6 +14,7 @@ pub mod conv;
 mod cube;
 mod element;
 pub mod gelu;
+pub mod kept;
 pub mod layer_norm;
 pub mod norm;
 pub mod product;

@@ -5,6 +5,9 @@
 
 #[cfg(feature = "cube")]
 mod cube;
+mod kept;
+
+use std::sync::Arc;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
@@ -20,6 +23,8 @@ use rayon::prelude::*;
 
 use super::buffer::{owned, slice, values};
 use super::element::Element;
+use super::kept::{Mask, current};
+use kept::KeptResidualOps;
 
 /// Values that a thread takes at a time.
 const CHUNK: usize = 1 << 14;
@@ -75,12 +80,7 @@ fn each<T: Element + burn::tensor::Element>(
     f: impl Fn(f32, f32) -> f32 + Sync,
 ) -> FlexTensor {
     assert_eq!(into.shape(), other.shape(), "both branches of a residual block have one shape");
-    let (mut into, other) = (values::<T>(into), values::<T>(other));
-    if owned::<T>(&mut into).is_none() {
-        let shape = into.shape();
-        into = super::buffer::tensor(slice::<T>(&into).to_vec(), [shape.num_elements()])
-            .reshape(shape);
-    }
+    let (mut into, other) = (exclusive::<T>(into), values::<T>(other));
     let into_values = owned::<T>(&mut into).expect("a copy has one owner");
     into_values.par_chunks_mut(CHUNK).zip(slice::<T>(&other).par_chunks(CHUNK)).for_each(
         |(into, other)| {
@@ -92,11 +92,30 @@ fn each<T: Element + burn::tensor::Element>(
     into
 }
 
+/// The tensor, or a copy of it where it has other owners.
+fn exclusive<T: Element + burn::tensor::Element>(tensor: FlexTensor) -> FlexTensor {
+    let mut tensor = values::<T>(tensor);
+    if owned::<T>(&mut tensor).is_some() {
+        return tensor;
+    }
+    let shape = tensor.shape();
+    super::buffer::tensor(slice::<T>(&tensor).to_vec(), [shape.num_elements()]).reshape(shape)
+}
+
 #[derive(Debug)]
 struct AddRelu;
 
-impl<B: ResidualOps> Backward<B, 2> for AddRelu {
-    type State = B::FloatTensorPrimitive;
+/// What the tape keeps.
+#[derive(Debug, Clone)]
+enum State<B: Backend> {
+    /// The output itself, for its signs.
+    Output(B::FloatTensorPrimitive),
+    /// A bit for each value of the output.
+    Mask(Arc<Mask>),
+}
+
+impl<B: KeptResidualOps> Backward<B, 2> for AddRelu {
+    type State = State<B>;
 
     fn backward(
         self,
@@ -105,19 +124,28 @@ impl<B: ResidualOps> Backward<B, 2> for AddRelu {
         _checkpointer: &mut Checkpointer,
     ) {
         let d_output = grads.consume::<B>(&ops.node);
-        let d_sum = B::add_relu_backward(ops.state, d_output);
+        let d_sum = match ops.state {
+            State::Output(output) => B::add_relu_backward(output, d_output),
+            State::Mask(mask) => B::masked(d_output, mask),
+        };
         for node in ops.parents.into_iter().flatten() {
             grads.register::<B>(node.id, d_sum.clone());
         }
     }
 }
 
-impl<B: ResidualOps, C: CheckpointStrategy> ResidualOps for Autodiff<B, C> {
+impl<B: KeptResidualOps, C: CheckpointStrategy> ResidualOps for Autodiff<B, C> {
     fn add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         let prepared = AddRelu.prepare::<C>([a.node(), b.node()]).compute_bound().stateful();
         let output = B::add_relu(a.into_primitive(), b.into_primitive());
         match prepared {
-            OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
+            OpsKind::Tracked(prep) => {
+                let state = match current() {
+                    Some(_) => State::Mask(B::positive(&output)),
+                    None => State::Output(output.clone()),
+                };
+                prep.finish(state, output)
+            }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

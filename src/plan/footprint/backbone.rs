@@ -3,7 +3,8 @@
 use super::F32;
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
-use crate::network::{Block, Conv, Map, size};
+use crate::network::{Activations, Block, Conv, Map, size};
+
 /// A pass over some images.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
@@ -15,6 +16,8 @@ pub struct Pass {
     pub engine: Engine,
     /// Whether the images are a sample, normalised by the moments of an episode.
     pub of_episode: bool,
+    /// The type in which activations are stored; f32 where they are kept as they are computed.
+    pub activations: Activations,
 }
 
 /// The position of a block in the chain.
@@ -150,13 +153,13 @@ impl Pass {
         }
     }
 
-    fn through_weights(&self, time: &mut Timeline, conv: &Conv) {
+    pub(super) fn through_weights(&self, time: &mut Timeline, conv: &Conv) {
         time.touch(Use::Workspace, self.engine.weight_gradient(conv, self.images, self.element));
         let with_norm = conv.parameters() + 2 * conv.output[0];
         time.hold(Use::Gradients, with_norm as u64 * self.element);
     }
 
-    fn through_input(&self, time: &mut Timeline, conv: &Conv) {
+    pub(super) fn through_input(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.input));
         time.touch(Use::Workspace, self.engine.input_gradient(conv, self.images, self.element));
         time.free(Use::Activations, self.map(conv.output));

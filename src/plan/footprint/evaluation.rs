@@ -4,7 +4,7 @@ use super::backbone::Pass;
 use super::timeline::Use;
 use super::{F32, Images, Walk, head};
 use crate::config::BatchNormMode;
-use crate::network::EpisodeShape;
+use crate::network::{Activations, EpisodeShape};
 use crate::tiling::MAX_BANK_BYTES;
 
 impl Walk<'_> {
@@ -30,7 +30,8 @@ impl Walk<'_> {
         let whole = pipeline.backbone.resolved_batch_norm() == BatchNormMode::Episode;
         let all = episode.images() as u64;
         let images = if whole { all } else { (pipeline.images_at_once() as u64).min(all) };
-        let pass = Pass { images, element: F32, engine: self.engine(), of_episode: false };
+        let (engine, activations) = (self.engine(), Activations::F32);
+        let pass = Pass { images, element: F32, engine, of_episode: false, activations };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.plan.network.backbone.features();
         let bank = split.map(features);

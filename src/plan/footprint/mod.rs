@@ -11,6 +11,7 @@ mod gpu;
 mod head;
 mod passes;
 mod rows;
+mod stored;
 mod timeline;
 mod workspace;
 
@@ -21,7 +22,7 @@ pub use timeline::{Bytes, Use};
 use super::Plan;
 use crate::config::OptimizerKind;
 use crate::data::EPISODES_IN_LOADER;
-use crate::network::{Block, HeadLayer, size};
+use crate::network::{Activations, Block, HeadLayer, size};
 use crate::stage::spec::DeviceKind;
 use crate::stage::spec::StepShape;
 use backbone::Pass;
@@ -222,6 +223,10 @@ impl<'a> Walk<'a> {
             element: if lowered { F32 / 2 } else { F32 },
             engine: self.engine(),
             of_episode: false,
+            activations: match self.environment.device {
+                DeviceKind::Cpu => self.step.activations,
+                DeviceKind::Gpu => Activations::F32,
+            },
         };
         // 16-bit copies of the weights, each for the duration of its part's pass.
         let [backbone_copy, head_copy] =
@@ -255,7 +260,7 @@ impl<'a> Walk<'a> {
             None if sampled.is_some() => self.through_from_chunks(&pass, sample.images),
             None => match &recompute {
                 Some(segments) => self.through_keeping_inputs(&pass, segments),
-                None => self.through_on_tape(&pass, 0..self.blocks.len()),
+                None => self.through_on_tape(&pass, 0..self.blocks.len(), Images::Given),
             },
             Some(parts) => {
                 self.through_in_parts(&pass, pass.images.div_ceil(parts));
@@ -294,7 +299,7 @@ impl<'a> Walk<'a> {
             }
             None => match &recompute {
                 Some(segments) => self.back_by_segments(&pass, segments),
-                None => self.back(&pass, 0..self.blocks.len()),
+                None => self.back(&pass, 0..self.blocks.len(), Images::Given),
             },
             Some(parts) => {
                 self.time.free(Use::Activations, pass.map(features));

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::backbone::{Pass, Place};
+use super::stored::Inlet;
 use super::timeline::Use;
 use super::{Images, Walk};
 use crate::network::{Block, Map};
@@ -49,9 +50,27 @@ impl Walk<'_> {
         rest.iter().for_each(|block| pass.forward_taking(&mut self.time, block));
     }
 
-    /// Some blocks, keeping what the backward pass needs.
-    pub(super) fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>) {
-        self.blocks[blocks].iter().for_each(|block| pass.forward(&mut self.time, block, true));
+    /// Some blocks, keeping what the backward pass needs. Where it is stored in another type, the first
+    /// input is freed unless the caller owns it.
+    pub(super) fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
+        for index in blocks.clone() {
+            let block = &self.blocks[index];
+            if pass.stores() {
+                let inlet = self.inlet(index, &blocks, images);
+                pass.forward_storing(&mut self.time, block, inlet);
+            } else {
+                pass.forward(&mut self.time, block, true);
+            }
+        }
+    }
+
+    /// The input of a block in a tape that has these blocks.
+    fn inlet(&self, index: usize, blocks: &Range<usize>, images: Images) -> Inlet {
+        if index == blocks.start {
+            return Inlet { derived: false, images };
+        }
+        let derived = matches!(self.blocks[index - 1], Block::Plain(..));
+        Inlet { derived, images: Images::Given }
     }
 
     /// A pass without a tape of copies of a few images at once. Held before: the images of `pass`;
@@ -79,8 +98,8 @@ impl Walk<'_> {
                 self.back_by_segments(pass, &segments);
             }
             None => {
-                self.through_on_tape(pass, 0..self.blocks.len());
-                self.back(pass, 0..self.blocks.len());
+                self.through_on_tape(pass, 0..self.blocks.len(), Images::Given);
+                self.back(pass, 0..self.blocks.len(), Images::Given);
             }
         }
     }
@@ -110,7 +129,11 @@ impl Walk<'_> {
 
     /// The backward pass through some blocks. Held before: their input, what each kept, their output and
     /// its gradient. Held after: the gradient of their input, unless they are the first.
-    pub(super) fn back(&mut self, pass: &Pass, blocks: Range<usize>) {
+    pub(super) fn back(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
+        if pass.stores() {
+            self.back_storing(pass, blocks, images);
+            return;
+        }
         let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
         if let Some(last) = self.blocks[blocks.clone()].last().filter(|block| !needs_output(block))
         {
@@ -124,14 +147,34 @@ impl Walk<'_> {
         }
     }
 
+    /// The same, of what was stored in another type. Their input is held before if the caller owns it, and
+    /// not after.
+    fn back_storing(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
+        let output = self.blocks[blocks.clone()].last().map_or(0, |last| pass.map(last.output()));
+        self.time.free(Use::Activations, output);
+        for index in blocks.clone().rev() {
+            let place = Place { is_first: index == 0, input_is_needed: false };
+            let inlet = self.inlet(index, &blocks, images);
+            pass.backward_storing(&mut self.time, &self.blocks[index], place, inlet);
+        }
+        if images == Images::Held {
+            let input = self.blocks[blocks].first().map_or(0, |first| pass.map(first.input()));
+            self.time.free(Use::Activations, input);
+        }
+    }
+
     /// The same, recomputing every segment before its backward pass.
     pub(super) fn back_by_segments(&mut self, pass: &Pass, segments: &[Range<usize>]) {
         if let Some(last) = self.blocks.last() {
             self.time.free(Use::Activations, pass.map(last.output()));
         }
         for segment in segments.iter().rev() {
-            self.through_on_tape(pass, segment.clone());
-            self.back(pass, segment.clone());
+            let single =
+                segment.len() == 1 && matches!(self.blocks[segment.start], Block::Plain(..));
+            // A single convolution stores nothing in another type.
+            let pass = if single { &pass.as_computed() } else { pass };
+            self.through_on_tape(pass, segment.clone(), Images::Held);
+            self.back(pass, segment.clone(), Images::Held);
         }
     }
 }

@@ -63,6 +63,20 @@ impl Engine {
         sums + (buffers + conv.weight()) as u64 * F32
     }
 
+    /// The stored images that the gradient of the weights has widened on each thread.
+    pub fn window(self, conv: &Conv, images: u64) -> u64 {
+        let Self::Cpu { threads } = self else { return 0 };
+        let pixels = pixels(conv, images);
+        let window = conv.kernel * conv.kernel;
+        let (width, length) = pieces(conv.input[0], window, pixels);
+        let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
+        let at_once = threads.min((by_channel * by_pixel) as u64);
+        let tile = tile(width * window).min(length);
+        let plane = conv.output[1] * conv.output[2];
+        let spanned = ((tile - 1) / plane + 2).min(images as usize);
+        at_once * (spanned * width * conv.input[1] * conv.input[2]) as u64 * F32
+    }
+
     /// The gradient of a norm's input: on a GPU the winners of overlapping windows, a byte each.
     pub fn norm_gradient(self, norm: &Norm, images: u64) -> u64 {
         match (self, norm.pool) {

@@ -51,6 +51,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, RunError> {
         let Place { data, device, folder, interrupt } = place;
         let pipeline = &plan.pipeline;
+        RunError::unless_available(plan, device)?;
         let device = device.device.clone();
         let cap = MemoryCap::of(&device, pipeline.memory.budget)?;
         let Built { step, episodes_a_step, warnings } = graph::build(plan, &device);

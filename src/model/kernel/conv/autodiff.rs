@@ -6,20 +6,31 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
 use super::ConvOps;
+use super::kept::KeptConvOps;
+use crate::model::kernel::kept::{Kept, current};
 
 #[derive(Debug)]
 struct Conv;
 
+/// The input as the tape keeps it.
+#[derive(Debug, Clone)]
+enum Input {
+    /// As it was computed.
+    Computed(NodeId),
+    /// In another type.
+    Stored(Kept),
+}
+
 /// What the tape keeps: input and weight, shared with whoever else keeps them.
 #[derive(Debug, Clone)]
 struct State {
-    input: NodeId,
+    input: Input,
     weight: NodeId,
     stride: usize,
     padding: usize,
 }
 
-impl<B: ConvOps> Backward<B, 3> for Conv {
+impl<B: KeptConvOps> Backward<B, 3> for Conv {
     type State = State;
 
     fn backward(
@@ -30,16 +41,29 @@ impl<B: ConvOps> Backward<B, 3> for Conv {
     ) {
         let [input, weight, bias] = ops.parents;
         let d_output = grads.consume::<B>(&ops.node);
-        let state = ops.state;
-        let (d_input, d_weight, d_bias) = B::conv_backward(
-            checkpointer.retrieve_node_output(state.input),
-            checkpointer.retrieve_node_output(state.weight),
-            d_output,
-            state.stride,
-            state.padding,
-            input.is_some(),
-            bias.is_some(),
-        );
+        let State { input: kept, weight: kept_weight, stride, padding } = ops.state;
+        let kept_weight = checkpointer.retrieve_node_output(kept_weight);
+        let (wants_input, wants_bias) = (input.is_some(), bias.is_some());
+        let (d_input, d_weight, d_bias) = match kept {
+            Input::Computed(node) => B::conv_backward(
+                checkpointer.retrieve_node_output(node),
+                kept_weight,
+                d_output,
+                stride,
+                padding,
+                wants_input,
+                wants_bias,
+            ),
+            Input::Stored(kept) => B::conv_backward_kept(
+                kept,
+                kept_weight,
+                d_output,
+                stride,
+                padding,
+                wants_input,
+                wants_bias,
+            ),
+        };
         for (node, gradient) in [(input, d_input), (weight, d_weight), (bias, d_bias)] {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -48,7 +72,7 @@ impl<B: ConvOps> Backward<B, 3> for Conv {
     }
 }
 
-impl<B: ConvOps, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
+impl<B: KeptConvOps, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
     fn conv(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -59,7 +83,16 @@ impl<B: ConvOps, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
         let nodes = [input.node(), weight.node(), bias.node()];
         let mut prepared = Conv.prepare::<C>(nodes).compute_bound().stateful();
         let kept = match &mut prepared {
-            OpsKind::Tracked(prep) => Some((prep.checkpoint(&input), prep.checkpoint(&weight))),
+            OpsKind::Tracked(prep) => {
+                let kept = match current() {
+                    Some(scope) => {
+                        let store = |form| B::keep(input.primitive().clone(), form);
+                        Input::Stored(scope.of(input.id(), store))
+                    }
+                    None => Input::Computed(prep.checkpoint(&input)),
+                };
+                Some((kept, prep.checkpoint(&weight)))
+            }
             OpsKind::UnTracked(_) => None,
         };
         let output = B::conv(

@@ -3,19 +3,38 @@ use std::ops::Range;
 use super::geometry::Geometry;
 use crate::model::kernel::element::Element;
 
+/// Consecutive images of an input, or some consecutive channels of them.
+#[derive(Clone, Copy)]
+pub struct View<'a, T> {
+    /// `[images, channels, H, W]`, row-major.
+    pub values: &'a [T],
+    /// Channels that are there.
+    pub channels: usize,
+    /// The first image and the first channel.
+    pub first: [usize; 2],
+}
+
+impl<'a, T> View<'a, T> {
+    /// All of an input.
+    pub fn whole(geometry: &Geometry, values: &'a [T]) -> Self {
+        Self { values, channels: geometry.input[0], first: [0; 2] }
+    }
+}
+
 /// Gathers the receptive fields of `pixels`, of some input channels, as the columns of a matrix.
 ///
 /// # Shapes
-/// - `input`: `[N, C, H, W]`
+/// - `input`: `[N, C, H, W]`, or the part of it that `pixels` and `channels` read
 /// - `columns`: `[channels · k · k, pixels]`
 pub fn gather<T: Element>(
     geometry: &Geometry,
-    input: &[T],
+    input: View<T>,
     channels: Range<usize>,
     pixels: Range<usize>,
     columns: &mut [f32],
 ) {
-    let Geometry { input: [all, height, width], kernel, stride, .. } = *geometry;
+    let Geometry { input: [_, height, width], kernel, stride, .. } = *geometry;
+    let View { values: input, channels: all, first } = input;
     let rows = geometry.rows(pixels.clone());
     let lines = columns.chunks_exact_mut(pixels.len());
     let positions = channels.flat_map(|channel| {
@@ -33,7 +52,8 @@ pub fn gather<T: Element>(
             line[..seen.skip].fill(0.0);
             line[seen.skip + seen.length..].fill(0.0);
             let line = &mut line[seen.skip..seen.skip + seen.length];
-            let at = ((row.image * all + channel) * height + seen.y) * width + seen.x;
+            let plane = (row.image - first[0]) * all + channel - first[1];
+            let at = (plane * height + seen.y) * width + seen.x;
             if stride == 1 {
                 T::widen(&input[at..at + seen.length], line);
             } else {

@@ -11,9 +11,10 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::ConvOps;
-use super::columns::{gather, scatter};
+use super::columns::{View, gather, scatter};
 use super::geometry::Geometry;
 use super::product::{Into, Matrix, product};
+use super::source::{Dense, Source};
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;
 use crate::tiling::{pieces, runs, tile};
@@ -45,9 +46,9 @@ impl ConvOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let wants = Wants { input: wants_input, bias: wants_bias };
         match input.dtype() {
-            DType::F32 => backward::<f32>(input, weight, d_output, stride, padding, wants),
-            DType::F16 => backward::<f16>(input, weight, d_output, stride, padding, wants),
-            DType::BF16 => backward::<bf16>(input, weight, d_output, stride, padding, wants),
+            DType::F32 => dense::<f32>(input, weight, d_output, stride, padding, wants),
+            DType::F16 => dense::<f16>(input, weight, d_output, stride, padding, wants),
+            DType::BF16 => dense::<bf16>(input, weight, d_output, stride, padding, wants),
             other => panic!("convolution has no kernel for {other:?}"),
         }
     }
@@ -55,9 +56,9 @@ impl ConvOps for Flex {
 
 /// Gradients that are requested in addition to that of the weights.
 #[derive(Clone, Copy)]
-struct Wants {
-    input: bool,
-    bias: bool,
+pub(super) struct Wants {
+    pub(super) input: bool,
+    pub(super) bias: bool,
 }
 
 fn forward<T: Element + burn::tensor::Element>(
@@ -74,7 +75,7 @@ fn forward<T: Element + burn::tensor::Element>(
     tensor(output, shape(geometry.images, geometry.output))
 }
 
-fn backward<T: Element + burn::tensor::Element>(
+fn dense<T: Element + burn::tensor::Element>(
     input: FlexTensor,
     weight: FlexTensor,
     d_output: FlexTensor,
@@ -82,11 +83,26 @@ fn backward<T: Element + burn::tensor::Element>(
     padding: usize,
     wants: Wants,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let (input, d_output) = (values::<T>(input), values::<T>(d_output));
+    let shape = input.layout().shape().dims::<4>();
+    let input = Dense::<T>::new(input);
+    backward::<T>(input, shape, weight, d_output, [stride, padding], wants)
+}
+
+/// The gradients, of an input of this shape that may be stored in another type.
+pub(super) fn backward<T: Element + burn::tensor::Element>(
+    input: impl Source,
+    shape_of_input: [usize; 4],
+    weight: FlexTensor,
+    d_output: FlexTensor,
+    [stride, padding]: [usize; 2],
+    wants: Wants,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let d_output = values::<T>(d_output);
     let weight = values::<T>(weight);
-    let geometry = geometry(&input, &weight, stride, padding);
+    let of_weight = weight.layout().shape().dims::<4>();
+    let geometry = Geometry::new(shape_of_input, of_weight, stride, padding);
     let d_y = slice::<T>(&d_output);
-    let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, slice::<T>(&input), d_y));
+    let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, &input, d_y));
     let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
     let bias_shape = [d_bias.len()];
     // Free the input before the next allocation: this may be its last owner.
@@ -128,6 +144,7 @@ fn convolve<T: Element>(geometry: &Geometry, input: &[T], weight: &[f32], bias: 
             let count = pixels.len();
             columns.resize(field * count, 0.0);
             result.resize(filters * count, 0.0);
+            let input = View::whole(geometry, input);
             gather(geometry, input, 0..geometry.input[0], pixels.clone(), columns);
             let (weight, columns) =
                 (Matrix::new(weight, filters, field), Matrix::new(columns, field, count));
@@ -240,7 +257,11 @@ fn picked<T: Element>(
 /// `[C', C · k · k]`, summed over all pixels of all images.
 ///
 /// It is computed in pieces of some channels over some pixels; the pieces depend only on the shapes.
-fn weight_gradient<T: Element>(geometry: &Geometry, input: &[T], d_output: &[T]) -> Vec<f32> {
+fn weight_gradient<T: Element>(
+    geometry: &Geometry,
+    input: &impl Source,
+    d_output: &[T],
+) -> Vec<f32> {
     let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
     let (width, length) = pieces(channels, window, geometry.pixels());
     let by_channel = runs(0..channels, width);
@@ -268,7 +289,7 @@ fn weight_gradient<T: Element>(geometry: &Geometry, input: &[T], d_output: &[T])
 
 fn piece<T: Element>(
     geometry: &Geometry,
-    input: &[T],
+    input: &impl Source,
     d_output: &[T],
     channels: &Range<usize>,
     pixels: &Range<usize>,
@@ -276,11 +297,12 @@ fn piece<T: Element>(
     let (filters, field) = (geometry.output[0], channels.len() * geometry.window());
     let mut sums = vec![0.0; filters * field];
     let (mut columns, mut gradient) = (Vec::new(), Vec::new());
+    let mut memory = Default::default();
     for pixels in runs(pixels.clone(), tile(field)) {
         let count = pixels.len();
         columns.resize(field * count, 0.0);
         gradient.resize(filters * count, 0.0);
-        gather(geometry, input, channels.clone(), pixels.clone(), &mut columns);
+        input.gather(geometry, channels.clone(), pixels.clone(), &mut columns, &mut memory);
         picked(geometry, d_output, pixels, &mut gradient);
         let columns = Matrix::new(&columns, field, count).transpose();
         product(Matrix::new(&gradient, filters, count), columns, &mut sums, Into::Add);

@@ -11,7 +11,9 @@ mod columns;
 mod cube;
 mod flex;
 mod geometry;
+mod kept;
 mod product;
+mod source;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend};
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -6,26 +8,32 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
+use super::kept::{KeptNormOps, Normed};
 use super::{After, NormOps};
+use crate::model::kernel::kept::{Kept, current};
 
 #[derive(Debug)]
 struct NormAct;
 
-/// What the tape keeps: the input (checkpointed, so shared with its other owners), and a few
-/// numbers per channel.
+/// What the tape keeps.
 #[derive(Debug, Clone)]
-struct State<B: Backend> {
-    input: NodeId,
-    gamma: B::FloatTensorPrimitive,
-    beta: B::FloatTensorPrimitive,
-    mean: B::FloatTensorPrimitive,
-    variance: B::FloatTensorPrimitive,
-    fixed: bool,
-    epsilon: f64,
-    after: After,
+enum State<B: Backend> {
+    /// The input (checkpointed, so shared with its other owners), and a few numbers per channel.
+    Computed {
+        input: NodeId,
+        gamma: B::FloatTensorPrimitive,
+        beta: B::FloatTensorPrimitive,
+        mean: B::FloatTensorPrimitive,
+        variance: B::FloatTensorPrimitive,
+        fixed: bool,
+        epsilon: f64,
+        after: After,
+    },
+    /// The input in another type, and bits.
+    Stored { kept: Arc<Normed>, fixed: bool },
 }
 
-impl<B: NormOps> Backward<B, 3> for NormAct {
+impl<B: KeptNormOps> Backward<B, 3> for NormAct {
     type State = State<B>;
 
     fn backward(
@@ -36,18 +44,22 @@ impl<B: NormOps> Backward<B, 3> for NormAct {
     ) {
         let [input, gamma, beta] = ops.parents;
         let d_output = grads.consume::<B>(&ops.node);
-        let state = ops.state;
-        let (d_input, d_gamma, d_beta) = B::norm_act_backward(
-            checkpointer.retrieve_node_output(state.input),
-            state.gamma,
-            state.beta,
-            state.mean,
-            state.variance,
-            state.fixed,
-            d_output,
-            state.epsilon,
-            state.after,
-        );
+        let (d_input, d_gamma, d_beta) = match ops.state {
+            State::Computed { input, gamma, beta, mean, variance, fixed, epsilon, after } => {
+                B::norm_act_backward(
+                    checkpointer.retrieve_node_output(input),
+                    gamma,
+                    beta,
+                    mean,
+                    variance,
+                    fixed,
+                    d_output,
+                    epsilon,
+                    after,
+                )
+            }
+            State::Stored { kept, fixed } => B::norm_act_backward_kept(kept, d_output, fixed),
+        };
         for (node, gradient) in [(input, d_input), (gamma, d_gamma), (beta, d_beta)] {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -56,7 +68,7 @@ impl<B: NormOps> Backward<B, 3> for NormAct {
     }
 }
 
-impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
+impl<B: KeptNormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
     fn norm_act(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -69,13 +81,16 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormAct.prepare::<C>(nodes).compute_bound().stateful();
-        let kept = match &mut prepared {
-            OpsKind::Tracked(prep) => Some(prep.checkpoint(&input)),
-            OpsKind::UnTracked(_) => None,
+        let scope = current();
+        let computed = match (&mut prepared, &scope) {
+            (OpsKind::Tracked(prep), None) => Some(prep.checkpoint(&input)),
+            _ => None,
         };
-        let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
+        let (input, gamma, beta) =
+            (input.into_primitive(), gamma.into_primitive(), beta.into_primitive());
+        let stored = scope.as_ref().map(|_| input.clone());
         let (output, mean, variance) = B::norm_act(
-            input.into_primitive(),
+            input,
             gamma.clone(),
             beta.clone(),
             mean.into_primitive(),
@@ -84,14 +99,37 @@ impl<B: NormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             epsilon,
             after,
         );
-        let output = match (prepared, kept) {
-            (OpsKind::Tracked(prep), Some(input)) => {
+        let output = match prepared {
+            OpsKind::UnTracked(prep) => prep.finish(output),
+            OpsKind::Tracked(prep) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                let state = State { input, gamma, beta, mean, variance, fixed, epsilon, after };
-                prep.finish(state, output)
+                match (computed, scope, stored) {
+                    (Some(input), ..) => prep.finish(
+                        State::Computed {
+                            input,
+                            gamma,
+                            beta,
+                            mean,
+                            variance,
+                            fixed,
+                            epsilon,
+                            after,
+                        },
+                        output,
+                    ),
+                    (None, Some(scope), Some(input)) => {
+                        let form = scope.form();
+                        let kept =
+                            B::norm_keep(input, gamma, beta, mean, variance, epsilon, after, form);
+                        let output =
+                            prep.finish(State::Stored { kept: kept.clone(), fixed }, output);
+                        let kept: Kept = kept;
+                        scope.insert(output.id(), &kept);
+                        output
+                    }
+                    (None, ..) => unreachable!("a tracked operation keeps its input"),
+                }
             }
-            (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
-            (OpsKind::UnTracked(prep), _) => prep.finish(output),
         };
         (output, constant::<B, C>(mean), constant::<B, C>(variance))
     }

@@ -1,7 +1,7 @@
 //! Batch norm and ReLU of a single value.
 
 /// The batch norm of one channel, as `scale · x + shift`.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct ChannelNorm {
     pub scale: f32,
     pub shift: f32,

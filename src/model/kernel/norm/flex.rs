@@ -55,26 +55,26 @@ impl NormOps for Flex {
 }
 
 /// `[N, C, H, W]`, and the planes of input and output.
-#[derive(Clone, Copy)]
-struct Planes {
-    images: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planes {
+    pub(super) images: usize,
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
     after: After,
 }
 
 impl Planes {
-    fn of(shape: &Shape, after: After) -> Self {
+    pub(super) fn of(shape: &Shape, after: After) -> Self {
         let [images, channels, height, width] = shape.dims();
         Self { images, channels, height, width, after }
     }
 
-    fn input(&self) -> usize {
+    pub(super) fn input(&self) -> usize {
         self.height * self.width
     }
 
-    fn output_shape(&self) -> [usize; 4] {
+    pub(super) fn output_shape(&self) -> [usize; 4] {
         let side = |side: usize| self.after.pool.map_or(side, |pool| pool.side(side));
         [self.images, self.channels, side(self.height), side(self.width)]
     }
@@ -84,18 +84,18 @@ impl Planes {
         height * width
     }
 
-    fn pooling(&self) -> Option<Pooling> {
+    pub(super) fn pooling(&self) -> Option<Pooling> {
         let (height, width) = (self.height, self.width);
         self.after.pool.map(|pool| Pooling { pool, height, width })
     }
 
     /// Values that each channel is averaged over.
-    fn count(&self) -> f64 {
+    pub(super) fn count(&self) -> f64 {
         (self.images * self.input()) as f64
     }
 
     /// Numbers of the planes of one channel.
-    fn of_channel(&self, channel: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn of_channel(&self, channel: usize) -> impl Iterator<Item = usize> {
         let channels = self.channels;
         (0..self.images).map(move |image| image * channels + channel)
     }
@@ -106,20 +106,21 @@ impl Planes {
     }
 
     /// A plane of the output.
-    fn output_plane<'a, T>(&self, y: &'a [T], plane: usize) -> &'a [T] {
+    pub(super) fn output_plane<'a, T>(&self, y: &'a [T], plane: usize) -> &'a [T] {
         &y[plane * self.output()..(plane + 1) * self.output()]
     }
 }
 
 /// The statistics of each channel, and the scale and shift that they give.
-struct Affine {
-    mean: Vec<f32>,
-    inv_std: Vec<f32>,
-    norms: Vec<ChannelNorm>,
+#[derive(Debug)]
+pub(super) struct Affine {
+    pub(super) mean: Vec<f32>,
+    pub(super) inv_std: Vec<f32>,
+    pub(super) norms: Vec<ChannelNorm>,
 }
 
 impl Affine {
-    fn of(
+    pub(super) fn of(
         gamma: FlexTensor,
         beta: FlexTensor,
         mean: FlexTensor,
@@ -240,17 +241,9 @@ fn backward<T: Element + burn::tensor::Element>(
     let count = planes.count();
     values.par_chunks_mut(planes.input()).enumerate().for_each_init(Vec::new, |d_z, (plane, x)| {
         let channel = plane % planes.channels;
-        let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
         let norm = affine.norms[channel];
-        // Given statistics do not depend on the input.
-        let (shared, slope) = if fixed {
-            (0.0, 0.0)
-        } else {
-            ((d_beta[channel] / count) as f32, (d_gamma[channel] / count) as f32)
-        };
-        let gradient = |x: f32, d_z: f32| {
-            -norm.scale * (shared + (x - mean) * inv_std * slope) + norm.scale * d_z
-        };
+        let sums = (!fixed).then(|| [d_beta[channel], d_gamma[channel]]);
+        let gradient = InputGradient::of(affine, channel, sums, count);
         let d_y = planes.output_plane(d_y, plane);
         if let Some(pooling) = planes.pooling() {
             // Windows may overlap: read all of them before a value is overwritten.
@@ -258,14 +251,14 @@ fn backward<T: Element + burn::tensor::Element>(
             d_z.resize(x.len(), 0.0);
             each_winner(x, d_y, pooling, norm, after, |position, _, d| d_z[position] += d);
             for (x, d_z) in x.iter_mut().zip(d_z) {
-                *x = T::from_f32(gradient(x.to_f32(), *d_z));
+                *x = T::from_f32(gradient.at(x.to_f32(), *d_z));
             }
         } else {
             for (x, d_y) in x.iter_mut().zip(d_y) {
                 let value = x.to_f32();
                 let passes = !after.relu || norm.at(value) > 0.0;
                 let d_z = if passes { d_y.to_f32() } else { 0.0 };
-                *x = T::from_f32(gradient(value, d_z));
+                *x = T::from_f32(gradient.at(value, d_z));
             }
         }
     });
@@ -278,17 +271,44 @@ fn backward<T: Element + burn::tensor::Element>(
     (d_input, narrow(d_gamma), narrow(d_beta))
 }
 
+/// The gradient of a channel's input.
+#[derive(Clone, Copy)]
+pub(super) struct InputGradient {
+    mean: f32,
+    inv_std: f32,
+    scale: f32,
+    shared: f32,
+    slope: f32,
+}
+
+impl InputGradient {
+    /// `sums` are the gradients of shift and scale; without them the statistics are given, and do not
+    /// depend on the input.
+    pub(super) fn of(affine: &Affine, channel: usize, sums: Option<[f64; 2]>, count: f64) -> Self {
+        let [shared, slope] = sums.unwrap_or_default().map(|sum| (sum / count) as f32);
+        let (mean, inv_std) = (affine.mean[channel], affine.inv_std[channel]);
+        Self { mean, inv_std, scale: affine.norms[channel].scale, shared, slope }
+    }
+
+    /// Of an input and the gradient after the norm.
+    #[inline(always)]
+    pub(super) fn at(self, x: f32, d_z: f32) -> f32 {
+        let through = self.shared + (x - self.mean) * self.inv_std * self.slope;
+        -self.scale * through + self.scale * d_z
+    }
+}
+
 /// Sixteen partial sums.
 #[derive(Default)]
-struct Lanes([f32; 16]);
+pub(super) struct Lanes([f32; 16]);
 
 impl Lanes {
     #[inline(always)]
-    fn add(&mut self, lane: usize, value: f32) {
+    pub(super) fn add(&mut self, lane: usize, value: f32) {
         self.0[lane % 16] += value;
     }
 
-    fn total(&self) -> f64 {
+    pub(super) fn total(&self) -> f64 {
         self.0.iter().map(|lane| f64::from(*lane)).sum()
     }
 }

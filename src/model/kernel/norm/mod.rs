@@ -10,8 +10,11 @@ mod channel;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;
+mod kept;
+mod kept_backward;
 mod pool;
 pub mod sample;
+mod winners;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};

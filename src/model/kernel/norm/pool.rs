@@ -5,7 +5,7 @@ use super::{After, Pool};
 use crate::model::kernel::element::Element;
 
 /// A plane, and the windows over it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Pooling {
     pub pool: Pool,
     pub height: usize,
@@ -22,13 +22,13 @@ struct Winner {
 impl Pooling {
     /// Visits the winner of every window, in order: (its number, its position, its value).
     #[inline(always)]
-    fn each<T: Element>(
+    pub fn each<T: Element>(
         self,
         x: &[T],
         norm: ChannelNorm,
         mut visit: impl FnMut(usize, usize, f32),
     ) {
-        let (rows, columns) = (self.pool.side(self.height), self.pool.side(self.width));
+        let [rows, columns] = self.windows();
         for row in 0..rows {
             for column in 0..columns {
                 let Winner { position, value } = match self.pool {
@@ -37,6 +37,33 @@ impl Pooling {
                 };
                 visit(row * columns + column, position, value);
             }
+        }
+    }
+
+    /// Rows and columns of windows.
+    pub fn windows(self) -> [usize; 2] {
+        [self.height, self.width].map(|side| self.pool.side(side))
+    }
+
+    /// The position in its window of a position in the plane: below 9.
+    pub fn code(self, window: usize, position: usize) -> u8 {
+        let [_, columns] = self.windows();
+        let (row, column) = (window / columns, window % columns);
+        let (y, x) = (position / self.width, position % self.width);
+        let code = match self.pool {
+            Pool::Two => (y - 2 * row) * 2 + x - 2 * column,
+            Pool::Three => (y + 1 - 2 * row) * 3 + x + 1 - 2 * column,
+        };
+        code as u8
+    }
+
+    /// The position in the plane: the inverse of [`Self::code`].
+    #[inline(always)]
+    pub fn position(self, [row, column]: [usize; 2], code: u8) -> usize {
+        let code = usize::from(code);
+        match self.pool {
+            Pool::Two => (2 * row + code / 2) * self.width + 2 * column + code % 2,
+            Pool::Three => (2 * row + code / 3 - 1) * self.width + 2 * column + code % 3 - 1,
         }
     }
 

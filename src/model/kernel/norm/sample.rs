@@ -5,6 +5,8 @@
 //! estimated from the sample, whose gradients come weighted: each image of the sample stands for as many
 //! images of the batch as its weight says.
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::prelude::*;
@@ -15,7 +17,9 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
+use super::kept::{KeptNormOps, Normed};
 use super::{After, NormOps};
+use crate::model::kernel::kept::{Kept, current};
 
 /// Batch norm, ReLU and max-pool of a sample, as one operation of a backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
@@ -106,11 +110,19 @@ forward_alone!(burn::backend::Cube);
 #[derive(Debug)]
 struct NormActOfSample;
 
-/// What the tape keeps: the input (checkpointed, so shared with its other owners), and a few numbers
-/// per channel and image.
+/// The input as the tape keeps it.
+#[derive(Debug, Clone)]
+enum Input {
+    /// As it was computed (checkpointed, so shared with its other owners).
+    Computed(NodeId),
+    /// In another type, with bits of what passes.
+    Stored(Arc<Normed>),
+}
+
+/// What the tape keeps: the input, and a few numbers per channel and image.
 #[derive(Debug, Clone)]
 struct State<B: Backend> {
-    input: NodeId,
+    input: Input,
     gamma: B::FloatTensorPrimitive,
     beta: B::FloatTensorPrimitive,
     mean: B::FloatTensorPrimitive,
@@ -121,7 +133,7 @@ struct State<B: Backend> {
     after: After,
 }
 
-impl<B: SampleOps> Backward<B, 3> for NormActOfSample {
+impl<B: SampleOps + KeptNormOps> Backward<B, 3> for NormActOfSample {
     type State = State<B>;
 
     fn backward(
@@ -133,18 +145,27 @@ impl<B: SampleOps> Backward<B, 3> for NormActOfSample {
         let [input, gamma, beta] = ops.parents;
         let d_output = grads.consume::<B>(&ops.node);
         let state = ops.state;
-        let x: B::FloatTensorPrimitive = checkpointer.retrieve_node_output(state.input);
-        let (d_input, d_gamma, d_beta) = B::norm_act_backward(
-            x.clone(),
-            state.gamma.clone(),
-            state.beta.clone(),
-            state.mean.clone(),
-            state.variance.clone(),
-            true,
-            d_output,
-            state.epsilon,
-            state.after,
-        );
+        let (x, (d_input, d_gamma, d_beta)) = match &state.input {
+            Input::Computed(node) => {
+                let x: B::FloatTensorPrimitive = checkpointer.retrieve_node_output(*node);
+                let gradients = B::norm_act_backward(
+                    x.clone(),
+                    state.gamma.clone(),
+                    state.beta.clone(),
+                    state.mean.clone(),
+                    state.variance.clone(),
+                    true,
+                    d_output,
+                    state.epsilon,
+                    state.after,
+                );
+                (x, gradients)
+            }
+            Input::Stored(kept) => {
+                let gradients = B::norm_act_backward_kept(kept.clone(), d_output, true);
+                (B::widened(kept.input()), gradients)
+            }
+        };
         if let Some(node) = input {
             let d_input = through_moments::<B>(d_input, x, &d_gamma, &d_beta, &state);
             grads.register::<B>(node.id, d_input);
@@ -194,7 +215,7 @@ fn through_moments<B: Backend>(
     }
 }
 
-impl<B: SampleOps, C: CheckpointStrategy> SampleOps for Autodiff<B, C> {
+impl<B: SampleOps + KeptNormOps, C: CheckpointStrategy> SampleOps for Autodiff<B, C> {
     fn norm_act_of_sample(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -208,15 +229,17 @@ impl<B: SampleOps, C: CheckpointStrategy> SampleOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormActOfSample.prepare::<C>(nodes).compute_bound().stateful();
-        let kept = match &mut prepared {
-            OpsKind::Tracked(prep) => Some(prep.checkpoint(&input)),
-            OpsKind::UnTracked(_) => None,
+        let scope = current();
+        let computed = match (&mut prepared, &scope) {
+            (OpsKind::Tracked(prep), None) => Some(prep.checkpoint(&input)),
+            _ => None,
         };
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
         let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
-        let weights = weights.into_primitive();
+        let (input, weights) = (input.into_primitive(), weights.into_primitive());
+        let stored = scope.as_ref().map(|_| input.clone());
         let output = B::norm_act_of_sample(
-            input.into_primitive(),
+            input,
             gamma.clone(),
             beta.clone(),
             mean.clone(),
@@ -226,14 +249,26 @@ impl<B: SampleOps, C: CheckpointStrategy> SampleOps for Autodiff<B, C> {
             epsilon,
             after,
         );
-        match (prepared, kept) {
-            (OpsKind::Tracked(prep), Some(input)) => {
-                let state =
-                    State { input, gamma, beta, mean, variance, weights, images, epsilon, after };
-                prep.finish(state, output)
-            }
-            (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
-            (OpsKind::UnTracked(prep), _) => prep.finish(output),
+        let prep = match prepared {
+            OpsKind::Tracked(prep) => prep,
+            OpsKind::UnTracked(prep) => return prep.finish(output),
+        };
+        let normed = scope.as_ref().zip(stored).map(|(scope, input)| {
+            let (gamma, beta) = (gamma.clone(), beta.clone());
+            let (mean, variance, form) = (mean.clone(), variance.clone(), scope.form());
+            B::norm_keep(input, gamma, beta, mean, variance, epsilon, after, form)
+        });
+        let input = match (computed, &normed) {
+            (Some(node), _) => Input::Computed(node),
+            (None, Some(normed)) => Input::Stored(normed.clone()),
+            (None, None) => unreachable!("a tracked operation keeps its input"),
+        };
+        let state = State { input, gamma, beta, mean, variance, weights, images, epsilon, after };
+        let output = prep.finish(state, output);
+        if let (Some(scope), Some(normed)) = (scope, normed) {
+            let kept: Kept = normed;
+            scope.insert(output.id(), &kept);
         }
+        output
     }
 }

@@ -1,0 +1,179 @@
+//! Batch norm, ReLU and max-pool whose input is stored in another type.
+//!
+//! What passed ReLU and pool is stored as bits. Given those, the output is linear in the input, so that it is not
+//! stored as well: a convolution that reads it derives it from the input, plane by plane.
+
+use std::sync::Arc;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, bf16, f16};
+use burn_flex::FlexTensor;
+
+use super::After;
+use super::NormOps;
+use super::flex::{Affine, Planes};
+use super::kept_backward::backward;
+use super::winners::Winners;
+use crate::model::kernel::buffer::{slice, values};
+use crate::model::kernel::element::Element;
+use crate::model::kernel::kept::{ByPlane, Form, KeepOps, LANES, Mask, Stored};
+
+/// The operation with a stored input, on each backend.
+pub trait KeptNormOps: NormOps + KeepOps {
+    /// Stores what the backward pass needs; `mean` and `variance` are what the forward pass gave.
+    fn norm_keep(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        epsilon: f64,
+        after: After,
+        form: Form,
+    ) -> Arc<Normed>;
+
+    /// As [`NormOps::norm_act_backward`].
+    fn norm_act_backward_kept(
+        kept: Arc<Normed>,
+        d_output: FloatTensor<Self>,
+        fixed: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// What a norm stores for its backward pass. As a tensor by planes it is the norm's output.
+#[derive(Debug)]
+pub struct Normed {
+    pub(super) input: Arc<Stored>,
+    pub(super) affine: Affine,
+    pub(super) planes: Planes,
+    pub(super) passed: Passed,
+}
+
+/// What a gradient passes.
+#[derive(Debug)]
+pub(super) enum Passed {
+    /// Every value.
+    All,
+    /// The values above 0.
+    Mask(Mask),
+    /// The winners of a pool.
+    Winners(Winners),
+}
+
+impl Normed {
+    /// The input, which is what is stored.
+    pub fn input(&self) -> &dyn ByPlane {
+        &*self.input
+    }
+
+    fn of<T: Element + burn::tensor::Element>(
+        input: FlexTensor,
+        affine: Affine,
+        after: After,
+        form: Form,
+    ) -> Self {
+        let planes = Planes::of(&input.shape(), after);
+        let shape = input.shape().dims();
+        let input = values::<T>(input);
+        let x = slice::<T>(&input);
+        let norm = |plane: usize| affine.norms[plane % planes.channels];
+        let passed = match planes.pooling() {
+            Some(pooling) => Passed::Winners(Winners::of(x, pooling, norm, after.relu)),
+            None if after.relu => {
+                Passed::Mask(Mask::of(x, planes.input(), |plane, x| norm(plane).at(x) > 0.0))
+            }
+            None => Passed::All,
+        };
+        Self { input: Arc::new(Stored::of(x, shape, form)), affine, planes, passed }
+    }
+}
+
+impl ByPlane for Normed {
+    fn shape(&self) -> [usize; 4] {
+        self.planes.output_shape()
+    }
+
+    fn widen(&self, plane: usize, wide: &mut [f32], scratch: &mut Vec<f32>) {
+        let norm = self.affine.norms[plane % self.planes.channels];
+        match &self.passed {
+            Passed::All => {
+                self.input.plane(plane, wide);
+                wide.iter_mut().for_each(|value| *value = norm.at(*value));
+            }
+            Passed::Mask(mask) => {
+                self.input.plane(plane, wide);
+                for (wide, word) in wide.chunks_mut(LANES).zip(mask.plane(plane)) {
+                    for (lane, value) in wide.iter_mut().enumerate() {
+                        let passes = word & (1 << lane) != 0;
+                        *value = if passes { norm.at(*value) } else { 0.0 };
+                    }
+                }
+            }
+            Passed::Winners(winners) => {
+                scratch.resize(self.planes.input(), 0.0);
+                self.input.plane(plane, scratch);
+                wide.fill(0.0);
+                winners.each(plane, |window, at| wide[window] = norm.at(scratch[at]));
+            }
+        }
+    }
+}
+
+impl KeptNormOps for Flex {
+    fn norm_keep(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        epsilon: f64,
+        after: After,
+        form: Form,
+    ) -> Arc<Normed> {
+        let affine = Affine::of(gamma, beta, mean, variance, epsilon);
+        Arc::new(match input.dtype() {
+            DType::F32 => Normed::of::<f32>(input, affine, after, form),
+            DType::F16 => Normed::of::<f16>(input, affine, after, form),
+            DType::BF16 => Normed::of::<bf16>(input, affine, after, form),
+            other => panic!("batch norm has no kernel for {other:?}"),
+        })
+    }
+
+    fn norm_act_backward_kept(
+        kept: Arc<Normed>,
+        d_output: FloatTensor<Self>,
+        fixed: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        match d_output.dtype() {
+            DType::F32 => backward::<f32>(&kept, d_output, fixed),
+            DType::F16 => backward::<f16>(&kept, d_output, fixed),
+            DType::BF16 => backward::<bf16>(&kept, d_output, fixed),
+            other => panic!("batch norm has no kernel for {other:?}"),
+        }
+    }
+}
+
+#[cfg(feature = "cube")]
+impl KeptNormOps for burn::backend::Cube {
+    fn norm_keep(
+        _input: FloatTensor<Self>,
+        _gamma: FloatTensor<Self>,
+        _beta: FloatTensor<Self>,
+        _mean: FloatTensor<Self>,
+        _variance: FloatTensor<Self>,
+        _epsilon: f64,
+        _after: After,
+        _form: Form,
+    ) -> Arc<Normed> {
+        panic!("{}", crate::model::kernel::kept::ON_A_CPU_ONLY)
+    }
+
+    fn norm_act_backward_kept(
+        _kept: Arc<Normed>,
+        _d_output: FloatTensor<Self>,
+        _fixed: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        panic!("{}", crate::model::kernel::kept::ON_A_CPU_ONLY)
+    }
+}
