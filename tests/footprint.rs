@@ -1,15 +1,22 @@
 //! What the plan predicts is what a step takes, to a tenth, over backbones, sizes, shots and stages.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+use std::sync::{Mutex, PoisonError};
+
+use burn::module::{Module, Param};
+use burn::optim::GradientsParams;
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use fsct::config::{Overrides, load_str};
+use fsct::config::{Optimizer, OptimizerKind, OptimizerState, Overrides, load_str};
 use fsct::device::{DeviceKind, allocator};
 use fsct::graph;
 use fsct::model::{EpisodeShape, FewShotNet};
-use fsct::plan::footprint::{Environment, Use};
+use fsct::plan::footprint::{CachedImages, Environment, Use};
 use fsct::plan::{Footprint, compile};
 use fsct::stage::{Episode, StageState, StepContext};
+
+/// The bytes of the process are counted: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 struct Case {
     backbone: &'static str,
@@ -17,6 +24,7 @@ struct Case {
     episode: (usize, usize, usize),
     method: &'static str,
     memory: &'static str,
+    optimizer: &'static str,
 }
 
 const fn case(
@@ -26,7 +34,13 @@ const fn case(
     method: &'static str,
     memory: &'static str,
 ) -> Case {
-    Case { backbone, size, episode, method, memory }
+    Case { backbone, size, episode, method, memory, optimizer: "" }
+}
+
+/// A head whose weights take most of the memory.
+const fn heavy(optimizer: &'static str) -> Case {
+    let method = "fsct, heads: 8, dim_head: 256, mlp_dim: 2048";
+    Case { optimizer, ..case("conv4", 84, (5, 1, 1), method, "") }
 }
 
 const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
@@ -117,6 +131,12 @@ const CASES: &[Case] = &[
     ),
     case("resnet18", 112, (5, 5, 5), "protonet", "activations: int8, backprop: {share: 0.5}"),
     case("resnet18", 224, (5, 1, 1), "protonet", INT8),
+    heavy(""),
+    heavy("state: bf16"),
+    heavy("state: int8"),
+    heavy("state: int8, kind: sgd"),
+    heavy("kind: sgd, momentum: 0"),
+    heavy("kind: adam"),
     case("conv4", 224, (5, 1, 3), "fsct", ""),
     case("resnet18", 224, (5, 1, 1), "fsct", ""),
     case(
@@ -130,12 +150,13 @@ const CASES: &[Case] = &[
 
 /// Bytes above what lay there before: (the first step, with the optimizer's; predicted).
 fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
-    let Case { backbone, size, episode: (n_way, k_shot, n_query), method, memory } = case;
+    let Case { backbone, size, episode: (n_way, k_shot, n_query), method, memory, optimizer } =
+        case;
     let text = format!(
         "data: {{format: synthetic, image_size: {size}}}\n\
          episode: {{n_way: {n_way}, k_shot: {k_shot}, n_query: {n_query}}}\n\
          backbone: {{kind: {backbone}}}\nmethod: {{kind: {method}}}\nmemory: {{{memory}}}\n\
-         validate: {{episodes: 0}}\ntest: {{episodes: 0}}\n"
+         optimizer: {{{optimizer}}}\nvalidate: {{episodes: 0}}\ntest: {{episodes: 0}}\n"
     );
     let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
     let plan = compile(&pipeline);
@@ -147,6 +168,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
             threads,
             thread_bytes: 0,
             data_bytes: 0,
+            cached: CachedImages::default(),
             tested_images: 0,
         },
     );
@@ -179,6 +201,8 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
             .collect();
         let mut cx = StepContext::new(&mut state);
         let grads = step.grads(&net, window, &mut cx).unwrap();
+        // As `run::trainer` does it.
+        std::hint::black_box(grads.gradients.global_norm(&net));
         net = optimizer.step(1e-3, net, grads.gradients.0);
         peak = allocator::peak_bytes() as u64 - base;
     }
@@ -191,13 +215,14 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
 
 #[test]
 fn prediction_is_within_a_tenth_of_what_is_measured() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut off = Vec::new();
     for case in CASES {
         let (measured, predicted, parts) = measured_and_predicted(case);
         let ratio = predicted as f64 / measured as f64;
-        let Case { backbone, size, episode, method, memory } = case;
+        let Case { backbone, size, episode, method, memory, optimizer } = case;
         let line = format!(
-            "{backbone} {size} {episode:?} {method} {{{memory}}}: measured {:.1} MiB, predicted \
+            "{backbone} {size} {episode:?} {method} {{{memory}}} {{{optimizer}}}: measured {:.1} MiB, predicted \
              {:.1} MiB ({parts}), ratio {ratio:.3}",
             measured as f64 / 1048576.0,
             predicted as f64 / 1048576.0,
@@ -208,4 +233,51 @@ fn prediction_is_within_a_tenth_of_what_is_measured() {
         }
     }
     assert!(off.is_empty(), "{} of {} are off:\n{}", off.len(), CASES.len(), off.join("\n"));
+}
+
+#[derive(Module, Debug)]
+struct Weights {
+    values: Param<Tensor<1>>,
+}
+
+/// AdamW in f32 took 2.25 times a parameter beside it and its gradient.
+#[test]
+fn an_update_takes_no_memory_and_its_state_as_much_as_it_says() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = 4 << 20;
+    let in_use = || allocator::current_bytes() as f64 / (4 * count) as f64;
+    let device = Device::flex();
+    let gradient = |weights: &Weights| {
+        let mut gradients = GradientsParams::new();
+        let values = Tensor::<1>::random([count], Distribution::Default, &device);
+        gradients.register(weights.values.id, values);
+        gradients
+    };
+    for (state, share) in
+        [(OptimizerState::F32, 1.0), (OptimizerState::Bf16, 0.5), (OptimizerState::Int8, 0.254)]
+    {
+        for kind in [OptimizerKind::Adamw, OptimizerKind::Adam, OptimizerKind::Sgd] {
+            let keys = Optimizer { kind, state, ..Optimizer::default() };
+            let mut optimizer = graph::optimizer(&keys);
+            let values = Tensor::random([count], Distribution::Default, &device.clone().autodiff());
+            let mut weights = Weights { values: Param::from_tensor(values) };
+            let before = in_use();
+            let gradients = gradient(&weights);
+            weights = optimizer.step(1e-3, weights, gradients);
+            let moments = if kind == OptimizerKind::Sgd { 1.0 } else { 2.0 };
+            let kept = (in_use() - before) / moments;
+            assert!((kept - share).abs() < 0.01, "{state:?} {kind:?}: a moment takes {kept}");
+            let said = state.bytes(count) as f64 / (4 * count) as f64;
+            assert!((said - share).abs() < 1e-3, "{state:?}: {said}");
+
+            let gradients = gradient(&weights);
+            let before = in_use();
+            allocator::reset_peak();
+            weights = optimizer.step(1e-3, weights, gradients);
+            let peak = allocator::peak_bytes() as f64 / (4 * count) as f64;
+            assert!(peak - before < 0.02, "{state:?} {kind:?}: {} of a parameter", peak - before);
+            assert!(before - in_use() > 0.98, "the gradient is freed");
+            drop(weights);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Distribution;
 use fsct::config::{BatchNormMode, Overrides, load_str};
 use fsct::device::{DeviceKind, allocator};
 use fsct::model::{EpisodeShape, FewShotNet};
-use fsct::plan::footprint::{Environment, Use};
+use fsct::plan::footprint::{CachedImages, Environment, Use};
 use fsct::plan::{Footprint, compile};
 
 /// Bytes of a test of one episode above its network: (measured, predicted).
@@ -24,6 +24,7 @@ fn tested(backbone: &str, method: &str, episode: &str) -> (u64, u64) {
         threads,
         thread_bytes: 0,
         data_bytes: 0,
+        cached: CachedImages::default(),
         // Of more images than the episode, so that no split's features are kept.
         tested_images: 1 << 40,
     };

@@ -51,6 +51,12 @@ fn a_killed_run_goes_on_with_the_samples_and_rounding_that_it_would_have_drawn()
     resumes_after_a_kill(&PIPELINE.replace("memory: {accumulation_steps: 2}", memory));
 }
 
+/// The moments are saved as they are kept, and how they are rounded depends on the number of the step.
+#[test]
+fn a_killed_run_with_moments_in_eight_bits_goes_on_to_the_same_end_to_the_bit() {
+    resumes_after_a_kill(&format!("{PIPELINE}optimizer: {{state: int8}}\n"));
+}
+
 fn resumes_after_a_kill(pipeline: &str) {
     let whole = Workplace::new(pipeline);
     succeeded(&whole.fsct(&["run", "tiny.yaml"]));

@@ -1,11 +1,11 @@
 //! `fsct bench`
 
 use super::PipelineArgs;
+use super::run::select_device;
+use crate::Error;
 use crate::cli::print::outln;
 use crate::report::bytes;
-use crate::run::RunError;
 use crate::run::bench::{Row, measure, settings};
-use crate::{Error, device};
 
 /// Measure a pipeline's step with each memory stage off and on
 #[derive(Debug, clap::Args)]
@@ -35,8 +35,7 @@ impl Bench {
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let pipeline = loaded.absolute();
-        let device =
-            device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
+        let device = select_device(&loaded)?;
         if self.format == Format::Text {
             outln!(
                 "{} on {}: one episode of random images a step, {} steps each\n\n{:<34} {:>11} \

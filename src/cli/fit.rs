@@ -42,7 +42,7 @@ impl Fit {
         })?;
         let size = crate::report::bytes;
         let fitting = if self.sample { fit_sampling } else { fit };
-        let Setting { memory, peak_bytes, slowdown } = fitting(
+        let setting = fitting(
             &pipeline,
             budget,
             environment(&pipeline, self.offline),
@@ -58,10 +58,11 @@ impl Fit {
             );
             Error::DoesNotFit(Failure::new(message).help(help))
         })?;
-        let told = changes(&pipeline, &Setting { memory: memory.clone(), peak_bytes, slowdown });
+        let told = changes(&pipeline, &setting);
+        let Setting { peak_bytes, slowdown, .. } = setting;
         let cost =
             format!("{} of {budget}, {slowdown:.2}× the time of a plain step", size(peak_bytes));
-        pipeline.memory = memory;
+        pipeline = setting.applied(&pipeline);
         pipeline.memory.budget = Some(budget);
         match self.output {
             Some(path) => {
@@ -74,7 +75,7 @@ impl Fit {
                 crate::run::folder::write_atomically(&path, text.as_bytes())?;
                 outln!("wrote {}: {cost}", path.display())?;
             }
-            None if told == "memory:\n" => outln!("# it fits without changes: {cost}")?,
+            None if told.is_empty() => outln!("# it fits without changes: {cost}")?,
             None => out!("# {cost}\n{told}")?,
         }
         Ok(())

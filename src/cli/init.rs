@@ -10,7 +10,7 @@ use crate::{
     Error, Failure,
     config::{self, ByteSize, Diagnostics, Format, Memory, Overrides, Starter, load, load_str},
     data, device,
-    plan::{fit::fit, footprint::Environment},
+    plan::{fit::fit_memory, footprint::Environment},
     report::bytes,
     run::RunError,
 };
@@ -118,16 +118,17 @@ fn layout(root: &Path) -> Result<Format, Error> {
 /// The cheapest memory settings that fit.
 fn memory(starter: &Starter, budget: ByteSize) -> Result<Memory, Error> {
     let pipeline = load_str(starter.name, &config::init(starter), &Overrides::default())?.pipeline;
-    let setting = fit(&pipeline, budget, Environment::detect(device::kind_of(pipeline.device)))
-        .map_err(|smallest| {
-            Error::DoesNotFit(
-                Failure::new(format!(
-                    "a starter pipeline takes {} at least, and --budget is {budget}",
-                    bytes(smallest.peak_bytes)
-                ))
-                .help("give it more, or write a pipeline for smaller images by hand"),
-            )
-        })?;
+    let setting =
+        fit_memory(&pipeline, budget, Environment::detect(device::kind_of(pipeline.device)))
+            .map_err(|smallest| {
+                Error::DoesNotFit(
+                    Failure::new(format!(
+                        "a starter pipeline takes {} at least, and --budget is {budget}",
+                        bytes(smallest.peak_bytes)
+                    ))
+                    .help("give it more, or write a pipeline for smaller images by hand"),
+                )
+            })?;
     Ok(Memory { budget: Some(budget), ..setting.memory })
 }
 

@@ -16,9 +16,9 @@ pub use pipeline::{
     Classifier, Columns, Count, Covariance, CovarianceForm, Data, DeviceSpec, Distance, Dynamic,
     DynamicDriver, EarlyStopping, Episode, Episodes, Format, Invariance, LossScale, Memory, Method,
     MethodKind, Moments, Normalize, OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind,
-    OtherData, OtherEpisode, Pipeline, Prototypes, RandomResizedCrop, Recompute, Sampling,
-    Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate, Variance, Vic, VicPreset,
-    Weights, WeightsSource,
+    OptimizerState, OtherData, OtherEpisode, Pipeline, Prototypes, RandomResizedCrop, Recompute,
+    STATE_BLOCK, Sampling, Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate, Variance,
+    Vic, VicPreset, Weights, WeightsSource,
 };
 pub use pipeline::{Keys, Rule, Severity};
 pub use resolve::{

@@ -51,6 +51,14 @@ impl Cache {
         slots.len().min(filled + room.load(Ordering::Relaxed)) * size
     }
 
+    /// Images that it would keep in memory, had it the room.
+    pub fn images_in_memory(&self) -> usize {
+        match self {
+            Self::Memory { slots, .. } => slots.len(),
+            _ => 0,
+        }
+    }
+
     /// The image in memory.
     pub fn get(&self, image: usize) -> Option<&[u8]> {
         match self {

@@ -91,6 +91,11 @@ impl ImageSet {
         (listed + self.0.cache.memory_bytes(self.0.shape.values())) as u64
     }
 
+    /// Images that a cache in memory may keep.
+    pub fn images_in_memory(&self) -> usize {
+        self.0.cache.images_in_memory()
+    }
+
     /// Path of an image inside the data set, `/` between its parts.
     pub fn image_name(&self, image: usize) -> &str {
         &self.0.images[image].name

@@ -13,6 +13,7 @@ fn a_resumed_run_changes_only_what_it_may_and_says_it() {
         "episode.n_way=4",
         "method.depth=2",
         "memory.amp=f16",
+        "optimizer.state=int8",
     ] {
         let output =
             place.fsct(&["run", "--resume", name(&run), "--set", "train.epochs=2", "--set", set]);

@@ -119,7 +119,7 @@ pub(super) fn over(
             changes(pipeline, &setting),
         ),
         Err(smallest) => format!(
-            "the memory stages can bring it down to {}:\n\n{}\nbelow that, use fewer queries, \
+            "other settings can bring it down to {}:\n\n{}\nbelow that, use fewer queries, \
              smaller images or another backbone",
             text::size(smallest.peak_bytes),
             changes(pipeline, &smallest),
@@ -127,17 +127,23 @@ pub(super) fn over(
     }))
 }
 
-/// The keys of `memory` that a setting changes, to paste.
+/// The keys that a setting changes, to paste; nothing where it changes none.
 pub(super) fn changes(pipeline: &Pipeline, setting: &Setting) -> String {
-    let before = serde_yaml::to_value(&pipeline.memory).unwrap_or_default();
-    let after = serde_yaml::to_value(&setting.memory).unwrap_or_default();
-    let mut text = String::from("memory:\n");
-    for (key, value) in after.as_mapping().into_iter().flatten() {
-        if before.get(key) != Some(value)
-            && let Some(key) = key.as_str()
-            && let Ok(entry) = serde_yaml::to_string(&BTreeMap::from([(key, value)]))
-        {
-            entry.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    let before = serde_yaml::to_value(pipeline).unwrap_or_default();
+    let after = serde_yaml::to_value(setting.applied(pipeline)).unwrap_or_default();
+    let mut text = String::new();
+    for section in ["data", "memory", "optimizer"] {
+        let mut entries = String::new();
+        for (key, value) in after[section].as_mapping().into_iter().flatten() {
+            if before[section].get(key) != Some(value)
+                && let Some(key) = key.as_str()
+                && let Ok(entry) = serde_yaml::to_string(&BTreeMap::from([(key, value)]))
+            {
+                entry.lines().for_each(|line| entries.push_str(&format!("  {line}\n")));
+            }
+        }
+        if !entries.is_empty() {
+            text.push_str(&format!("{section}:\n{entries}"));
         }
     }
     text

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::{Output, print_diagnostics};
 use crate::Error;
-use crate::config::{Loaded, Overrides, Pipeline, load_str};
+use crate::config::{Diagnostics, Loaded, OptimizerState, Overrides, Pipeline, Rule, load_str};
 use crate::data::{self, DataError};
-use crate::device;
+use crate::device::{self, DeviceKind, Selected};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::report::{Broadcast, Console, Jsonl};
@@ -79,8 +79,7 @@ pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
 fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Result<(), Error> {
     // Absolute paths, so that the run folder's copy means the same from anywhere.
     let pipeline = &loaded.absolute();
-    let device =
-        device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
+    let device = select_device(loaded)?;
     let data = open_data(pipeline).map_err(|error| located(error, loaded))?;
     let interrupt =
         Interrupt::on_signals().map_err(RunError::file("listen for signals in", "this process"))?;
@@ -111,6 +110,23 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
     }
     let place = Place { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
     job::train(place, plan, start, environment, &mut reporter).map_err(|it| located(it, loaded))
+}
+
+/// The device of a pipeline that trains.
+///
+/// # Errors
+/// It is not there, or `device: auto` took a GPU and `optimizer.state` is a CPU's.
+pub(super) fn select_device(loaded: &Loaded) -> Result<Selected, Error> {
+    let pipeline = &loaded.pipeline;
+    let device =
+        device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
+    if device.kind() == DeviceKind::Cpu || pipeline.optimizer.state == OptimizerState::F32 {
+        return Ok(device);
+    }
+    let message = format!("`optimizer.state` is not f32, and the run would take {}", device.name);
+    let refused = loaded.diagnostic_of(Rule::StateOnGpu, "optimizer.state", message);
+    let refused = refused.help("write `optimizer.state: f32`, or `device: cpu`".to_owned());
+    Err(Diagnostics::from(refused).into())
 }
 
 /// A run folder, locked, and what its run starts from.

@@ -14,6 +14,7 @@ use super::{
     memory::{self, AccumulationUnit, Memory},
     method::{self, Method},
     optimizer::{self, Optimizer},
+    optimizer_state,
     train::{self, Test, Train, Validate},
 };
 
@@ -119,6 +120,7 @@ impl Pipeline {
         method::check(&self.method, backbone.train, episode.k_shot.max(), &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
+        optimizer_state::check(self.optimizer.state, self.device, &mut checks);
         let Train { epochs, early_stopping, .. } = self.train;
         early_stopping::check(early_stopping, epochs, self.validate.episodes, &mut checks);
         train::check(&self.test, &self.validate, &mut checks);

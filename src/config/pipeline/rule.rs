@@ -292,6 +292,10 @@ rules! {
         "the warm-up is longer than training":
         "The learning rate rises in a straight line during the warm-up, so it is never reached. A \
          few percent of the steps are usual.";
+    StateOnGpu Error These(&["optimizer.state"]), "on_gpu",
+        "an optimizer's averages are in fewer bits than f32 on the CPU only":
+        "On a GPU they are f32. Write `optimizer.state: f32`, or `device: cpu`. With `device: auto` a run \
+         is refused when it takes the GPU.";
     EarlyStoppingWithoutValidation Error These(&["train.early_stopping"]), "no_validation",
         "early stopping needs validation":
         "It stops training when the validation accuracy no longer improves. Give \

@@ -9,18 +9,18 @@ mod environment;
 mod evaluation;
 mod gpu;
 mod head;
+mod optimizer;
 mod passes;
 mod rows;
 mod stored;
 mod timeline;
 mod workspace;
 
-pub use environment::Environment;
+pub use environment::{CachedImages, Environment};
 pub use gpu::{CONTEXT_BYTES, GpuUse};
 pub use timeline::{Bytes, Use};
 
 use super::Plan;
-use crate::config::OptimizerKind;
 use crate::data::EPISODES_IN_LOADER;
 use crate::network::{Activations, Block, HeadLayer, size};
 use crate::stage::spec::DeviceKind;
@@ -31,8 +31,6 @@ pub(crate) use timeline::Timeline;
 use workspace::Engine;
 
 const F32: u64 = 4;
-/// Temporary memory of an optimizer step, in quarters of a parameter's size.
-const OPTIMIZER_TEMPORARIES: u64 = 9;
 
 /// The memory that a plan will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +101,8 @@ impl<'a> Walk<'a> {
         let padding = self.padding(F32);
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32 + padding);
         let trained_padding = if trains { padding } else { 0 };
-        self.time.hold(Use::Optimizer, (trained + trained_padding) * self.moments());
+        let state = self.optimizer_state();
+        self.time.hold(Use::Optimizer, state + trained_padding * self.moments());
         if self.environment.device == DeviceKind::Cpu {
             self.time.hold(Use::Data, self.environment.data_bytes);
             self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
@@ -126,26 +125,13 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Gradients, gradients);
         let trained = trained + if self.step.half { trained_padding } else { 0 };
         self.time.hold(Use::Gradients, trained);
-        let [largest_conv, largest_matrix] = self.largest_parameters().map(|it| it * F32);
-        if self.step.half {
-            // They become f32 one at a time.
-            self.time.touch(Use::Workspace, largest_conv.max(largest_matrix));
-        }
-        // The optimizer takes the backbone's first.
-        let temporaries = |largest: u64| largest * OPTIMIZER_TEMPORARIES / 4;
-        if trains {
-            self.time.touch(Use::Workspace, temporaries(largest_conv));
-        }
-        self.time.free(Use::Gradients, trained - in_head as u64 * F32);
-        self.time.touch(Use::Workspace, temporaries(largest_matrix));
-        self.time.free(Use::Gradients, in_head as u64 * F32);
+        self.update(trained, in_head as u64 * F32);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
         self.test();
 
         let peak = self.time.peak();
         let gpu = self.environment.device == DeviceKind::Gpu;
-        let state = trained * self.moments();
         Footprint {
             peak,
             checkpoint: if gpu { 0 } else { between_steps + state },
@@ -198,21 +184,6 @@ impl<'a> Walk<'a> {
     fn images_back(&self) -> u64 {
         let all = self.plan.network.episode.images();
         self.step.sampled.map_or(all, |sampled| sampled.images(all)) as u64
-    }
-
-    fn moments(&self) -> u64 {
-        let optimizer = &self.plan.pipeline.optimizer;
-        match optimizer.kind {
-            OptimizerKind::Adamw | OptimizerKind::Adam => 2,
-            OptimizerKind::Sgd => u64::from(optimizer.momentum > 0.0),
-        }
-    }
-
-    /// Values of the largest parameter of the backbone and of the head.
-    fn largest_parameters(&self) -> [u64; 2] {
-        let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.weight());
-        let head = self.head.iter().map(|layer| layer.parameters);
-        [blocks.max(), head.max()].map(|largest| largest.unwrap_or(0) as u64)
     }
 
     /// The gradients of one episode, whose images are held before.

@@ -82,7 +82,9 @@ impl<'a> Trainer<'a> {
             }
             Start::Fork(checkpoint, changes) => {
                 net = checkpoint.load_model(net)?;
-                if !has_changed(changes, "optimizer.kind") {
+                // Another optimizer, or another precision of its state, starts without averages.
+                let starts_anew = ["optimizer.kind", "optimizer.state"];
+                if !starts_anew.iter().any(|key| has_changed(changes, key)) {
                     optimizer = checkpoint.load_optimizer(optimizer)?;
                 }
                 progress = forked(&checkpoint.progress, changes);
