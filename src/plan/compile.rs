@@ -97,7 +97,7 @@ mod tests {
                 sampling: Sampling::Gradient,
                 seed: 4040,
                 batch_statistics: true,
-                first_in_chunks: true,
+                first_in_chunks: false,
             }),
             StageSpec::MicroBatch(micro_batch::spec::Spec { parts: 4 }),
             StageSpec::Recompute(recompute::spec::Spec { segment: Segment::Block }),

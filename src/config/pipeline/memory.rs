@@ -48,13 +48,6 @@ pub struct Memory {
     /// adds noise to the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backprop: Option<Backprop>,
-    /// The type in which convolutions, norms and residual blocks of the backbone keep their inputs for the
-    /// backward pass, apart from the type that they compute in. On the CPU only.
-    ///
-    /// The forward pass and the loss do not change. With `int8` the gradient gets noise, and its mean is
-    /// the exact gradient. Saves half (`f16`) or three quarters (`int8`) of what is kept; costs a few
-    /// percent of a step.
-    pub activations: Activations,
     /// Automatic mixed precision: convolutions and matrix products in 16 bits.
     ///
     /// Saves up to half of the activations, and time where the device has 16-bit units. Costs time
@@ -65,6 +58,13 @@ pub struct Memory {
     ///
     /// Only `amp: f16` needs one. Gradients are divided by it before they are used.
     pub loss_scale: LossScale,
+    /// The type in which convolutions, norms and residual blocks of the backbone keep their inputs for the
+    /// backward pass, apart from the type that they compute in. On the CPU only.
+    ///
+    /// The forward pass and the loss do not change. With `int8` the gradient gets noise, and its mean is
+    /// the exact gradient. Saves half (`f16`) or three quarters (`int8`) of what is kept; costs a few
+    /// percent of a step.
+    pub activations: Activations,
     /// What happens to memory that a step has freed.
     ///
     /// `pooled` keeps it for the next step. `returning` is for a shared machine or GPU: freed memory
@@ -90,9 +90,9 @@ impl Default for Memory {
             accumulation_unit: AccumulationUnit::Episodes,
             recompute: Recompute::None,
             backprop: None,
-            activations: Activations::F32,
             amp: Amp::Off,
             loss_scale: LossScale::Dynamic,
+            activations: Activations::F32,
             allocator: Allocator::Pooled,
             clear_cache_every: 0,
             clear_cache_after_epoch: true,

@@ -72,7 +72,7 @@ impl Blocks {
         Self { values, ranges, plane }
     }
 
-    /// Widens a plane.
+    /// Widens the plane with this number.
     pub fn widen(&self, plane: usize, wide: &mut [f32]) {
         let in_plane = self.plane.div_ceil(BLOCK);
         let values = &self.values[plane * self.plane..][..self.plane];

@@ -136,7 +136,7 @@ impl Stored {
         Self { shape, values }
     }
 
-    /// Widens a plane.
+    /// Widens the plane with this number.
     pub fn plane(&self, plane: usize, wide: &mut [f32]) {
         match &self.values {
             Values::Half(values) => {

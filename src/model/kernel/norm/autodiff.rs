@@ -8,7 +8,8 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::kept::{KeptNormOps, Normed};
+use super::kept::Normed;
+use super::kept_ops::KeptNormOps;
 use super::{After, NormOps};
 use crate::model::kernel::kept::{Kept, current};
 

@@ -12,6 +12,7 @@ mod cube;
 mod flex;
 mod kept;
 mod kept_backward;
+mod kept_ops;
 mod pool;
 pub mod sample;
 mod winners;
