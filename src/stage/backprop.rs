@@ -200,7 +200,7 @@ impl Embed for Backprop {
         let chunk = self.sampled.images(count);
         if self.norm != BatchNormMode::Frozen {
             return match self.first_in_chunks {
-                true => self.from_the_second_block(backbone, images, chunk),
+                true => self.beyond_the_first_block(backbone, images, chunk),
                 false => self.inner.features(backbone, images),
             };
         }
@@ -224,7 +224,7 @@ impl Embed for Backprop {
 
 impl Backprop {
     /// All images at once through all blocks but the first.
-    fn from_the_second_block(
+    fn beyond_the_first_block(
         &self,
         backbone: &Backbone,
         images: Tensor<4>,
