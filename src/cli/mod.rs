@@ -25,6 +25,7 @@ mod run;
 mod schema;
 mod survey;
 mod sweep;
+mod tensorboard;
 mod threads;
 mod thumbnail;
 mod validate;
@@ -90,6 +91,8 @@ pub enum Command {
     Data(data::Data),
     /// Write a trained model's weights for other programs
     Export(export::Export),
+    /// Write the curves and settings of runs for TensorBoard
+    Tensorboard(tensorboard::TensorBoard),
     /// Convert a model of the reference code to a checkpoint
     Import(import::Import),
     /// Check pipeline files and sweep files without running them
@@ -149,6 +152,7 @@ impl Cli {
             Command::Sweep(command) => command.run(self.output),
             Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),
+            Command::Tensorboard(command) => command.run(self.output),
             Command::Import(command) => command.run(self.output),
             Command::Validate(command) => command.run(self.output),
             Command::Plan(command) => command.run(),

@@ -7,6 +7,7 @@ mod jsonl;
 mod sentences;
 #[cfg(feature = "cli")]
 pub mod table;
+pub mod tensorboard;
 #[cfg(feature = "cli")]
 pub mod terminal;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use burn::backend::tensor::FloatTensor;
 use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, bf16, f16};
 
 use super::flex::Affine;

@@ -1,0 +1,117 @@
+"""Reads back with the `tensorboard` package what fsct writes for it.
+
+    check.py FSCT WORK      the binary, and an empty folder
+
+Trains a small run, converts it with `fsct tensorboard`, and compares with the run's `events.jsonl`.
+"""
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import time
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+fsct, work = sys.argv[1], pathlib.Path(sys.argv[2])
+MIB = 1 << 20
+
+
+def run(*arguments):
+    done = subprocess.run([fsct, *map(str, arguments)], cwd=work, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"fsct {' '.join(map(str, arguments))}: exit code {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def read(folder):
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    found.Reload()
+    return found
+
+
+def hparams(found):
+    """Settings of a run, and whether its end is written."""
+    content = found.PluginTagToContent("hparams")
+    start = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/session_start_info"])
+    values = {}
+    for key, value in start.session_start_info.hparams.items():
+        values[key] = getattr(value, value.WhichOneof("kind"))
+    return values, "_hparams_/session_end_info" in content
+
+
+def compare(found, events, what):
+    steps = [it for it in events if it["event"] == "step"]
+    assert steps
+    for tag, value in {
+        "train/loss": lambda it: it["loss"],
+        "train/cross_entropy": lambda it: it["cross_entropy"],
+        "train/accuracy": lambda it: it["accuracy"],
+        "train/learning_rate": lambda it: it["learning_rate"],
+        "train/gradient_norm": lambda it: it["gradient_norm"],
+        "memory/peak_mib": lambda it: it["peak_bytes"] / MIB,
+        "vic/covariance": lambda it: it["covariance"],
+        "vic/gamma": lambda it: it["gamma"],
+    }.items():
+        scalars = found.Scalars(tag)
+        assert [it.step for it in scalars] == [it["step"] for it in steps], f"{what}: steps of {tag}"
+        for scalar, step in zip(scalars, steps):
+            assert math.isclose(scalar.value, value(step), rel_tol=1e-6), f"{what}: {tag} at {scalar.step}"
+        times = [it.wall_time for it in scalars]
+        assert times == sorted(times) and abs(times[-1] - time.time()) < 600, f"{what}: times of {tag}"
+    validations = [it for it in events if it["event"] == "validated"]
+    scalars = found.Scalars("validation/accuracy")
+    assert len(scalars) == len(validations) == 2, what
+    for scalar, event in zip(scalars, validations):
+        assert math.isclose(scalar.value, event["accuracy"]["mean"], rel_tol=1e-6), what
+        assert scalar.step == 3 * event["epoch"], what
+    novel = [it for it in events if it["event"] == "finished"][0]["metrics"]["result"]["novel"]
+    assert math.isclose(found.Scalars("test/accuracy")[0].value, novel["mean"], rel_tol=1e-6), what
+    settings, ended = hparams(found)
+    assert settings["optimizer.learning_rate"] == 0.002 and settings["method.kind"] == "profoct", settings
+    assert settings["backbone.train"] is True and ended, what
+    print(f"ok: {what}: {len(found.Tags()['scalars'])} scalars, {len(settings)} hparams")
+
+
+(work / "p.yaml").write_text("""
+name: small
+data: {format: synthetic, image_size: 28}
+episode: {n_way: 3, k_shot: 2, n_query: 2}
+backbone: {kind: conv4s}
+method: {kind: profoct}
+optimizer: {learning_rate: 0.002}
+train: {epochs: 2, episodes_per_epoch: 3}
+validate: {episodes: 2}
+test: {episodes: 2}
+""")
+run("run", "p.yaml", "--quiet")
+trained = next((work / "runs").iterdir())
+
+
+def log():
+    return [json.loads(line) for line in (trained / "events.jsonl").read_text().splitlines()]
+
+
+run("tensorboard", trained, "-o", "board")
+compare(read(work / "board" / trained.name), log(), "fsct tensorboard")
+
+# Resumed for another epoch and converted again: one file, each step once.
+run("run", "--resume", trained, "--quiet", "--set", "train.epochs=3")
+run("tensorboard", trained, "-o", "board")
+files = list((work / "board" / trained.name).iterdir())
+assert len(files) == 1, files
+steps = [it.step for it in read(files[0].parent).Scalars("train/loss")]
+assert steps == list(range(1, 10)), steps
+print("ok: a resumed run has each step once")
+
+# Damage is noticed: the checksums are right, not ignored.
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: E402
+
+path = files[0]
+assert len(list(RawEventFileLoader(str(path)).Load())) > 10
+broken = bytearray(path.read_bytes())
+broken[60] ^= 1
+(work / "broken.tfevents").write_bytes(broken)
+assert len(list(RawEventFileLoader(str(work / "broken.tfevents")).Load())) < 3
+print("ok: a flipped bit is noticed")
