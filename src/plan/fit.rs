@@ -90,6 +90,12 @@ impl Setting {
         }
     }
 
+    /// Whether it rounds what `pipeline` does not: activations kept for the backward pass, or the optimizer's state.
+    fn rounds(&self, pipeline: &Pipeline) -> bool {
+        self.memory.activations != pipeline.memory.activations
+            || self.state != pipeline.optimizer.state
+    }
+
     /// A cache of nothing is no cache.
     fn or_without_cache(mut self) -> Self {
         if self.cache_mib == 0 {
@@ -100,7 +106,8 @@ impl Setting {
 }
 
 /// Every memory setting that computes what `pipeline` asks for with the same effective batch, cheapest
-/// first. Among equals the pipeline's own choices come first, and precision is changed last.
+/// first. Among equals the pipeline's own choices come first, and precision is changed last. Settings that
+/// round more than the pipeline does come after all others.
 pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
     let mut candidates = vec![pipeline.clone()];
     for kind in KINDS {
@@ -119,11 +126,19 @@ pub fn settings(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
         .filter(runs)
         .map(|candidate| Setting::of(candidate, environment))
         .collect();
-    settings.sort_by(|a, b| a.slowdown.total_cmp(&b.slowdown));
+    in_order(&mut settings, pipeline);
     settings
 }
 
-/// The settings, each also with the optimizer's state in fewer bits where the device has them; cheapest first.
+/// Cheapest first, and last those that round more than `pipeline`.
+fn in_order(settings: &mut [Setting], pipeline: &Pipeline) {
+    settings.sort_by(|a, b| {
+        let rounds = a.rounds(pipeline).cmp(&b.rounds(pipeline));
+        rounds.then(a.slowdown.total_cmp(&b.slowdown))
+    });
+}
+
+/// The settings, each also with the optimizer's state in fewer bits where the device has them; in the same order.
 fn with_states(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
     use OptimizerState::{Bf16, F32, Int8};
     let own = pipeline.optimizer.state;
@@ -139,7 +154,7 @@ fn with_states(pipeline: &Pipeline, environment: Environment) -> Vec<Setting> {
         settings(&pipeline, environment)
     };
     let mut all: Vec<Setting> = states.iter().flat_map(of).collect();
-    all.sort_by(|a, b| a.slowdown.total_cmp(&b.slowdown));
+    in_order(&mut all, pipeline);
     all
 }
 
@@ -316,8 +331,12 @@ mod tests {
                     backbone: {kind: conv4}\nmethod: {kind: fsct, mlp_dim: 8192}\n";
         let pipeline = load_str("test", text, &Overrides::default()).unwrap().pipeline;
         let own = settings(&pipeline, HERE).swap_remove(0);
-        let just_below = ByteSize(own.peak_bytes - 1);
-        let fewer = fit(&pipeline, just_below, HERE).unwrap();
+        // After everything that does not round.
+        let exact = fit(&pipeline, ByteSize(own.peak_bytes - 1), HERE).unwrap();
+        assert!(!exact.rounds(&pipeline) && exact.memory != own.memory, "{exact:?}");
+        let of_exact = settings(&pipeline, HERE).into_iter().filter(|it| !it.rounds(&pipeline));
+        let smallest = of_exact.map(|it| it.without_images(HERE).peak_bytes).min().unwrap();
+        let fewer = fit(&pipeline, ByteSize(smallest - 1), HERE).unwrap();
         assert_eq!((fewer.state, &fewer.memory), (OptimizerState::Bf16, &own.memory));
         let fewest = fit(&pipeline, ByteSize(fewer.peak_bytes - 1), HERE).unwrap();
         assert_eq!((fewest.state, &fewest.memory), (OptimizerState::Int8, &own.memory));
@@ -380,8 +399,8 @@ mod tests {
         }));
     }
 
-    /// Eight bits cost the least on a CPU, and a GPU does not have them. What a CPU pays for 16 bits, a GPU does
-    /// not: there f16 is tried before recomputation.
+    /// Eight bits come last on a CPU, although they cost the least, and a GPU does not have them. What a CPU pays for
+    /// 16 bits, a GPU does not: there f16 is tried before recomputation.
     #[test]
     fn costs_depend_on_the_device() {
         let changes = |device| -> Vec<_> {
@@ -390,8 +409,10 @@ mod tests {
             memory.map(|it| (it.activations, it.recompute, it.amp)).skip(1).collect()
         };
         let cpu = changes(DeviceKind::Cpu);
-        assert_eq!(cpu[0], (Activations::Int8, Recompute::None, Amp::Off));
-        assert_eq!(cpu[1], (Activations::F32, Recompute::Block, Amp::Off));
+        assert_eq!(cpu[0], (Activations::F32, Recompute::Block, Amp::Off));
+        let exact = cpu.iter().take_while(|(kept, ..)| *kept == Activations::F32).count();
+        assert_eq!(cpu[exact], (Activations::Int8, Recompute::None, Amp::Off));
+        assert!(cpu[exact..].iter().all(|(kept, ..)| *kept == Activations::Int8));
         let gpu = changes(DeviceKind::Gpu);
         assert_eq!(gpu[0], (Activations::F32, Recompute::None, Amp::F16));
         assert!(gpu.iter().all(|(activations, ..)| *activations == Activations::F32));

@@ -27,7 +27,7 @@ pub struct CellFolder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With its result.
+    /// The run ended with its result.
     Done,
     /// With an error of its own.
     Failed,

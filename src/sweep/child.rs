@@ -13,7 +13,7 @@ const KEPT: [&str; 1] = ["FSCT_CACHE"];
 /// How the processes of cells are started.
 #[derive(Debug, Clone)]
 pub struct Launch<'a> {
-    /// The program.
+    /// Path of the `fsct` program.
     pub program: &'a Path,
     /// Threads of each process.
     pub threads: usize,

@@ -82,7 +82,7 @@ pub enum Change {
     Lost,
 }
 
-/// Sees what happens.
+/// Is told what happens to the cells of a sweep.
 pub trait Watcher {
     /// A cell has changed.
     ///

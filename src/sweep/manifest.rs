@@ -40,9 +40,9 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
-    /// The CPU alone.
+    /// The CPU and no GPU.
     Cpu,
-    /// Any GPU.
+    /// Any GPU that is free.
     Gpu,
     /// The GPU with this number.
     GpuNumber(usize),

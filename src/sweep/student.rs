@@ -7,7 +7,7 @@ pub struct Mean {
     pub mean: f64,
     /// Half-width of its 95 % interval, `t · s / √n`; none of a single value.
     pub ci95: Option<f64>,
-    /// Number of values.
+    /// Number of values in the mean.
     pub count: usize,
 }
 

@@ -14,7 +14,7 @@ use crate::sweep::progress::Progress;
 /// Rows and columns of a terminal that does not say how large it is.
 const SIZE: (usize, usize) = (24, 80);
 
-/// Shows a sweep.
+/// Shows the cells of a sweep while it runs.
 pub struct Board {
     verbosity: Verbosity,
     /// Whether the table is redrawn in place.

@@ -38,7 +38,7 @@ enum Command {
 }
 
 impl Sweep {
-    /// Runs the command.
+    /// Runs the chosen command of sweeps.
     pub fn run(self, output: Output) -> Result<(), Error> {
         match self.command {
             Command::Plan(command) => command.run(output),

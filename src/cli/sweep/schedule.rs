@@ -93,7 +93,7 @@ pub struct Slurm {
 }
 
 impl Slurm {
-    /// Writes the script.
+    /// Writes the script for sbatch.
     pub fn run(self) -> Result<(), Error> {
         let (manifest, request) = self.common.open()?;
         let request = Request { partition: self.partition, extra: self.option, ..request };
@@ -121,7 +121,7 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Writes the manifest.
+    /// Writes the manifest of the job.
     pub fn run(self) -> Result<(), Error> {
         let (manifest, request) = self.common.open()?;
         self.common.write(&kubernetes(&manifest, &self.image, &self.claim, &request))

@@ -22,7 +22,7 @@ use crate::config::{
 /// Most combinations of a grid.
 const MAX_CELLS: usize = 100_000;
 
-/// A sweep file.
+/// A sweep file that was read.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// The text of the file.

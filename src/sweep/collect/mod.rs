@@ -33,7 +33,7 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// The row with the best validation accuracy, and its best cell.
     pub best: Option<Best>,
-    /// Cells in all.
+    /// Number of cells of the sweep.
     pub cells: usize,
     /// Cells without a result.
     pub missing: Vec<Missing>,
@@ -83,11 +83,11 @@ pub enum Difference {
 pub struct Best {
     /// Values of the best row: the one with the best mean.
     pub values: Map<String, Value>,
-    /// Its mean.
+    /// Its mean accuracy in validation.
     pub validation: f64,
     /// Values of the best cell of all.
     pub cell: Map<String, Value>,
-    /// Its validation accuracy.
+    /// Validation accuracy of that cell.
     pub cell_validation: f64,
     /// The folder of its run.
     pub run: PathBuf,
@@ -96,9 +96,9 @@ pub struct Best {
 /// A cell without a result.
 #[derive(Debug, Serialize)]
 pub struct Missing {
-    /// Its number.
+    /// Number of the missing cell.
     pub index: usize,
-    /// Its values.
+    /// Values of the grid that it has.
     pub values: Map<String, Value>,
     /// Where it stands, in words.
     pub state: String,
@@ -112,7 +112,7 @@ struct Done {
     answers: Result<Vec<Answered>, String>,
 }
 
-/// Reads every cell.
+/// Reads every cell of a sweep into a table.
 pub fn collect(manifest: &Manifest) -> Table {
     let across = &manifest.head.across;
     let keys: Vec<String> =

@@ -22,7 +22,7 @@ pub enum Format {
     Markdown,
 }
 
-/// Writes a table.
+/// Writes a table in a format.
 pub fn write(table: &Table, format: Format) -> String {
     match format {
         Format::Text => text(table),
