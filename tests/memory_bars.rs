@@ -76,7 +76,7 @@ fn stages_save(rows: &[[f64; 2]]) {
     println!("{rows:?}");
     assert!(plain[0] <= 4.4 * GIB as f64, "{plain:?}");
     let share = |row: &[f64; 2]| row[1] / plain[1];
-    println!("{:.3?}", rows.iter().map(|row| share(row)).collect::<Vec<_>>());
+    println!("{:.3?}", rows.iter().map(&share).collect::<Vec<_>>());
     assert!(share(recompute) <= 0.45, "{:.3}", share(recompute));
     assert!(share(queries) <= 0.45, "{:.3}", share(queries));
     assert!(share(int8) <= 0.40, "{:.3}", share(int8));

@@ -21,6 +21,7 @@ pub(crate) mod print;
 mod reference;
 mod render;
 mod render_diagnostics;
+mod report;
 mod run;
 mod schema;
 mod survey;
@@ -87,6 +88,8 @@ pub enum Command {
     Compare(compare::Compare),
     /// Run a grid of pipelines and turn the results into a table
     Sweep(sweep::Sweep),
+    /// Write a page about a run, or one that compares several
+    Report(report::Report),
     /// Inspect a data set, pack it, split it
     Data(data::Data),
     /// Write a trained model's weights for other programs
@@ -150,6 +153,7 @@ impl Cli {
             Command::Predict(command) => command.run(self.output),
             Command::Compare(command) => command.run(self.output),
             Command::Sweep(command) => command.run(self.output),
+            Command::Report(command) => command.run(self.output),
             Command::Data(command) => command.run(self.output),
             Command::Export(command) => command.run(self.output),
             Command::Tensorboard(command) => command.run(self.output),

@@ -3,11 +3,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use image::RgbImage;
 use rayon::prelude::*;
 
 use super::cache::Cache;
 use super::listing::Item;
 use super::source::ItemFile;
+use super::thumbnail::thumbnail;
 use super::transform::{Normalization, augment, centre_view, view_of};
 use super::{DataError, ImageShape};
 use crate::config::Augmentation;
@@ -149,6 +151,15 @@ impl ImageSet {
         self.ink(&mut pixels);
         cache.put(image, &pixels);
         Ok(Cow::Owned(pixels))
+    }
+
+    /// The middle of an image as it is looked at, `side` pixels wide and high.
+    ///
+    /// # Errors
+    /// When it cannot be read or decoded.
+    pub fn thumbnail(&self, image: usize, side: usize) -> Result<RgbImage, DataError> {
+        let item = &self.0.images[image];
+        thumbnail(item, side).map_err(|reason| bad(&item.name, reason))
     }
 
     /// Writes an image's values as the network reads them, `[channels, height, width]`. With a

@@ -24,6 +24,7 @@ mod sniff;
 mod source;
 mod split;
 pub(crate) mod text;
+mod thumbnail;
 pub mod transform;
 mod zipped;
 
@@ -42,3 +43,4 @@ pub use sampler::{Sampler, Stream};
 pub use shape::ImageShape;
 pub use source::{Blob, ItemFile, PixelArray, PixelBlock};
 pub use split::Split;
+pub use thumbnail::thumbnail;

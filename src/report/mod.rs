@@ -1,8 +1,11 @@
-//! What a person or a program sees of a run. Consumes [`crate::run::events`], and nothing else.
+//! What a person or a program sees of a run. Consumes [`crate::run::events`] and the files of a run's folder, and
+//! nothing else.
 
 #[cfg(feature = "cli")]
 mod console;
 mod jsonl;
+#[cfg(feature = "cli")]
+mod page;
 #[cfg(feature = "cli")]
 mod sentences;
 #[cfg(feature = "cli")]
@@ -14,6 +17,10 @@ pub mod terminal;
 #[cfg(feature = "cli")]
 pub use console::{Console, Verbosity};
 pub use jsonl::Jsonl;
+#[cfg(feature = "cli")]
+pub use page::{
+    Overview, Page, Record, write as write_page, write_several as write_page_of_several,
+};
 #[cfg(feature = "cli")]
 pub use table::{bytes, duration, finished};
 

@@ -2,6 +2,7 @@
 
 use crate::run::calibration::Calibrated;
 use crate::run::events::Finished;
+use crate::run::folder::RunFolder;
 use crate::run::score::{ClassScore, Scores};
 
 /// Classes that are listed one by one.
@@ -44,6 +45,10 @@ pub fn finished(finished: &Finished) -> String {
     };
     rows.push(("peak memory", bytes(cost.peak_bytes) + &predicted));
     rows.push(("run", finished.folder.display().to_string()));
+    let page = RunFolder::open(&finished.folder).report();
+    if page.is_file() {
+        rows.push(("report", page.display().to_string()));
+    }
 
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()

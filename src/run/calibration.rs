@@ -122,7 +122,7 @@ impl Reliability {
 }
 
 /// Largest softmax of a row.
-fn confidence(logits: &[f32], temperature: f64) -> f64 {
+pub(super) fn confidence(logits: &[f32], temperature: f64) -> f64 {
     let largest = f64::from(logits[argmax(logits)]);
     let exponential = |logit: &f32| ((f64::from(*logit) - largest) / temperature).exp();
     let sum: f64 = logits.iter().map(exponential).sum();

@@ -47,7 +47,7 @@ pub fn changes(was: &Pipeline, now: &Pipeline) -> Vec<Change> {
 
 /// Keys that a resumed run may change: its length, its device, what is written and tested, and
 /// memory settings that do not change a gradient.
-const RESUMABLE: [&str; 11] = [
+const RESUMABLE: [&str; 12] = [
     "device",
     "memory.allocator",
     "memory.budget",
@@ -55,6 +55,7 @@ const RESUMABLE: [&str; 11] = [
     "memory.clear_cache_every",
     "memory.on_oom",
     "memory.recompute",
+    "report",
     "test",
     "train.checkpoint_every",
     "train.early_stopping",

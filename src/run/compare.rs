@@ -65,12 +65,23 @@ pub struct Unlike {
 /// # Errors
 /// The first pair that was not asked the same.
 pub fn compare_all(answers: &[Answers]) -> Result<Vec<Comparison>, Unlike> {
-    let mut all = Vec::new();
-    for (index, a) in answers.iter().enumerate() {
-        for b in &answers[index + 1..] {
-            all.push(Comparison::of(a, b)?);
-        }
-    }
+    let pairs = answers.iter().enumerate();
+    let pairs = pairs.flat_map(|(index, a)| answers[index + 1..].iter().map(move |b| (a, b)));
+    compare_pairs(pairs.collect())
+}
+
+/// Compares a model with each of some others.
+///
+/// # Errors
+/// The first of them that was not asked the same.
+pub fn compare_with(a: &Answers, others: &[Answers]) -> Result<Vec<Comparison>, Unlike> {
+    compare_pairs(others.iter().map(|b| (a, b)).collect())
+}
+
+fn compare_pairs(pairs: Vec<(&Answers, &Answers)>) -> Result<Vec<Comparison>, Unlike> {
+    let compared: Vec<Result<Comparison, Unlike>> =
+        pairs.into_par_iter().map(|(a, b)| Comparison::of(a, b)).collect();
+    let mut all = compared.into_iter().collect::<Result<Vec<_>, _>>()?;
     if all.len() > 1 {
         let corrected = holm(&all.iter().map(|it| it.mcnemar_p).collect::<Vec<_>>());
         for (comparison, p) in all.iter_mut().zip(corrected) {
@@ -276,6 +287,9 @@ mod tests {
             all.iter().map(|it| (it.a.as_str(), it.b.as_str())).collect();
         assert_eq!(pairs, [("a", "b"), ("a", "c"), ("b", "c")]);
         assert_eq!(all[1].holm_p, Some(1.0));
+        let one = compare_with(&answers("a", 5), &[answers("b", 7), answers("c", 5)]).unwrap();
+        assert_eq!(one.len(), 2);
+        assert_eq!((one[0].difference, one[0].mcnemar_p), (all[0].difference, all[0].mcnemar_p));
     }
 
     #[test]

@@ -28,6 +28,21 @@ pub struct Evaluation {
     pub episodes: usize,
 }
 
+impl Evaluation {
+    /// The episodes of a pipeline that it asks for.
+    ///
+    /// # Errors
+    /// When the set cannot fill them.
+    pub fn episodes(
+        self,
+        set: &ImageSet,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<EpisodeIndices>, DataError> {
+        let sampler = Sampler::of(set, pipeline, self.stream)?;
+        Ok((0..self.episodes as u64).map(|index| sampler.episode(index)).collect())
+    }
+}
+
 /// The result of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
@@ -56,9 +71,7 @@ pub fn evaluate_split(
     on_answer: OnAnswer,
 ) -> Result<Evaluated, RunError> {
     let set = data.split(evaluation.split);
-    let sampler = Sampler::of(set, pipeline, evaluation.stream)?;
-    let episodes: Vec<EpisodeIndices> =
-        (0..evaluation.episodes as u64).map(|index| sampler.episode(index)).collect();
+    let episodes = evaluation.episodes(set, pipeline)?;
     evaluate_episodes(net, pipeline, set, device, &episodes, interrupt, on_answer)
 }
 
@@ -75,26 +88,13 @@ pub fn evaluate_episodes(
     interrupt: &Interrupt,
     on_answer: OnAnswer,
 ) -> Result<Evaluated, RunError> {
-    let images = episodes.iter().map(|it| it.support.len() + it.query.len()).sum();
-    let features = Features::new(net, pipeline, set, device, images, interrupt)?;
-    let mut accuracies = Vec::with_capacity(episodes.len());
-    let mut tally = Tally::default();
-    for (number, episode) in episodes.iter().enumerate() {
-        heed(interrupt, number)?;
-        let shape = EpisodeShape::from(episode.shape());
-        let (support, query) = features.of(episode)?;
-        let logits = to_host(net.head.forward(support, query, shape).logits);
-        let accuracy = accuracy(&logits, shape);
-        accuracies.push(accuracy);
-        let answer = Answer { episode, logits: &logits, accuracy };
-        tally.add(&answer);
-        on_answer(number, answer)?;
-    }
-    Ok(Evaluated {
-        accuracy: Accuracy::of(&accuracies),
-        scores: tally.scores(set),
-        features: features.describe(images),
-    })
+    let images = images_of(episodes);
+    Features::new(net, pipeline, set, device, images, interrupt)?.answer(episodes, on_answer)
+}
+
+/// Images of all episodes together, those in several episodes counted in each.
+pub fn images_of(episodes: &[EpisodeIndices]) -> usize {
+    episodes.iter().map(|it| it.support.len() + it.query.len()).sum()
 }
 
 /// Ends an evaluation when somebody asked for it.
@@ -106,7 +106,8 @@ fn heed(interrupt: &Interrupt, episodes: usize) -> Result<(), RunError> {
 }
 
 /// Features of the images of a split.
-struct Features<'a> {
+#[derive(Debug)]
+pub struct Features<'a> {
     net: &'a FewShotNet,
     norm: BatchNormMode,
     /// Images embedded at once.
@@ -119,8 +120,11 @@ struct Features<'a> {
 }
 
 impl<'a> Features<'a> {
-    /// Prepares for episodes that need `images` images in all.
-    fn new(
+    /// Prepares for episodes that need `images` images in all, see [`images_of`].
+    ///
+    /// # Errors
+    /// When an image cannot be read, or `interrupt` asks to stop.
+    pub fn new(
         net: &'a FewShotNet,
         pipeline: &Pipeline,
         set: &'a ImageSet,
@@ -143,6 +147,58 @@ impl<'a> Features<'a> {
         Ok(features)
     }
 
+    /// The images of the split.
+    pub fn set(&self) -> &ImageSet {
+        self.set
+    }
+
+    /// Answers episodes, with the ways and shots that the network is made for.
+    ///
+    /// # Errors
+    /// As [`evaluate_split`].
+    pub fn answer(
+        &self,
+        episodes: &[EpisodeIndices],
+        on_answer: OnAnswer,
+    ) -> Result<Evaluated, RunError> {
+        let mut accuracies = Vec::with_capacity(episodes.len());
+        let mut tally = Tally::default();
+        for (number, episode) in episodes.iter().enumerate() {
+            heed(self.interrupt, number)?;
+            let shape = EpisodeShape::from(episode.shape());
+            let (support, query) = self.of(episode)?;
+            let logits = to_host(self.net.head.forward(support, query, shape).logits);
+            let accuracy = accuracy(&logits, shape);
+            accuracies.push(accuracy);
+            let answer = Answer { episode, logits: &logits, accuracy };
+            tally.add(&answer);
+            on_answer(number, answer)?;
+        }
+        Ok(Evaluated {
+            accuracy: Accuracy::of(&accuracies),
+            scores: tally.scores(self.set),
+            features: self.describe(images_of(episodes)),
+        })
+    }
+
+    /// Features of some images of the split, `[images, channels, height, width]`. With batch statistics these are
+    /// those of the images that are embedded together.
+    ///
+    /// # Errors
+    /// When an image cannot be read, or somebody asked to stop.
+    pub fn of_images(&self, images: &[usize]) -> Result<Tensor<4>, RunError> {
+        match &self.bank {
+            Some(bank) => Ok(self.rows(bank, images)),
+            None => self.embed_all(images),
+        }
+    }
+
+    fn rows(&self, bank: &Tensor<4>, images: &[usize]) -> Tensor<4> {
+        let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
+        let rows = TensorData::new(rows, [images.len()]);
+        bank.clone().select(0, Tensor::from_data(rows, self.device))
+    }
+
     /// How features of `images` images of episodes were computed.
     fn describe(&self, images: usize) -> String {
         match &self.bank {
@@ -163,11 +219,7 @@ impl<'a> Features<'a> {
         let shots = episode.support.len();
         let images: Vec<usize> = episode.support.iter().chain(&episode.query).copied().collect();
         let features = match &self.bank {
-            Some(bank) => {
-                let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
-                let rows = TensorData::new(rows, [images.len()]);
-                bank.clone().select(0, Tensor::from_data(rows, self.device))
-            }
+            Some(bank) => self.rows(bank, &images),
             // Its own statistics are those of the whole episode.
             None if self.norm == BatchNormMode::Episode => self.embed(&images)?,
             None => self.embed_all(&images)?,

@@ -3,22 +3,20 @@
 use std::path::Path;
 
 use super::RunError;
-use super::answers;
-use super::calibration::Calibration;
 use super::changes::Change;
 use super::checkpoint::{Checkpoint, Progress};
-use super::evaluate::{Evaluated, Evaluation, evaluate_split};
 use super::events::{
     Event, Finished, Forked, Metrics, Reporter, RunCost, RunResult, SplitSize, Started,
     StoppedEarly,
 };
+use super::evidence::{Evidence, memory_course};
 use super::folder::{RunFolder, write_atomically};
+use super::testing::test;
 use super::trainer::{Place, Start, Trainer};
-use crate::config::{self, Allocator, Episode, Episodes, OtherEpisode, Pipeline};
+use crate::config::{Allocator, Episode, Episodes, OtherEpisode, Pipeline};
 use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
 use crate::device::take_ahead;
 use crate::graph;
-use crate::model::FewShotNet;
 use crate::plan::footprint::{Environment, Use};
 use crate::plan::{Footprint, Plan};
 
@@ -163,8 +161,7 @@ pub fn run(
 
     // The best checkpoint is loaded beside the network; without this the peak would be there.
     trainer.release_optimizer();
-    let tested = test(&trainer, plan, place, reporter)?;
-    let (seconds, peak_bytes) = trainer.cost();
+    let tested = test(&mut trainer, plan, place, reporter)?;
     let progress = trainer.progress();
     let metrics = Metrics {
         result: RunResult {
@@ -175,13 +172,13 @@ pub fn run(
             train_loss: progress.last_epoch.map(|means| means.loss),
             train_accuracy: progress.last_epoch.map(|means| means.accuracy),
             best_validation: progress.best.clone(),
-            novel: tested.as_ref().map(|(evaluated, _)| evaluated.accuracy),
-            tested: tested.as_ref().map(|(_, name)| (*name).to_owned()),
-            scores: tested.map(|(evaluated, _)| evaluated.scores),
+            novel: tested.evaluated.as_ref().map(|it| it.accuracy),
+            tested: tested.checkpoint.map(Into::into),
+            scores: tested.evaluated.map(|it| it.scores),
         },
         cost: RunCost {
-            seconds,
-            peak_bytes,
+            seconds: tested.seconds,
+            peak_bytes: tested.peak_bytes,
             predicted_peak_bytes: predicted.whole_run(),
             train_images_per_second: progress.train_images as f64
                 / progress.train_seconds.max(f64::MIN_POSITIVE),
@@ -189,6 +186,14 @@ pub fn run(
     };
     let json = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
     write_atomically(&folder.metrics(), &json)?;
+    if pipeline.report.html {
+        let environment = Environment::with_data(device.kind(), pipeline, data);
+        let evidence = Evidence::new(memory_course(plan, environment), tested.evidence);
+        if let Err(error) = evidence.write(&folder.evidence()) {
+            let message = format!("the report will lack the test and the features: {error}");
+            reporter.report(&Event::Warning { message })?;
+        }
+    }
     reporter.report(&Event::Finished(Finished {
         metrics: metrics.clone(),
         folder: folder.path().to_owned(),
@@ -233,80 +238,6 @@ fn too_many_skipped(progress: &Progress) -> Option<String> {
             "{skipped} of {step} steps were skipped, since their loss or gradients were not finite"
         )
     })
-}
-
-/// Accuracy on novel classes, and which checkpoint it is of.
-fn test(
-    trainer: &Trainer,
-    plan: &Plan,
-    place: Place,
-    reporter: &mut dyn Reporter,
-) -> Result<Option<(Evaluated, &'static str)>, RunError> {
-    let Place { data, device, folder, interrupt } = place;
-    let episodes = plan.pipeline.test.episodes;
-    if episodes == 0 {
-        return Ok(None);
-    }
-    let (net, name) = tested_net(trainer, plan, folder, reporter)?;
-    let progress = trainer.progress();
-    let temperature = match (name, &progress.best) {
-        (BEST, Some(best)) => best.temperature,
-        _ => progress.temperature,
-    };
-    let mut calibrated = Calibration::at(temperature);
-    let set = data.split(Split::Novel);
-    let mut answers = String::new();
-    reporter.report(&Event::Tested { episodes: 0, of: episodes })?;
-    let evaluated = evaluate_split(
-        &net,
-        &plan.pipeline,
-        data,
-        &device.device,
-        Evaluation { split: Split::Novel, stream: Stream::Test, episodes },
-        interrupt,
-        &mut |number, answer| {
-            calibrated.add(&answer);
-            answers.push_str(&answers::line(&answer, set));
-            reporter.report(&Event::Tested { episodes: number + 1, of: episodes })
-        },
-    );
-    let mut evaluated = evaluated.map_err(|error| match error {
-        // Training is over and its last checkpoint written: a resumed run starts with the test.
-        RunError::Stopped { signal, episodes: answered } => RunError::Interrupted {
-            signal,
-            at: format!("in the test, after {answered} of {episodes} episodes"),
-            folder: folder.path().to_owned(),
-        },
-        error => error,
-    })?;
-    evaluated.scores.calibrated = calibrated.result();
-    write_atomically(&folder.answers(), answers.as_bytes())?;
-    reporter.report(&Event::Note { message: format!("in the test, {}", evaluated.features) })?;
-    Ok(Some((evaluated, name)))
-}
-
-/// The name of the best checkpoint in a result.
-const BEST: &str = "best";
-
-/// The network to test: the best one, if the pipeline asks for it and it exists.
-fn tested_net(
-    trainer: &Trainer,
-    plan: &Plan,
-    folder: &RunFolder,
-    reporter: &mut dyn Reporter,
-) -> Result<(FewShotNet, &'static str), RunError> {
-    let is_best = plan.pipeline.test.checkpoint == config::Checkpoint::Best;
-    if is_best && trainer.progress().best.is_some() {
-        let best = Checkpoint::read(&folder.best()).and_then(|it| it.load_model(trainer.net()));
-        match best {
-            Ok(net) => return Ok((net, BEST)),
-            // The run's result is that of the last checkpoint rather than none.
-            Err(error) => reporter.report(&Event::Warning {
-                message: format!("the last checkpoint is tested instead of the best: {error}"),
-            })?,
-        }
-    }
-    Ok((trainer.net(), "last"))
 }
 
 #[cfg(test)]

@@ -137,6 +137,16 @@ impl RunFolder {
         self.path.join("answers.jsonl")
     }
 
+    /// Path of what a report shows beyond the events.
+    pub fn evidence(&self) -> PathBuf {
+        self.path.join("report.json")
+    }
+
+    /// Path of the page about the run.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     /// Path of the newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join("checkpoints").join("last.ckpt")

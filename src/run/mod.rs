@@ -12,12 +12,14 @@ mod divergence;
 mod early_stopping;
 pub mod evaluate;
 pub mod events;
+pub mod evidence;
 pub mod experiment;
 pub mod folder;
 pub mod predict;
 pub mod schedule;
 pub mod score;
 pub mod statistics;
+mod testing;
 pub mod trainer;
 
 mod device_errors;

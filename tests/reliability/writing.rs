@@ -89,6 +89,7 @@ fn a_failed_write_leaves_neither_half_a_file_nor_a_temporary_one() {
         &["eval", run, "--episodes", "2", "--write-episodes", "OUT.jsonl"],
         &["eval", run, "--episodes", "2", "--metrics", "OUT.json"],
         &["compare", run, run, "--episodes", "2", "--json", "OUT.json"],
+        &["report", run, "--output", "OUT.html"],
         &["data", "split", "images", "--force", "--output", "OUT.json"],
         &["data", "pack", "images", "--force", "--size", "16", "--output", "OUT.pack"],
     ];

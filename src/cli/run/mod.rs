@@ -14,7 +14,7 @@ use crate::data::{self, DataError};
 use crate::device::{self, DeviceKind, Selected};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
-use crate::report::{Broadcast, Console, Jsonl};
+use crate::report::{Broadcast, Console, Jsonl, Page};
 use crate::run::changes::Change;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::events::{Event, Reporter};
@@ -100,7 +100,12 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
         Start::Resume(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
-    let mut reporter = Broadcast(vec![Box::new(log), Box::new(Console::new(output.verbosity()))]);
+    let mut reporter = Broadcast(vec![Box::new(log)]);
+    if pipeline.report.html {
+        // Before the console, which names the page.
+        reporter.0.push(Box::new(Page));
+    }
+    reporter.0.push(Box::new(Console::new(output.verbosity())));
     if let Some(message) = &device.note {
         reporter.report(&Event::Note { message: message.clone() })?;
     }

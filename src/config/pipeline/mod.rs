@@ -15,6 +15,7 @@ mod method;
 mod optimizer;
 mod optimizer_state;
 mod read_by;
+mod report;
 mod root;
 mod rule;
 mod rule_code;
@@ -39,6 +40,7 @@ pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind,
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use optimizer_state::{OptimizerState, STATE_BLOCK};
 pub use read_by::{READ_BY, rule_of_unread};
+pub use report::Report;
 pub use root::{Pipeline, VERSION};
 pub use rule::{Keys, Rule, Severity};
 pub use schedule::{Schedule, ScheduleKind};

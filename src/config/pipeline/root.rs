@@ -15,6 +15,7 @@ use super::{
     method::{self, Method},
     optimizer::{self, Optimizer},
     optimizer_state,
+    report::Report,
     train::{self, Test, Train, Validate},
 };
 
@@ -76,6 +77,11 @@ pub struct Pipeline {
     /// Final test on novel classes.
     #[serde(default)]
     pub test: Test,
+    /// What the run writes for people when it ends: `true`, `false` or a mapping.
+    ///
+    /// `fsct report` writes the page again, or of several runs at once.
+    #[serde(default)]
+    pub report: Report,
 }
 
 /// A test gains no speed from more images at once.

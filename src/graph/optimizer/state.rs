@@ -9,6 +9,7 @@ use super::packed::Packed;
 
 /// A moving average over the steps, of a parameter's shape.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one lives for each moment of a parameter")]
 pub enum Moment<const D: usize> {
     /// A tensor of f32.
     Whole(Tensor<D>),

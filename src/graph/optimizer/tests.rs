@@ -99,7 +99,7 @@ fn every_key_updates_as_its_formula() {
 fn varied(count: usize, seed: usize) -> Vec<f32> {
     let value = |at: usize| {
         let angle = ((at * 7919 + seed * 104_729) % 100_003) as f32 * 0.7;
-        angle.sin() * if at % 3 == 0 { 1e-6 } else { 1.0 }
+        angle.sin() * if at.is_multiple_of(3) { 1e-6 } else { 1.0 }
     };
     (0..count).map(value).collect()
 }

@@ -18,7 +18,7 @@ mod workspace;
 
 pub use environment::{CachedImages, Environment};
 pub use gpu::{CONTEXT_BYTES, GpuUse};
-pub use timeline::{Bytes, Use};
+pub use timeline::{Bytes, Moment, Phase, Use};
 
 use super::Plan;
 use crate::data::EPISODES_IN_LOADER;
@@ -49,7 +49,13 @@ pub struct Footprint {
 impl Footprint {
     /// Simulates a step of `plan`.
     pub fn of(plan: &Plan, environment: Environment) -> Self {
-        Walk::new(plan, environment).footprint()
+        Walk::new(plan, environment, Timeline::default()).simulate().footprint()
+    }
+
+    /// The memory over a simulated step and the tests, allocation by allocation.
+    pub fn course(plan: &Plan, environment: Environment) -> Vec<Moment> {
+        let walk = Walk::new(plan, environment, Timeline::recorded());
+        walk.simulate().time.into_course()
     }
 
     /// The bytes that a budget limits: on a GPU what the driver takes, the context included.
@@ -80,24 +86,40 @@ struct Walk<'a> {
     head: Vec<HeadLayer>,
     step: StepShape,
     time: Timeline,
+    /// Bytes that are held between steps.
+    between_steps: u64,
 }
 
 impl<'a> Walk<'a> {
-    fn new(plan: &'a Plan, environment: Environment) -> Self {
+    fn new(plan: &'a Plan, environment: Environment, time: Timeline) -> Self {
         let blocks = plan.network.backbone.blocks();
         let head = plan.network.head_layers();
         let step = plan.step_shape();
-        Self { plan, environment, blocks, head, step, time: Timeline::default() }
+        Self { plan, environment, blocks, head, step, time, between_steps: 0 }
     }
 
-    fn footprint(mut self) -> Footprint {
-        let pipeline = &self.plan.pipeline;
-        let trains = pipeline.backbone.train;
-        let in_backbone: usize = self.blocks.iter().map(Block::parameters).sum();
-        let in_head: usize = self.head.iter().map(|layer| layer.parameters).sum();
+    /// Parameters of the backbone and of the head.
+    fn parameters(&self) -> [usize; 2] {
+        [
+            self.blocks.iter().map(Block::parameters).sum(),
+            self.head.iter().map(|layer| layer.parameters).sum(),
+        ]
+    }
+
+    /// Bytes of the trained parameters.
+    fn trained(&self) -> u64 {
+        let [in_backbone, in_head] = self.parameters();
+        let trains = self.plan.pipeline.backbone.train;
+        (in_head + if trains { in_backbone } else { 0 }) as u64 * F32
+    }
+
+    /// Allocates and frees what a step and the tests do.
+    fn simulate(mut self) -> Self {
+        let trains = self.plan.pipeline.backbone.train;
+        let [in_backbone, in_head] = self.parameters();
         let running: usize =
             self.blocks.iter().flat_map(Block::layers).map(|(_, norm)| norm.buffers()).sum();
-        let trained = (in_head + if trains { in_backbone } else { 0 }) as u64 * F32;
+        let trained = self.trained();
         let padding = self.padding(F32);
         self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32 + padding);
         let trained_padding = if trains { padding } else { 0 };
@@ -110,7 +132,7 @@ impl<'a> Walk<'a> {
             let threads = self.environment.threads as u64 + 1;
             self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
         }
-        let between_steps = self.time.now().total();
+        self.between_steps = self.time.now().total();
 
         let episodes = self.step.episodes as u64;
         self.time.hold(Use::Activations, episodes * self.episode());
@@ -120,6 +142,7 @@ impl<'a> Walk<'a> {
         for _ in episodes.min(2)..episodes {
             self.time.free(Use::Activations, self.episode());
         }
+        self.time.enter(Phase::Optimizer);
         // Summed over the window, in f32.
         let gradients = self.time.now().of(Use::Gradients);
         self.time.free(Use::Gradients, gradients);
@@ -128,10 +151,17 @@ impl<'a> Walk<'a> {
         self.update(trained, in_head as u64 * F32);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
+        self.time.enter(Phase::Test);
         self.test();
+        self
+    }
 
+    /// What a simulation found.
+    fn footprint(&self) -> Footprint {
+        let between_steps = self.between_steps;
         let peak = self.time.peak();
         let gpu = self.environment.device == DeviceKind::Gpu;
+        let state = self.optimizer_state();
         Footprint {
             peak,
             checkpoint: if gpu { 0 } else { between_steps + state },
@@ -188,6 +218,7 @@ impl<'a> Walk<'a> {
 
     /// The gradients of one episode, whose images are held before.
     fn episode_pass(&mut self) {
+        self.time.enter(Phase::Forward);
         let lowered = self.step.half;
         let pass = Pass {
             images: self.images(),
@@ -237,6 +268,7 @@ impl<'a> Walk<'a> {
                 self.through_in_parts(&pass, pass.images.div_ceil(parts));
             }
         }
+        self.time.enter(Phase::Head);
         self.time.hold(Use::Parameters, head_copy);
         let input = head::Input { map: features, element: pass.element };
         head::pass(&mut self.time, self.plan, input, &self.head);
@@ -245,6 +277,7 @@ impl<'a> Walk<'a> {
         let wide = pass.images * size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
         self.time.hold(Use::Activations, pass.map(features));
+        self.time.enter(Phase::Backward);
         match parts {
             _ if !trains => {
                 self.time.free(Use::Activations, 2 * pass.map(features));
