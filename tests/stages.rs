@@ -115,7 +115,9 @@ fn from_features(method: Method, net: &FewShotNet, features: Tensor<4>) -> ByPat
     let (support, query) = SHAPE.split(features);
     let output = net.head.forward(support.clone(), query, SHAPE);
     let loss = objective(method).loss(&net.head, output, support.flatten(1, 3), SHAPE, &mut None);
-    by_path(net, &Gradients::take(&mut loss.total.backward(), net))
+    let mut gradients = Gradients::default();
+    gradients.take(&mut loss.total.backward(), net);
+    by_path(net, &gradients)
 }
 
 #[test]

@@ -162,6 +162,21 @@ impl ImageSet {
         thumbnail(item, side).map_err(|reason| bad(&item.name, reason))
     }
 
+    /// Bytes of an image as an episode has it, `[channels, height, width]`. With a `seed`, the changes of
+    /// training that it draws are made.
+    fn drawn(&self, image: usize, seed: Option<[u8; 32]>) -> Result<Cow<'_, [u8]>, DataError> {
+        let Inner { images, shape, options, .. } = &*self.0;
+        let (Some(seed), Some(steps)) = (seed, &options.augmentation) else {
+            return self.pixels(image);
+        };
+        let Item { name, file, turns, .. } = &images[image];
+        let mut pixels = file
+            .with(*turns, |opened| augment(opened, *shape, steps, seed))
+            .map_err(|reason| bad(name, reason))?;
+        self.ink(&mut pixels);
+        Ok(Cow::Owned(pixels))
+    }
+
     /// Writes an image's values as the network reads them, `[channels, height, width]`. With a
     /// `seed`, the changes of training that it draws are made.
     ///
@@ -173,20 +188,42 @@ impl ImageSet {
         seed: Option<[u8; 32]>,
         values: &mut [f32],
     ) -> Result<(), DataError> {
-        let Inner { images, shape, options, .. } = &*self.0;
-        let pixels = match (seed, &options.augmentation) {
-            (Some(seed), Some(steps)) => {
-                let Item { name, file, turns, .. } = &images[image];
-                let mut pixels = file
-                    .with(*turns, |opened| augment(opened, *shape, steps, seed))
-                    .map_err(|reason| bad(name, reason))?;
-                self.ink(&mut pixels);
-                Cow::Owned(pixels)
-            }
-            _ => self.pixels(image)?,
-        };
-        options.normalization.apply(&pixels, *shape, values);
+        let pixels = self.drawn(image, seed)?;
+        self.0.options.normalization.apply(&pixels, self.0.shape, values);
         Ok(())
+    }
+
+    /// Bytes of several images, `[images, channels, height, width]`, on all threads of the pool that it
+    /// is called in. `seed` gives each image's, by its place in the list. [`ImageSet::values`] makes the
+    /// network's input of them, which is four times as large.
+    ///
+    /// # Errors
+    /// When an image cannot be read or decoded.
+    pub fn bytes_of_all(
+        &self,
+        images: &[usize],
+        seed: impl Fn(usize) -> Option<[u8; 32]> + Sync,
+    ) -> Result<Vec<u8>, DataError> {
+        let size = self.0.shape.values();
+        let mut bytes = vec![0; images.len() * size];
+        bytes.par_chunks_exact_mut(size).zip(images).enumerate().try_for_each(
+            |(place, (bytes, image))| {
+                bytes.copy_from_slice(&self.drawn(*image, seed(place))?);
+                Ok(())
+            },
+        )?;
+        Ok(bytes)
+    }
+
+    /// The network's input for the bytes of images, `[images, channels, height, width]`.
+    pub fn values(&self, bytes: &[u8]) -> Vec<f32> {
+        let size = self.0.shape.values();
+        let mut values = vec![0.0; bytes.len()];
+        let images = values.par_chunks_exact_mut(size).zip(bytes.par_chunks_exact(size));
+        images.for_each(|(values, bytes)| {
+            self.0.options.normalization.apply(bytes, self.0.shape, values);
+        });
+        values
     }
 
     /// Values of several images, `[images, channels, height, width]`, on all threads of the pool

@@ -15,15 +15,16 @@ const AHEAD: usize = 3;
 /// Episodes in memory in addition to the one in training: those prepared, and one in preparation.
 pub const EPISODES_IN_LOADER: usize = AHEAD + 1;
 
-/// An episode with its images.
+/// An episode with its images, as bytes: a quarter of the values that the network reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpisodeBatch {
     /// Number of the episode in its stream, from 0.
     pub number: u64,
     /// Which images it is made of.
     pub indices: EpisodeIndices,
-    /// `[n_way · (k_shot + n_query), channels, height, width]`, by class, support first.
-    pub images: Vec<f32>,
+    /// `[n_way · (k_shot + n_query), channels, height, width]`, by class, support first. Their values are
+    /// those of [`ImageSet::values`].
+    pub images: Vec<u8>,
 }
 
 /// Prepares episodes on threads of its own while the previous one trains.
@@ -96,7 +97,7 @@ fn prepare(
     let classes = indices.support.chunks_exact(k_shot).zip(indices.query.chunks_exact(n_query));
     let order: Vec<usize> =
         classes.flat_map(|(support, query)| support.iter().chain(query)).copied().collect();
-    let read = || set.read_all(&order, |place| Some(sampler.image_seed(number, order[place])));
+    let read = || set.bytes_of_all(&order, |place| Some(sampler.image_seed(number, order[place])));
     let images = pool.map_or_else(read, |pool| pool.install(read))?;
     Ok(EpisodeBatch { number, indices, images })
 }

@@ -217,8 +217,9 @@ impl Embed for Backprop {
         images: Tensor<4>,
         d_features: Tensor<4>,
         norm: &SampleNorm,
-    ) -> Gradients {
-        self.inner.gradients(backbone, images, d_features, norm)
+        sum: &mut Gradients,
+    ) {
+        self.inner.gradients(backbone, images, d_features, norm, sum);
     }
 }
 
@@ -253,7 +254,8 @@ impl Tape for BackpropTape {
         backbone: &Backbone,
         d_features: Tensor<4>,
         state: &mut StageState,
-    ) -> Gradients {
+        sum: &mut Gradients,
+    ) {
         let Self { images, sample, sampling, seed, moments, inner } = *self;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // One sequence of random numbers for each episode.
@@ -273,10 +275,11 @@ impl Tape for BackpropTape {
         let d_sample = weighted(d_features, picked.clone(), weights.clone());
         let sampled = images.select(0, picked);
         if moments.is_empty() {
-            return inner.gradients(backbone, sampled, d_sample, &SampleNorm::Frozen);
+            inner.gradients(backbone, sampled, d_sample, &SampleNorm::Frozen, sum);
+            return;
         }
         let norm = SampleNorm::Episode(Sample { weights, images: count as f64 });
-        inner.gradients(&backbone.normalised_by(&moments), sampled, d_sample, &norm)
+        inner.gradients(&backbone.normalised_by(&moments), sampled, d_sample, &norm, sum);
     }
 }
 

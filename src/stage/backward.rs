@@ -54,12 +54,13 @@ impl Step<Episode> for Backward {
             self.objective.loss(&head, output, support.flatten(1, 3), shape, &mut cx.state.vic);
         let mut tape = (total * cx.scale).backward();
         let d_features = features.grad_remove(&mut tape).expect("the loss depends on the features");
-        let mut gradients = Gradients::take(&mut tape, &head);
+        let mut gradients = Gradients::default();
+        gradients.take(&mut tape, &head);
         drop((tape, head));
 
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
-        let of_backbone = passes.within(|| embedded.tape.backward(&backbone, d_features, cx.state));
-        gradients.add(net, of_backbone);
+        let tape = embedded.tape;
+        passes.within(|| tape.backward(&backbone, d_features, cx.state, &mut gradients));
         Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
     }
 }

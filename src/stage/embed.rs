@@ -20,15 +20,16 @@ pub trait Embed {
     /// Features of `images` and the batch statistics, without a backward pass.
     fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>);
 
-    /// Gradients of the backbone for a sample of an episode's images, given the gradient at their
-    /// features.
+    /// Adds the gradients of the backbone for a sample of an episode's images to `sum`, given the
+    /// gradient at their features.
     fn gradients(
         &self,
         backbone: &Backbone,
         images: Tensor<4>,
         d_features: Tensor<4>,
         norm: &SampleNorm,
-    ) -> Gradients;
+        sum: &mut Gradients,
+    );
 }
 
 /// The statistics that normalise a sample of an episode's images.
@@ -63,7 +64,7 @@ pub struct Embedded {
 
 /// The backward pass from the features through the backbone.
 pub trait Tape {
-    /// Gradients of the backbone, given the gradient at the features.
+    /// Adds the gradients of the backbone to `sum`, given the gradient at the features.
     ///
     /// # Shapes
     /// - `d_features`: `[N, C, H, W]`, off the tape
@@ -72,7 +73,8 @@ pub trait Tape {
         backbone: &Backbone,
         d_features: Tensor<4>,
         state: &mut StageState,
-    ) -> Gradients;
+        sum: &mut Gradients,
+    );
 }
 
 /// Keeps every activation on the tape: the plain step, the fastest and the largest.
@@ -100,9 +102,10 @@ impl Embed for Plain {
         images: Tensor<4>,
         d_features: Tensor<4>,
         norm: &SampleNorm,
-    ) -> Gradients {
+        sum: &mut Gradients,
+    ) {
         let output = backbone.forward(on_tape(images), &mut norm.norm());
-        Gradients::take(&mut pull_back(output, d_features), backbone)
+        sum.take(&mut pull_back(output, d_features), backbone);
     }
 }
 
@@ -116,8 +119,9 @@ impl Tape for PlainTape {
         backbone: &Backbone,
         d_features: Tensor<4>,
         _state: &mut StageState,
-    ) -> Gradients {
-        Gradients::take(&mut pull_back(self.output, d_features), backbone)
+        sum: &mut Gradients,
+    ) {
+        sum.take(&mut pull_back(self.output, d_features), backbone);
     }
 }
 
@@ -144,8 +148,8 @@ impl Embed for Untrained {
         _images: Tensor<4>,
         _d_features: Tensor<4>,
         _norm: &SampleNorm,
-    ) -> Gradients {
-        Gradients::default()
+        _sum: &mut Gradients,
+    ) {
     }
 }
 
@@ -157,8 +161,8 @@ impl Tape for NoTape {
         _backbone: &Backbone,
         _d_features: Tensor<4>,
         _state: &mut StageState,
-    ) -> Gradients {
-        Gradients::default()
+        _sum: &mut Gradients,
+    ) {
     }
 }
 

@@ -11,9 +11,9 @@ use crate::model::layers::{scalars, sum_of_squares, to_f32};
 pub struct Gradients(pub GradientsParams);
 
 impl Gradients {
-    /// Takes the gradients of `module`'s parameters from a finished backward pass.
-    pub fn take<M: Module>(grads: &mut burn::tensor::Gradients, module: &M) -> Self {
-        Self(GradientsParams::from_module(grads, module))
+    /// Takes the gradients of `module`'s parameters from a finished backward pass, and adds them.
+    pub fn take<M: Module>(&mut self, grads: &mut burn::tensor::Gradients, module: &M) {
+        self.add(module, Self(GradientsParams::from_module(grads, module)));
     }
 
     /// Adds `other`. A parameter with a gradient in only one of the two keeps it.

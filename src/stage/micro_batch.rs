@@ -166,10 +166,10 @@ impl Embed for MicroBatch {
         images: Tensor<4>,
         d_features: Tensor<4>,
         norm: &SampleNorm,
-    ) -> Gradients {
+        sum: &mut Gradients,
+    ) {
         let rows = images.dims()[0];
         let parts = Parts::new(rows, self.steps);
-        let mut gradients = Gradients::default();
         for part in 0..parts.count {
             let images = parts.take(images.clone(), part);
             // Each part is a sample of as many images of the episode as it stands for.
@@ -182,9 +182,8 @@ impl Embed for MicroBatch {
                 }),
             };
             let d_part = parts.take(d_features.clone(), part);
-            gradients.add(backbone, self.inner.gradients(backbone, images, d_part, &norm));
+            self.inner.gradients(backbone, images, d_part, &norm, sum);
         }
-        gradients
     }
 }
 
@@ -200,15 +199,14 @@ impl Tape for MicroBatchTape {
         backbone: &Backbone,
         d_features: Tensor<4>,
         state: &mut StageState,
-    ) -> Gradients {
-        let mut gradients = Gradients::default();
+        sum: &mut Gradients,
+    ) {
         let parts = Parts::new(self.images.dims()[0], self.steps);
         for part in 0..parts.count {
             let again = self.inner.embed(backbone, parts.take(self.images.clone(), part));
             let d_part = parts.take(d_features.clone(), part);
-            gradients.add(backbone, again.tape.backward(backbone, d_part, state));
+            again.tape.backward(backbone, d_part, state, sum);
         }
-        gradients
     }
 }
 

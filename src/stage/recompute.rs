@@ -140,9 +140,10 @@ impl Embed for Recompute {
         images: Tensor<4>,
         d_features: Tensor<4>,
         norm: &SampleNorm,
-    ) -> Gradients {
+        sum: &mut Gradients,
+    ) {
         let (_, inputs) = self.keeping_inputs(backbone, images, &mut norm.norm());
-        back(backbone, inputs, d_features, &mut norm.norm())
+        back(backbone, inputs, d_features, &mut norm.norm(), sum);
     }
 }
 
@@ -178,20 +179,22 @@ impl Tape for RecomputeTape {
         backbone: &Backbone,
         d_features: Tensor<4>,
         _state: &mut StageState,
-    ) -> Gradients {
+        sum: &mut Gradients,
+    ) {
         let mut again = Vec::new();
-        back(backbone, self.inputs, d_features, &mut self.norm.training(&mut again))
+        back(backbone, self.inputs, d_features, &mut self.norm.training(&mut again), sum);
     }
 }
 
-/// Runs each segment again and propagates the gradient back through it, the last one first.
+/// Runs each segment again and propagates the gradient back through it, the last one first. Its
+/// gradients are added to `sum` before the next one's exist.
 fn back(
     backbone: &Backbone,
     mut inputs: Vec<Input>,
     d_features: Tensor<4>,
     norm: &mut Norm,
-) -> Gradients {
-    let mut gradients = Gradients::default();
+    sum: &mut Gradients,
+) {
     let mut d_output = d_features;
     while let Some((blocks, input)) = inputs.pop() {
         // The images need no gradient.
@@ -204,11 +207,10 @@ fn back(
         // What a single convolution keeps is read at once: storing it in another type would only add to it.
         let is_single = blocks.len() == 1 && backbone.is_plain(blocks.start);
         let mut tape = if is_single { Scope::new(None).within(segment) } else { segment() };
-        gradients.add(backbone, Gradients::take(&mut tape, backbone));
+        sum.take(&mut tape, backbone);
         if is_first {
             break;
         }
         d_output = input.grad_remove(&mut tape).expect("a segment depends on its input");
     }
-    gradients
 }

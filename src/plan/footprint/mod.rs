@@ -88,6 +88,8 @@ struct Walk<'a> {
     time: Timeline,
     /// Bytes that are held between steps.
     between_steps: u64,
+    /// Whether the gradients of a segment are added to others at once.
+    adds: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -95,7 +97,7 @@ impl<'a> Walk<'a> {
         let blocks = plan.network.backbone.blocks();
         let head = plan.network.head_layers();
         let step = plan.step_shape();
-        Self { plan, environment, blocks, head, step, time, between_steps: 0 }
+        Self { plan, environment, blocks, head, step, time, between_steps: 0, adds: false }
     }
 
     /// Parameters of the backbone and of the head.
@@ -127,7 +129,8 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Optimizer, state + trained_padding * self.moments());
         if self.environment.device == DeviceKind::Cpu {
             self.time.hold(Use::Data, self.environment.data_bytes);
-            self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode());
+            // As bytes: a value of an image is an f32.
+            self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode() / F32);
             // The threads of the pool, and the training thread.
             let threads = self.environment.threads as u64 + 1;
             self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);

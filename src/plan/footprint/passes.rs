@@ -112,8 +112,9 @@ impl Walk<'_> {
         for number in 0..parts.min(2) {
             let held = self.time.now().of(Use::Gradients);
             self.time.hold(Use::Activations, part.map(input) + part.map(features));
+            self.adds = number > 0;
             self.through_and_back(&part);
-            if number > 0 {
+            if std::mem::take(&mut self.adds) {
                 // Added to those of the parts before.
                 let now = self.time.now().of(Use::Gradients);
                 self.time.free(Use::Gradients, now - held);
@@ -174,7 +175,12 @@ impl Walk<'_> {
             // A single convolution stores nothing in another type.
             let pass = if single { &pass.as_computed() } else { pass };
             self.through_on_tape(pass, segment.clone(), Images::Held);
+            let held = self.time.now().of(Use::Gradients);
             self.back(pass, segment.clone(), Images::Held);
+            if self.adds {
+                let now = self.time.now().of(Use::Gradients);
+                self.time.free(Use::Gradients, now - held);
+            }
         }
     }
 }

@@ -156,5 +156,7 @@ fn to_device(batch: EpisodeBatch, set: &ImageSet, device: &Device) -> Episode {
     let shape = EpisodeShape::from(batch.indices.shape());
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
-    Episode { images: Tensor::from_data(TensorData::new(batch.images, dims), device), shape }
+    let values = set.values(&batch.images);
+    drop(batch);
+    Episode { images: Tensor::from_data(TensorData::new(values, dims), device), shape }
 }
