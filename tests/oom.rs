@@ -141,3 +141,33 @@ fn a_budget_that_cannot_hold_is_refused_with_what_would() {
     fsct(folder.path()).args(["plan", "fits.yaml"]).assert().success();
     fsct(folder.path()).args(["run", "fits.yaml"]).assert().success();
 }
+
+#[test]
+fn the_frontier_is_listed_measured_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
+    let list = ["fit", "p.yaml", "--frontier", "--format", "json"];
+    let output = fsct(folder.path())
+        .args(list)
+        .args(["--measure", "1", "--picture", "f.svg"])
+        .assert()
+        .success();
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert!(rows.len() > 2, "{rows:?}");
+    assert_eq!(rows[0]["settings"], "plain");
+    let bytes = |at: usize, key: &str| rows[at][key].as_u64().unwrap();
+    for at in 1..rows.len() {
+        assert!(bytes(at, "predicted_peak_bytes") < bytes(at - 1, "predicted_peak_bytes"));
+        assert!(bytes(at, "peak_bytes") < bytes(0, "peak_bytes"), "{}", rows[at]);
+        assert!(rows[at]["seconds_per_step"].as_f64().unwrap() > 0.0);
+        // What is listed can be pasted.
+        let changes: serde_yaml::Value =
+            serde_yaml::from_str(rows[at]["changes"].as_str().unwrap()).unwrap();
+        assert!(changes.as_mapping().is_some_and(|it| !it.is_empty()), "{}", rows[at]);
+    }
+    let picture = fs::read_to_string(folder.path().join("f.svg")).unwrap();
+    assert_eq!(picture.matches("<circle").count(), rows.len());
+    // With a budget there is one answer.
+    fsct(folder.path()).args(list).args(["--budget", "1GiB"]).assert().failure();
+}

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "cli")]
 mod console;
+#[cfg(feature = "cli")]
+pub mod frontier;
 mod jsonl;
 #[cfg(feature = "cli")]
 mod page;

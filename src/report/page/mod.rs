@@ -2,7 +2,7 @@
 //!
 //! A page is made of the files of a run's folder: its events, its result, its pipeline, and `report.json`.
 
-mod axis;
+pub(super) mod axis;
 mod features;
 mod log;
 mod memory;

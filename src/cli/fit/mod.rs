@@ -1,5 +1,7 @@
 //! `fsct fit`
 
+mod frontier;
+
 use std::path::PathBuf;
 
 use super::PipelineArgs;
@@ -21,6 +23,11 @@ pub struct Fit {
     /// plain one: the largest sample that fits; this changes the gradient
     #[arg(long)]
     sample: bool,
+    /// List the cheapest setting for every budget, from the largest to the smallest
+    #[arg(long, conflicts_with_all = ["budget", "sample", "output"])]
+    frontier: bool,
+    #[command(flatten)]
+    listing: frontier::Listing,
     /// Write the whole pipeline with these settings into a file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -34,6 +41,9 @@ impl Fit {
     pub fn run(self) -> Result<(), Error> {
         let loaded = self.pipeline.load()?;
         let mut pipeline = loaded.absolute();
+        if self.frontier {
+            return self.listing.run(&loaded, &pipeline, self.offline);
+        }
         let budget = self.budget.or(pipeline.memory.budget).ok_or_else(|| {
             Error::failed_with_help(
                 "no budget is given",
