@@ -21,7 +21,7 @@ const LINE: f64 = 20.0;
 pub struct Point {
     /// The setting in words.
     pub label: String,
-    /// Peak bytes.
+    /// Peak memory in bytes.
     pub bytes: u64,
     /// Time of a step, of the first setting's.
     pub time: f64,

@@ -17,7 +17,8 @@ pub use setting::Setting;
 /// Shares of the images that are tried where a sample of them may be propagated back.
 const SHARES: [f64; 3] = [0.5, 0.25, 0.125];
 
-/// The cheapest setting that fits, if any does: with fewer cached images before a slower step.
+/// The cheapest setting that fits, if any does: with fewer cached images before a slower step. Where it is not the
+/// pipeline's own, it leaves 2 % of the budget free, if one does.
 ///
 /// # Errors
 /// Where none fits, the one that takes least.
@@ -26,7 +27,7 @@ pub fn fit(
     budget: ByteSize,
     environment: Environment,
 ) -> Result<Setting, Setting> {
-    cheapest(with_states(pipeline, environment), budget, environment)
+    cheapest(pipeline, with_states(pipeline, environment), budget, environment)
 }
 
 /// The same with `memory`'s settings alone.
@@ -38,21 +39,28 @@ pub fn fit_memory(
     budget: ByteSize,
     environment: Environment,
 ) -> Result<Setting, Setting> {
-    cheapest(settings(pipeline, environment), budget, environment)
+    cheapest(pipeline, settings(pipeline, environment), budget, environment)
 }
 
-/// The first of `settings` that fits.
+/// The first of `settings` that fits with room to spare, or else that fits. The pipeline's own needs no room.
 fn cheapest(
+    pipeline: &Pipeline,
     settings: Vec<Setting>,
     budget: ByteSize,
     environment: Environment,
 ) -> Result<Setting, Setting> {
-    let least = |setting: &Setting| setting.clone().without_images(environment);
-    let smallest = settings.iter().map(least).min_by_key(|setting| setting.peak_bytes);
-    settings
-        .into_iter()
-        .find_map(|setting| setting.within(budget.0, environment))
-        .ok_or_else(|| smallest.expect("the pipeline's own setting is among them"))
+    let without_images = |setting: &Setting| setting.clone().without_images(environment).peak_bytes;
+    let is_own = |setting: &Setting| {
+        setting.memory == pipeline.memory && setting.state == pipeline.optimizer.state
+    };
+    let has_room =
+        |setting: &&Setting| is_own(setting) || without_images(setting) <= setting::roomy(budget.0);
+    let fitted = |setting: &Setting| setting.clone().within(budget.0, environment);
+    let with_room = settings.iter().filter(has_room).find_map(fitted);
+    with_room.or_else(|| settings.iter().find_map(fitted)).ok_or_else(|| {
+        let smallest = settings.into_iter().min_by_key(without_images);
+        smallest.expect("the pipeline's own setting is among them").without_images(environment)
+    })
 }
 
 /// The cheapest setting that fits; if it is slower than the plain step, the largest share of the images

@@ -17,6 +17,12 @@ fn packing(state: OptimizerState) -> f64 {
     }
 }
 
+/// The part of a budget that settings are chosen to take: a prediction is not exact, and a run that takes a
+/// byte more than its budget ends.
+pub(super) fn roomy(budget: u64) -> u64 {
+    budget - budget / 50
+}
+
 /// Memory settings, and what they cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
@@ -58,14 +64,18 @@ impl Setting {
         pipeline
     }
 
-    /// These settings with as many cached images as fit `budget`, if it fits then.
+    /// These settings if they fit `budget`, with fewer cached images where these leave no room in it.
     pub(super) fn within(mut self, budget: u64, environment: Environment) -> Option<Self> {
         if self.peak_bytes <= budget {
             return Some(self);
         }
         let cached = self.cached_bytes(environment);
         let others = self.peak_bytes - cached;
-        self.cache_mib = environment.cached.fitting(budget.checked_sub(others)?, self.cache_mib);
+        if others > budget {
+            return None;
+        }
+        let room = roomy(budget).saturating_sub(others);
+        self.cache_mib = environment.cached.fitting(room, self.cache_mib);
         self.peak_bytes = others + environment.cached.bytes(self.cache_mib);
         Some(self.or_without_cache())
     }

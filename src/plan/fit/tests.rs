@@ -66,10 +66,15 @@ fn fewer_cached_images_come_before_slower_steps() {
         let fewer = fit(&pipeline, ByteSize(budget), environment).unwrap();
         assert_eq!((&fewer.memory, fewer.state), (&all.memory, all.state), "{budget}");
         assert_eq!(fewer.slowdown, 1.0);
-        assert!(fewer.peak_bytes <= budget && budget - fewer.peak_bytes < 4 << 20);
+        assert!(fewer.peak_bytes <= budget);
+        // Two hundredths are left free, where there are images.
+        let free = budget - fewer.peak_bytes;
+        assert!(
+            free < budget / 50 + (4 << 20) && (free >= budget / 50 || fewer.cache == Cache::None)
+        );
         let more = Setting { cache_mib: fewer.cache_mib + 1, ..fewer.clone() };
         let kept = environment.cached.bytes(more.cache_mib);
-        assert!(none.peak_bytes + kept > budget || fewer.cache == Cache::None);
+        assert!(none.peak_bytes + kept > budget - budget / 50 || fewer.cache == Cache::None);
         let applied = fewer.applied(&pipeline);
         assert_eq!(applied.data.cache_mib, fewer.cache_mib);
     }
@@ -199,7 +204,8 @@ fn the_frontier_has_what_fits_each_budget() {
     assert_eq!(listed[0].memory, pipeline.memory);
     assert_eq!((listed[0].summary(), listed[0].slowdown), ("plain".into(), 1.0));
     for setting in &listed {
-        let found = fit(&pipeline, ByteSize(setting.peak_bytes), HERE).unwrap();
+        let budget = ByteSize(setting.peak_bytes + setting.peak_bytes / 49 + 1);
+        let found = fit(&pipeline, budget, HERE).unwrap();
         assert_eq!(&found.without_images(HERE), setting);
     }
     for two in listed.windows(2) {
