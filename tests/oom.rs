@@ -152,19 +152,19 @@ fn the_frontier_is_listed_measured_and_drawn() {
         .args(["--measure", "1", "--picture", "f.svg"])
         .assert()
         .success();
-    let rows: Vec<serde_json::Value> =
-        serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert!(rows.len() > 2, "{rows:?}");
     assert_eq!(rows[0]["settings"], "plain");
-    let bytes = |at: usize, key: &str| rows[at][key].as_u64().unwrap();
-    for at in 1..rows.len() {
-        assert!(bytes(at, "predicted_peak_bytes") < bytes(at - 1, "predicted_peak_bytes"));
-        assert!(bytes(at, "peak_bytes") < bytes(0, "peak_bytes"), "{}", rows[at]);
-        assert!(rows[at]["seconds_per_step"].as_f64().unwrap() > 0.0);
+    let bytes = |row: &Value, key: &str| row[key].as_u64().unwrap();
+    for two in rows.windows(2) {
+        let row = &two[1];
+        assert!(bytes(row, "predicted_peak_bytes") < bytes(&two[0], "predicted_peak_bytes"));
+        assert!(bytes(row, "peak_bytes") < bytes(&rows[0], "peak_bytes"), "{row}");
+        assert!(row["seconds_per_step"].as_f64().unwrap() > 0.0);
         // What is listed can be pasted.
         let changes: serde_yaml::Value =
-            serde_yaml::from_str(rows[at]["changes"].as_str().unwrap()).unwrap();
-        assert!(changes.as_mapping().is_some_and(|it| !it.is_empty()), "{}", rows[at]);
+            serde_yaml::from_str(row["changes"].as_str().unwrap()).unwrap();
+        assert!(changes.as_mapping().is_some_and(|it| !it.is_empty()), "{row}");
     }
     let picture = fs::read_to_string(folder.path().join("f.svg")).unwrap();
     assert_eq!(picture.matches("<circle").count(), rows.len());
