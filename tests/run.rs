@@ -314,3 +314,27 @@ fn a_damaged_checkpoint_is_named() {
         assert!(said.contains("best.ckpt"), "{said}");
     }
 }
+
+/// The initial weights are tested, and the checkpoint has them.
+#[test]
+fn a_run_without_training_episodes_tests_the_backbone_as_it_is() {
+    for keys in ["epochs: 0", "epochs: 2, episodes_per_epoch: 0"] {
+        let pipeline = PIPELINE
+            .replace("epochs: 2, episodes_per_epoch: 25, checkpoint_every: 4", keys)
+            .replace("kind: profoct, heads: 2, dim_head: 8, mlp_dim: 16", "kind: protonet");
+        let place = Workplace::new(&pipeline);
+        let said = succeeded(&place.fsct(&["run", "tiny.yaml"]));
+        assert!(said.contains("novel accuracy") && !said.contains("the peak of"), "{said}");
+        let run = place.run_folder();
+        let tested = result(&run);
+        assert_eq!((tested["steps"].as_u64(), tested["tested"].as_str()), (Some(0), Some("last")));
+        assert!(tested["train_loss"].is_null() && tested["novel"]["mean"].is_number(), "{tested}");
+        // Again, from its checkpoint; and trained from there.
+        succeeded(&place.fsct(&["run", "-q", "--resume", run.to_str().unwrap()]));
+        assert_eq!(result(&run), tested);
+        let more = ["train.epochs=1", "--set", "train.episodes_per_epoch=3"];
+        let fork = [&["run", "-q", "--from", run.to_str().unwrap(), "--set"][..], &more].concat();
+        succeeded(&place.fsct(&fork));
+        assert_eq!(result(&place.run_folder())["train_episodes"], 3);
+    }
+}

@@ -144,7 +144,7 @@ fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
         errln!("note: {note}");
     }
     for (split, stream, episodes) in [
-        (Split::Base, Stream::Train, pipeline.train.episodes_per_epoch),
+        (Split::Base, Stream::Train, pipeline.train.trained_epochs()),
         (Split::Val, Stream::Validate, pipeline.validate.episodes),
         (Split::Novel, Stream::Test, pipeline.test.episodes),
     ] {

@@ -50,7 +50,7 @@ pub fn prepare(
 fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, RunError> {
     let mut notes = Vec::new();
     let wanted = [
-        (Split::Base, Stream::Train, pipeline.train.epochs),
+        (Split::Base, Stream::Train, pipeline.train.trained_epochs()),
         (Split::Val, Stream::Validate, pipeline.validate.episodes),
         (Split::Novel, Stream::Test, pipeline.test.episodes),
     ];
@@ -142,7 +142,7 @@ pub fn run(
                 images: data.split(split).len(),
             })
             .to_vec(),
-        epochs: pipeline.train.epochs,
+        epochs: pipeline.train.trained_epochs(),
         steps_per_epoch: trainer.steps_per_epoch(),
         resumed_at_step: trainer.progress().step,
         folder: folder.path().to_owned(),
@@ -152,7 +152,10 @@ pub fn run(
     if let Some(stopped) = stopped_early {
         reporter.report(&Event::StoppedEarly(stopped))?;
     }
-    if let Some(event) = far_from_prediction(trainer.cost().1, &predicted) {
+    // The prediction without training is of the test, which is yet to come.
+    if pipeline.train.trained_epochs() > 0
+        && let Some(event) = far_from_prediction(trainer.cost().1, &predicted)
+    {
         reporter.report(&event)?;
     }
     if let Some(message) = too_many_skipped(trainer.progress()) {

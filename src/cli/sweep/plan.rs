@@ -130,7 +130,7 @@ fn operations(plan: &plan::Plan, device: DeviceKind) -> f64 {
     };
     let trained = train.epochs * train.episodes_per_epoch;
     TRAINING * plan.slowdown(device) * of(trained, episode.largest())
-        + of(train.epochs * validate.episodes, plan.pipeline.validate_episode())
+        + of(train.trained_epochs() * validate.episodes, plan.pipeline.validate_episode())
         + of(test.episodes, plan.pipeline.test_episode())
 }
 

@@ -41,7 +41,7 @@ pub(super) fn check(
             )
             .label("no validation accuracy to watch"),
         );
-    } else if patience + 1 >= epochs {
+    } else if patience + 1 >= epochs && epochs > 0 {
         let key = "train.early_stopping.patience";
         let message =
             format!("`{key}: {patience}` never stops a training of `train.epochs: {epochs}`");

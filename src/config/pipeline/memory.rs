@@ -203,7 +203,7 @@ fn accumulation(memory: &Memory, episode: &Episodes, episodes: usize, checks: &m
                         that a larger batch is meant";
             checks.push(Finding::new(Rule::SamePeak, key, message, help).label("episodes a step"));
         }
-        AccumulationUnit::Episodes if steps > episodes => {
+        AccumulationUnit::Episodes if steps > episodes && episodes > 0 => {
             let message =
                 format!("`{key}: {steps}` is more than the {episodes} episodes of an epoch");
             checks.push(

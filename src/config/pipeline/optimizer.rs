@@ -99,6 +99,9 @@ pub(super) fn check(optimizer: &Optimizer, train: &Train, memory: &Memory, check
             .label("there is no velocity to look ahead along"),
         );
     }
+    if train.trained_epochs() == 0 {
+        return;
+    }
     let window = match memory.accumulation_unit {
         AccumulationUnit::Episodes => memory.accumulation_steps,
         AccumulationUnit::Queries => 1,

@@ -123,11 +123,13 @@ impl Pipeline {
         backbone::check(backbone, data.image_size, &mut checks);
         let others = [self.validate.episode, self.test.episode];
         episode::check(episode, self.method.is_tied_to_episode(), others, &mut checks);
-        method::check(&self.method, backbone.train, episode.k_shot.max(), &mut checks);
+        let trains = backbone.train || self.train.trained_epochs() == 0;
+        method::check(&self.method, trains, episode.k_shot.max(), &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
         optimizer_state::check(self.optimizer.state, self.device, &mut checks);
-        let Train { epochs, early_stopping, .. } = self.train;
+        let early_stopping = self.train.early_stopping;
+        let epochs = self.train.trained_epochs();
         early_stopping::check(early_stopping, epochs, self.validate.episodes, &mut checks);
         train::check(&self.test, &self.validate, &mut checks);
         checks.into_findings()

@@ -13,11 +13,11 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// Epochs: how often validation, a checkpoint and a line of progress come.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// Epochs: how often validation, a checkpoint and a line of progress come; 0 = no training.
+    #[schemars(range(max = 1_000_000))]
     pub epochs: usize,
-    /// Training episodes in an epoch.
-    #[schemars(range(min = 1, max = 10_000_000))]
+    /// Training episodes in an epoch; 0 = no training: the backbone is tested as it was loaded.
+    #[schemars(range(max = 10_000_000))]
     pub episodes_per_epoch: usize,
     /// Optimizer steps between two checkpoints within an epoch; 0 = only after each epoch.
     ///
@@ -32,6 +32,13 @@ pub struct Train {
     /// Another data set to train on; its classes and images take the place of the base split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<OtherData>,
+}
+
+impl Train {
+    /// Epochs that are trained: 0 where they have no episodes.
+    pub fn trained_epochs(&self) -> usize {
+        if self.episodes_per_epoch == 0 { 0 } else { self.epochs }
+    }
 }
 
 impl Default for Train {

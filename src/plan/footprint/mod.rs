@@ -129,14 +129,31 @@ impl<'a> Walk<'a> {
         self.time.hold(Use::Optimizer, state + trained_padding * self.moments());
         if self.environment.device == DeviceKind::Cpu {
             self.time.hold(Use::Data, self.environment.data_bytes);
-            // As bytes: a value of an image is an f32.
-            self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode() / F32);
+            if self.trains() {
+                // As bytes: a value of an image is an f32.
+                self.time.hold(Use::Data, EPISODES_IN_LOADER as u64 * self.episode() / F32);
+            }
             // The threads of the pool, and the training thread.
             let threads = self.environment.threads as u64 + 1;
             self.time.hold(Use::Workspace, threads * self.environment.thread_bytes);
         }
         self.between_steps = self.time.now().total();
 
+        if self.trains() {
+            self.training_step(trained, trained_padding, in_head as u64 * F32);
+        }
+        self.time.enter(Phase::Test);
+        self.test();
+        self
+    }
+
+    /// Whether there is a training step at all.
+    fn trains(&self) -> bool {
+        self.plan.pipeline.train.trained_epochs() > 0
+    }
+
+    /// A window of episodes and the update of the weights.
+    fn training_step(&mut self, trained: u64, trained_padding: u64, in_head: u64) {
         let episodes = self.step.episodes as u64;
         self.time.hold(Use::Activations, episodes * self.episode());
         for _ in 0..episodes.min(2) {
@@ -151,12 +168,9 @@ impl<'a> Walk<'a> {
         self.time.free(Use::Gradients, gradients);
         let trained = trained + if self.step.half { trained_padding } else { 0 };
         self.time.hold(Use::Gradients, trained);
-        self.update(trained, in_head as u64 * F32);
+        self.update(trained, in_head);
         let left = self.time.now().of(Use::Activations);
         self.time.free(Use::Activations, left);
-        self.time.enter(Phase::Test);
-        self.test();
-        self
     }
 
     /// What a simulation found.

@@ -29,6 +29,9 @@ impl Walk<'_> {
 
     /// Averages that are kept of each weight.
     pub(super) fn moments(&self) -> u64 {
+        if !self.trains() {
+            return 0;
+        }
         let optimizer = &self.plan.pipeline.optimizer;
         match optimizer.kind {
             OptimizerKind::Adamw | OptimizerKind::Adam => 2,

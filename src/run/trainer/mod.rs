@@ -94,6 +94,10 @@ impl Trainer<'_> {
             // A state to resume from, should the first step run out of memory or the GPU fail.
             self.save(&self.folder.last(), reporter)?;
         }
+        if train.trained_epochs() == 0 {
+            // What is tested, also by later calls.
+            return self.save_last(reporter);
+        }
         let mut loader = self.loader()?;
         while !self.is_over() {
             while self.left_in_epoch() > 0 {
@@ -114,14 +118,14 @@ impl Trainer<'_> {
     /// Whether the last epoch is trained, or validation no longer improves.
     fn is_over(&self) -> bool {
         let train = &self.plan.pipeline.train;
-        self.progress.epoch >= train.epochs || self.stopped_early().is_some()
+        self.progress.epoch >= train.trained_epochs() || self.stopped_early().is_some()
     }
 
     /// The wait for a better validation that ended training before its last epoch.
     pub fn stopped_early(&self) -> Option<Wait> {
         let train = &self.plan.pipeline.train;
         let wait = stopped(train.early_stopping, &self.progress.validations)?;
-        (self.progress.epoch < train.epochs).then_some(wait)
+        (self.progress.epoch < train.trained_epochs()).then_some(wait)
     }
 
     /// Training episodes up to the end of the current epoch.

@@ -113,7 +113,7 @@ impl<'a> Trainer<'a> {
 
 /// Whether a fork of a checkpoint, with this pipeline, has an epoch left to train.
 pub fn has_epochs_left(checkpoint: &Checkpoint, pipeline: &Pipeline) -> bool {
-    checkpoint.progress.epoch < pipeline.train.epochs
+    checkpoint.progress.epoch < pipeline.train.trained_epochs()
 }
 
 /// A warning, where the data set is not the one that the checkpoint was written with.
