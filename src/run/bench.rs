@@ -82,6 +82,7 @@ pub fn measure(
     let mut pipeline = Pipeline { memory, ..pipeline.clone() };
     // Only a step is measured and predicted, not a test of the model.
     (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
+    (pipeline.train.epochs, pipeline.train.episodes_per_epoch) = (1, 1);
     let plan = plan::compile(&pipeline);
     RunError::unless_available(&plan, selected)?;
     let device = &selected.device;
