@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(feature = "cli")]
+use std::time::Duration;
+
+/// Signals within this time are one request. A scheduler signals every process of a job, and those that
+/// have started others pass it on: a process gets the same request several times at once.
+#[cfg(feature = "cli")]
+pub(crate) const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// Whether somebody asked the run to stop.
 ///
-/// The first signal asks: the run stops after the current step or episode, with a checkpoint. The
-/// second one ends the process at once.
+/// The first signal asks: the run stops after the current step or episode, with a checkpoint. One that
+/// comes more than a second later ends the process at once.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -34,12 +41,13 @@ impl Interrupt {
 mod signals {
     use std::io::{self, Write};
     use std::sync::atomic::Ordering;
+    use std::time::Instant;
 
     use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::flag;
     use signal_hook::iterator::Signals;
+    use signal_hook::{flag, low_level};
 
-    use super::Interrupt;
+    use super::{Interrupt, ONE_REQUEST};
 
     impl Interrupt {
         /// Listens to Ctrl-C (SIGINT), SIGTERM and SIGHUP, and says on standard error that one
@@ -50,9 +58,7 @@ mod signals {
             let interrupt = Self::default();
             let signals = heeded();
             for signal in &signals {
-                // In this order: the first sees the flag as the earlier signals left it, and
-                // whoever sees the flag knows the signal.
-                flag::register_conditional_shutdown(*signal, 130, interrupt.asked.clone())?;
+                // In this order: whoever sees the flag knows the signal.
                 let number = usize::try_from(*signal).unwrap_or(0);
                 flag::register_usize(*signal, interrupt.signal.clone(), number)?;
                 flag::register(*signal, interrupt.asked.clone())?;
@@ -60,12 +66,18 @@ mod signals {
             let mut received = Signals::new(&signals)?;
             let said = interrupt.clone();
             std::thread::Builder::new().name("signals".into()).spawn(move || {
+                let mut first: Option<Instant> = None;
                 for signal in received.forever() {
+                    match first {
+                        None => first = Some(Instant::now()),
+                        Some(first) if first.elapsed() < ONE_REQUEST => continue,
+                        Some(_) => low_level::exit(130),
+                    }
                     let number = usize::try_from(signal).unwrap_or(0);
                     said.signal.store(number, Ordering::SeqCst);
                     let _ = writeln!(
                         io::stderr(),
-                        "received {}: stopping after the current step; a second signal ends at \
+                        "received {}: stopping after the current step; a later signal ends at \
                          once",
                         said.signal()
                     );

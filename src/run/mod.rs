@@ -30,4 +30,6 @@ mod lock;
 pub use device_errors::guarded;
 pub use error::RunError;
 pub use interrupt::Interrupt;
+#[cfg(feature = "cli")]
+pub(crate) use interrupt::ONE_REQUEST;
 pub use lock::RunLock;
