@@ -122,12 +122,22 @@ fn one_process_works_in_a_run_folder() {
     assert_eq!(result(&run)["train_episodes"].as_u64().unwrap() % 6, 0);
 }
 
+/// Whether this process, and so those that it starts, ignores SIGHUP.
+#[cfg(unix)]
+fn hup_is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|set| u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & 1 == 1))
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_stop_training_validation_and_test_and_the_run_can_be_resumed() {
+    // A program started by `nohup` keeps ignoring SIGHUP, and is asked by SIGTERM instead.
+    let hup = if hup_is_ignored() { "-TERM" } else { "-HUP" };
     // More work than is done before the signal arrives, however busy the machine is.
     for (signal, set, event) in [
-        ("-HUP", "train.epochs=20000", "\"event\":\"step\""),
+        (hup, "train.epochs=20000", "\"event\":\"step\""),
         ("-INT", "validate.episodes=200000", "\"event\":\"epoch\""),
         ("-TERM", "test.episodes=200000", "\"epoch\":2,\"accuracy\":{"),
     ] {
