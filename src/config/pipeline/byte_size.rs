@@ -71,18 +71,18 @@ impl From<ByteSize> for String {
     }
 }
 
-/// The shortest that reads back as the same number of bytes.
+/// The shortest that reads back as the same number of bytes; fewer decimals before more.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS[..4].iter().rev().find(|(_, bytes)| self.0.is_multiple_of(*bytes));
-        let decimal = UNITS[6..].iter().rev().find(|(_, bytes)| self.0.is_multiple_of(*bytes));
-        match (binary, decimal) {
-            (Some((unit, bytes)), _) | (None, Some((unit, bytes))) => {
-                write!(f, "{}{unit}", self.0 / bytes)
-            }
-            (None, None) if self.0.is_multiple_of(1000) => write!(f, "{}kB", self.0 / 1000),
+        let texts = (0..=3).flat_map(|digits| {
+            UNITS.iter().map(move |(unit, bytes)| {
+                format!("{:.digits$}{unit}", self.0 as f64 / *bytes as f64)
+            })
+        });
+        match texts.filter(|text| text.parse() == Ok(*self)).min_by_key(String::len) {
+            Some(text) => f.write_str(&text),
             // An odd number of bytes: exact as a fraction of 1024.
-            (None, None) => write!(f, "{}KiB", self.0 as f64 / 1024.0),
+            None => write!(f, "{}KiB", self.0 as f64 / 1024.0),
         }
     }
 }
@@ -122,6 +122,9 @@ mod tests {
             ("1kB", 1000),
         ] {
             assert_eq!(text.parse::<ByteSize>().unwrap().0, bytes, "{text}");
+        }
+        for text in ["1.2GiB", "2.5TiB", "8GiB", "512MiB", "16GB", "1.001MiB"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
         }
         for text in ["8", "0.5", "8G", "GiB", "-1GiB", "0GiB", "1e3GiB", "nanGiB", "8 GiB x"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
