@@ -38,7 +38,9 @@ pub fn finished(finished: &Finished) -> String {
         rows.push(("skipped steps", skipped));
     }
     rows.push(("time", duration(cost.seconds)));
-    rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
+    if result.steps > 0 {
+        rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
+    }
     let predicted = match cost.predicted_peak_bytes {
         0 => String::new(),
         predicted => format!(" ({} predicted)", bytes(predicted)),
