@@ -3,8 +3,6 @@
 
 #[cfg(feature = "cli")]
 mod console;
-#[cfg(feature = "cli")]
-pub mod frontier;
 mod jsonl;
 #[cfg(feature = "cli")]
 mod page;
@@ -21,7 +19,7 @@ pub use console::{Console, Verbosity};
 pub use jsonl::Jsonl;
 #[cfg(feature = "cli")]
 pub use page::{
-    Overview, Page, Record, write as write_page, write_several as write_page_of_several,
+    Overview, Page, Record, frontier, write as write_page, write_several as write_page_of_several,
 };
 #[cfg(feature = "cli")]
 pub use table::{bytes, duration, finished};

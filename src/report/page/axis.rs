@@ -4,7 +4,7 @@ use crate::report::table::bytes;
 
 /// What the values of an axis are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report) enum Unit {
+pub(super) enum Unit {
     Number,
     Share,
     Bytes,
@@ -33,7 +33,7 @@ impl Unit {
 }
 
 /// Four significant digits.
-pub(in crate::report) fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     let text = match size {
         0.0 => return "0".into(),
@@ -60,7 +60,7 @@ fn trimmed(text: &str) -> &str {
 
 /// An axis from its least to its greatest value.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::report) struct Axis {
+pub(super) struct Axis {
     low: f64,
     high: f64,
     is_log: bool,

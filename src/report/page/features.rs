@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::axis::{Axis, Unit, number};
+use super::chart::{Chart, Mark, Table, path, tenth};
 use super::novel::percent;
-use super::plot::{Chart, Mark, Plot, Table, path, tenth};
+use super::plot::Plot;
 use super::series::shorten;
 use crate::run::evidence::{FeatureEvidence, FeatureHealth};
 

@@ -1,7 +1,7 @@
 //! The predicted memory over a training step, as a stack of its uses.
 
 use super::axis::{Axis, Unit};
-use super::plot::{Chart, Key, Mark, Table, Tick, path, tenth};
+use super::chart::{Chart, Key, Mark, Table, Tick, path, tenth};
 use super::record::Record;
 use crate::report::table::bytes;
 use crate::run::evidence::MemoryCourse;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::plot::tenth;
+use super::chart::tenth;
 use super::record::Record;
 use crate::run::evidence::{Mistake, TakenFor, WorstClass};
 use crate::run::score::{ClassScore, Scores};

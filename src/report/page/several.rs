@@ -5,23 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axis::Unit;
+use super::chart::{Chart, Key, Mark, Table, Tick, tenth};
 use super::novel::percent;
-use super::plot::{Chart, Key, Mark, Plot, Table, Tick, tenth};
+use super::pairs::{answers, pairs};
+use super::plot::Plot;
 use super::record::Record;
 use super::series::Bucket;
 use super::training::curve;
 use crate::config::Pipeline;
 use crate::report::table::{bytes, duration};
 use crate::run::changes::changes;
-use crate::run::compare::{Answers, Comparison, compare_all, compare_with};
 use crate::run::evidence::TestEvidence;
 use crate::run::statistics::Accuracy;
 
 /// Keys that differ and have a column, and runs that have a colour.
 const KEYS: usize = 8;
 const COLOURS: usize = 10;
-/// Up to so many runs all pairs are compared, beyond it each with the best.
-const ALL_PAIRS: usize = 6;
 
 /// What is kept of a run for a comparison: not its steps.
 #[derive(Debug)]
@@ -92,7 +91,12 @@ pub(super) struct Several {
 }
 
 pub(super) fn section(runs: &[Overview]) -> Several {
-    let (pairs, pairs_note) = pairs(runs);
+    let ranked = ranking(runs).into_iter().map(|at| &runs[at]);
+    let kept = ranked.filter_map(|run| {
+        let (asked, right) = run.answers.as_ref()?;
+        answers(&run.name, asked, right)
+    });
+    let (pairs, pairs_note) = pairs(&kept.collect::<Vec<_>>());
     let (table, keys_note) = table(runs);
     let gaps = runs.iter().flat_map(|run| run.gaps.iter().map(|it| format!("{}: {it}", run.name)));
     Several {
@@ -293,58 +297,6 @@ fn tidy(mut chart: Chart) -> Chart {
             format!("Curves of {} runs.", chart.legend.len() - usize::from(grey > 0) + grey);
     }
     chart
-}
-
-/// The paired tests, and what is compared.
-fn pairs(runs: &[Overview]) -> (Vec<[String; 6]>, String) {
-    let answers = |run: &Overview| {
-        let (asked, right) = run.answers.as_ref()?;
-        let right = right.iter().map(|line| line.bytes().map(|it| it == b'1').collect()).collect();
-        // Digests that differ anywhere are different episodes.
-        let asked = u64::from_str_radix(asked, 16).ok()?;
-        Some(Answers { name: run.name.clone(), right, asked })
-    };
-    let ranked: Vec<Answers> = ranking(runs).iter().filter_map(|at| answers(&runs[*at])).collect();
-    if ranked.len() < 2 {
-        return (Vec::new(), "Fewer than two of the runs kept their answers to the test.".into());
-    }
-    let all_pairs = ranked.len() <= ALL_PAIRS;
-    let compared = match all_pairs {
-        true => compare_all(&ranked),
-        false => compare_with(&ranked[0], &ranked[1..]),
-    };
-    match compared {
-        Ok(all) => {
-            let which = match all_pairs {
-                true => "Every pair of runs".to_owned(),
-                false => format!("Each run and the most accurate one, {},", ranked[0].name),
-            };
-            let note = format!("{which} on the same {} test episodes.", ranked[0].right.len());
-            (all.iter().map(row).collect(), note)
-        }
-        Err(unlike) => {
-            let note = format!(
-                "{} and {} were not tested on the same episodes ({}), so that their answers cannot be paired. \
-                 “fsct compare” tests runs on the same ones.",
-                unlike.a, unlike.b, unlike.reason
-            );
-            (Vec::new(), note)
-        }
-    }
-}
-
-fn row(comparison: &Comparison) -> [String; 6] {
-    let signed = |value: f64| format!("{:+.2}", 100.0 * value);
-    let [low, high] = comparison.bootstrap95;
-    let p = |p: f64| if p < 1e-3 { format!("{p:.1e}") } else { format!("{p:.3}") };
-    [
-        format!("{} against {}", comparison.b, comparison.a),
-        format!("{} ± {:.2} %", signed(comparison.difference), 100.0 * comparison.ci95),
-        format!("{} to {} %", signed(low), signed(high)),
-        p(comparison.mcnemar_p),
-        comparison.holm_p.map_or("–".into(), p),
-        format!("{} / {}", comparison.only[1], comparison.only[0]),
-    ]
 }
 
 /// The most accurate run, in words.

@@ -1,8 +1,9 @@
 //! The curves of a training.
 
 use super::axis::Unit;
+use super::chart::Chart;
 use super::log::StepLine;
-use super::plot::{Chart, Plot};
+use super::plot::Plot;
 use super::record::Record;
 use super::series::{Bucket, shorten};
 use crate::report::table::bytes;

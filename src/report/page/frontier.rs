@@ -4,8 +4,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
-use super::page::axis::{Axis, Unit};
-use super::table::bytes;
+use super::axis::{Axis, Unit};
+use super::chart::tenth;
+use crate::report::table::bytes;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 64.0;
@@ -91,7 +92,7 @@ pub fn picture(title: &str, points: &[Point]) -> Result<String, minijinja::Error
     };
     let mut templates = Environment::new();
     // Named so that its text is escaped, as in HTML.
-    templates.add_template("frontier.html", include_str!("page/templates/frontier.svg"))?;
+    templates.add_template("frontier.html", include_str!("templates/frontier.svg"))?;
     templates.get_template("frontier.html")?.render(context! {
         title,
         width => WIDTH,
@@ -106,11 +107,6 @@ pub fn picture(title: &str, points: &[Point]) -> Result<String, minijinja::Error
         rounding => path(true),
         points => Value::from(Serde(drawn)),
     })
-}
-
-/// A tenth of a unit is less than a pixel.
-fn tenth(value: f64) -> f64 {
-    (10.0 * value).round() / 10.0
 }
 
 #[cfg(test)]
