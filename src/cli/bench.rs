@@ -1,6 +1,7 @@
 //! `fsct bench`
 
 use super::PipelineArgs;
+use super::listing::{Format, json};
 use super::run::select_device;
 use crate::Error;
 use crate::cli::print::outln;
@@ -18,16 +19,6 @@ pub struct Bench {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// How measurements are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum Format {
-    /// A table
-    #[default]
-    Text,
-    /// An array with one object per setting
-    Json,
 }
 
 impl Bench {
@@ -73,10 +64,7 @@ impl Bench {
             rows.push(row);
         }
         match self.format {
-            Format::Json => {
-                let json = serde_json::to_string_pretty(&rows);
-                outln!("{}", json.map_err(|error| Error::failed(error.to_string()))?)?;
-            }
+            Format::Json => json(&rows)?,
             Format::Text => outln!(
                 "\ngradients: largest difference to the plain step's, against the largest value of that \
                  gradient\nnorm: norm of the difference over all gradients, against the norm of the \

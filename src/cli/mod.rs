@@ -12,6 +12,7 @@ mod findings;
 mod fit;
 mod import;
 mod init;
+mod listing;
 mod man;
 mod migrate;
 mod model;

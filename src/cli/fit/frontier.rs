@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::Error;
+use crate::cli::listing::{Format, json};
 use crate::cli::plan::{changes, environment};
 use crate::cli::print::{errln, outln};
 use crate::cli::run::select_device;
@@ -27,16 +28,6 @@ pub(super) struct Listing {
     /// Output format of the frontier
     #[arg(long, requires = "frontier", value_enum, default_value_t)]
     format: Format,
-}
-
-/// How the settings are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum Format {
-    /// A table
-    #[default]
-    Text,
-    /// An array with one object per setting
-    Json,
 }
 
 /// What a setting took on this machine.
@@ -70,7 +61,7 @@ impl Listing {
         let settings = frontier(pipeline, environment(pipeline, offline));
         let measured = self.measured(loaded, pipeline, &settings)?;
         let row = |(setting, measured): (&Setting, Option<Measured>)| Row {
-            settings: setting.summary(),
+            settings: setting.summary(pipeline),
             changes: changes(pipeline, setting),
             predicted_peak_bytes: setting.peak_bytes,
             estimated_time: setting.slowdown,
@@ -80,10 +71,7 @@ impl Listing {
         let rows: Vec<Row> = settings.iter().zip(measured).map(row).collect();
         match self.format {
             Format::Text => outln!("{}", text(&rows))?,
-            Format::Json => {
-                let json = serde_json::to_string_pretty(&rows);
-                outln!("{}", json.map_err(|error| Error::failed(error.to_string()))?)?;
-            }
+            Format::Json => json(&rows)?,
         }
         if let Some(path) = &self.picture {
             let points: Vec<Point> = rows.iter().map(|row| row.point(&rows[0])).collect();
@@ -107,9 +95,10 @@ impl Listing {
         let mut plain = None;
         let mut measured = Vec::new();
         for (at, setting) in settings.iter().enumerate() {
-            errln!("measuring {} of {}: {}", at + 1, settings.len(), setting.summary());
+            let name = setting.summary(pipeline);
+            errln!("measuring {} of {}: {name}", at + 1, settings.len());
             let applied = setting.applied(pipeline);
-            let named = (setting.summary(), applied.memory.clone());
+            let named = (name, applied.memory.clone());
             let row = measure(&applied, named, &device, steps as usize, &mut plain)?;
             let (peak_bytes, seconds_per_step) = (row.peak_bytes, row.seconds_per_step);
             measured.push(Some(Measured { peak_bytes, seconds_per_step }));

@@ -1,4 +1,4 @@
-//! Every setting that may be tried, in the order in which it is.
+//! Every setting that may be tried, in order of preference.
 
 use super::super::compile;
 use super::super::footprint::Environment;

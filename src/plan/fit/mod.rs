@@ -17,8 +17,8 @@ pub use setting::Setting;
 /// Shares of the images that are tried where a sample of them may be propagated back.
 const SHARES: [f64; 3] = [0.5, 0.25, 0.125];
 
-/// The cheapest setting that fits, if any does: with fewer cached images before a slower step. Where it is not the
-/// pipeline's own, it leaves 2 % of the budget free, if one does.
+/// The cheapest setting that fits, if any does: with fewer cached images before a slower step. What is changed leaves
+/// 2 % of the budget free, unless nothing fits then.
 ///
 /// # Errors
 /// Where none fits, the one that takes least.
@@ -42,25 +42,29 @@ pub fn fit_memory(
     cheapest(pipeline, settings(pipeline, environment), budget, environment)
 }
 
-/// The first of `settings` that fits with room to spare, or else that fits. The pipeline's own needs no room.
+/// The first of `settings` that is the pipeline's own and fits, or that fits with room to spare; else the first that
+/// fits. A prediction is not exact, and a run that takes a byte more than its budget ends.
 fn cheapest(
     pipeline: &Pipeline,
     settings: Vec<Setting>,
     budget: ByteSize,
     environment: Environment,
 ) -> Result<Setting, Setting> {
-    let without_images = |setting: &Setting| setting.clone().without_images(environment).peak_bytes;
-    let is_own = |setting: &Setting| {
-        setting.memory == pipeline.memory && setting.state == pipeline.optimizer.state
-    };
-    let has_room =
-        |setting: &&Setting| is_own(setting) || without_images(setting) <= setting::roomy(budget.0);
-    let fitted = |setting: &Setting| setting.clone().within(budget.0, environment);
-    let with_room = settings.iter().filter(has_room).find_map(fitted);
-    with_room.or_else(|| settings.iter().find_map(fitted)).ok_or_else(|| {
-        let smallest = settings.into_iter().min_by_key(without_images);
-        smallest.expect("the pipeline's own setting is among them").without_images(environment)
-    })
+    let ByteSize(all) = budget;
+    let roomy = all - all / 50;
+    let within = |setting: &Setting, bytes| setting.clone().within(bytes, environment);
+    let with_room = settings.iter().find_map(|setting| {
+        let is_own = setting.memory == pipeline.memory && setting.state == pipeline.optimizer.state;
+        let fits = is_own && setting.peak_bytes <= all;
+        if fits { Some(setting.clone()) } else { within(setting, roomy) }
+    });
+    with_room.or_else(|| settings.iter().find_map(|setting| within(setting, all))).ok_or_else(
+        || {
+            let least = settings.into_iter().map(|setting| setting.without_images(environment));
+            let smallest = least.min_by_key(|setting| setting.peak_bytes);
+            smallest.expect("the pipeline's own setting is among them")
+        },
+    )
 }
 
 /// The cheapest setting that fits; if it is slower than the plain step, the largest share of the images

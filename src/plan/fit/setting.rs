@@ -2,9 +2,7 @@
 
 use super::super::footprint::Environment;
 use super::super::{Footprint, compile};
-use crate::config::{
-    AccumulationUnit, Activations, Amp, Cache, Memory, OptimizerState, Pipeline, Recompute,
-};
+use crate::config::{Cache, Memory, OptimizerState, Pipeline};
 use crate::stage::spec::DeviceKind;
 
 /// Time that fewer bits of the optimizer's state add to a step on a CPU, as a share of a plain step: of
@@ -15,12 +13,6 @@ fn packing(state: OptimizerState) -> f64 {
         OptimizerState::Bf16 => 0.01,
         OptimizerState::Int8 => 0.05,
     }
-}
-
-/// The part of a budget that settings are chosen to take: a prediction is not exact, and a run that takes a
-/// byte more than its budget ends.
-pub(super) fn roomy(budget: u64) -> u64 {
-    budget - budget / 50
 }
 
 /// Memory settings, and what they cost.
@@ -64,18 +56,14 @@ impl Setting {
         pipeline
     }
 
-    /// These settings if they fit `budget`, with fewer cached images where these leave no room in it.
+    /// These settings with as many cached images as fit `budget`, if it fits then.
     pub(super) fn within(mut self, budget: u64, environment: Environment) -> Option<Self> {
         if self.peak_bytes <= budget {
             return Some(self);
         }
         let cached = self.cached_bytes(environment);
         let others = self.peak_bytes - cached;
-        if others > budget {
-            return None;
-        }
-        let room = roomy(budget).saturating_sub(others);
-        self.cache_mib = environment.cached.fitting(room, self.cache_mib);
+        self.cache_mib = environment.cached.fitting(budget.checked_sub(others)?, self.cache_mib);
         self.peak_bytes = others + environment.cached.bytes(self.cache_mib);
         Some(self.or_without_cache())
     }
@@ -104,31 +92,17 @@ impl Setting {
             || self.state != pipeline.optimizer.state
     }
 
-    /// Its memory settings in a few words, such as `queries in 4 parts, recompute block`; `plain` without any.
-    pub fn summary(&self) -> String {
-        let memory = &self.memory;
-        let mut words = Vec::new();
-        if let Some(sample) = &memory.backprop {
-            words.push(format!("backprop {}", sample.share));
-        }
-        if memory.accumulation_unit == AccumulationUnit::Queries && memory.accumulation_steps > 1 {
-            words.push(format!("queries in {} parts", memory.accumulation_steps));
-        }
-        match memory.recompute {
-            Recompute::None => {}
-            Recompute::Block => words.push("recompute block".into()),
-            Recompute::Stage => words.push("recompute stage".into()),
-        }
-        match memory.amp {
-            Amp::Off => {}
-            Amp::F16 => words.push("amp f16".into()),
-            Amp::Bf16 => words.push("amp bf16".into()),
-        }
-        match memory.activations {
-            Activations::F32 => {}
-            Activations::F16 => words.push("activations f16".into()),
-            Activations::Int8 => words.push("activations int8".into()),
-        }
+    /// The stages that the plain step lacks and the optimizer's state, such as `micro_batch 4 parts an episode,
+    /// recompute block`; `plain` where there is neither.
+    pub fn summary(&self, pipeline: &Pipeline) -> String {
+        let stages = |pipeline: &Pipeline| -> Vec<String> {
+            let plan = compile(pipeline);
+            let described = plan.stages.iter().map(|stage| stage.get().describe());
+            described.map(|it| format!("{} {}", it.stage, it.setting)).collect()
+        };
+        let plain = stages(&Pipeline { memory: Memory::default(), ..pipeline.clone() });
+        let mut words = stages(&self.applied(pipeline));
+        words.retain(|it| !plain.contains(it));
         match self.state {
             OptimizerState::F32 => {}
             OptimizerState::Bf16 => words.push("optimizer bf16".into()),

@@ -16,6 +16,8 @@ pub struct Pass {
     pub engine: Engine,
     /// Whether the images are a sample, normalised by the moments of an episode.
     pub of_episode: bool,
+    /// Whether its gradients are added to those of other images.
+    pub is_added: bool,
     /// The type in which activations are stored; f32 where they are kept as they are computed.
     pub activations: Activations,
 }

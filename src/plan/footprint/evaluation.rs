@@ -31,7 +31,8 @@ impl Walk<'_> {
         let all = episode.images() as u64;
         let images = if whole { all } else { (pipeline.images_at_once() as u64).min(all) };
         let (engine, activations) = (self.engine(), Activations::F32);
-        let pass = Pass { images, element: F32, engine, of_episode: false, activations };
+        let pass =
+            Pass { images, element: F32, engine, of_episode: false, is_added: false, activations };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.plan.network.backbone.features();
         let bank = split.map(features);

@@ -88,8 +88,6 @@ struct Walk<'a> {
     time: Timeline,
     /// Bytes that are held between steps.
     between_steps: u64,
-    /// Whether the gradients of a segment are added to others at once.
-    adds: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -97,7 +95,7 @@ impl<'a> Walk<'a> {
         let blocks = plan.network.backbone.blocks();
         let head = plan.network.head_layers();
         let step = plan.step_shape();
-        Self { plan, environment, blocks, head, step, time, between_steps: 0, adds: false }
+        Self { plan, environment, blocks, head, step, time, between_steps: 0 }
     }
 
     /// Parameters of the backbone and of the head.
@@ -242,6 +240,7 @@ impl<'a> Walk<'a> {
             element: if lowered { F32 / 2 } else { F32 },
             engine: self.engine(),
             of_episode: false,
+            is_added: false,
             activations: match self.environment.device {
                 DeviceKind::Cpu => self.step.activations,
                 DeviceKind::Gpu => Activations::F32,

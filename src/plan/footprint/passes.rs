@@ -107,14 +107,13 @@ impl Walk<'_> {
     /// The same for copies of a part of the images at a time. Held before and after: the images of
     /// `pass` and the gradient of their features.
     pub(super) fn back_in_parts(&mut self, pass: &Pass, parts: u64) {
-        let part = Pass { images: pass.images.div_ceil(parts), ..*pass };
         let [input, features] = self.ends();
         for number in 0..parts.min(2) {
+            let part = Pass { images: pass.images.div_ceil(parts), is_added: number > 0, ..*pass };
             let held = self.time.now().of(Use::Gradients);
             self.time.hold(Use::Activations, part.map(input) + part.map(features));
-            self.adds = number > 0;
             self.through_and_back(&part);
-            if std::mem::take(&mut self.adds) {
+            if part.is_added {
                 // Added to those of the parts before.
                 let now = self.time.now().of(Use::Gradients);
                 self.time.free(Use::Gradients, now - held);
@@ -177,7 +176,7 @@ impl Walk<'_> {
             self.through_on_tape(pass, segment.clone(), Images::Held);
             let held = self.time.now().of(Use::Gradients);
             self.back(pass, segment.clone(), Images::Held);
-            if self.adds {
+            if pass.is_added {
                 let now = self.time.now().of(Use::Gradients);
                 self.time.free(Use::Gradients, now - held);
             }
