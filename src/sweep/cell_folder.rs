@@ -13,8 +13,8 @@ use crate::run::folder::RunFolder;
 
 /// Failures after which a cell is given up.
 pub const TRIES: usize = 2;
-/// Kills in a row, without a new checkpoint in between, after which a cell is given up: something, such
-/// as the system's lack of memory, ends it each time.
+/// Kills in a row of one sweep's process, without a new checkpoint in between, after which a cell is given up:
+/// something, such as the system's lack of memory, ends it each time.
 pub const KILLS: usize = 8;
 
 /// The folder of a cell.
@@ -212,11 +212,10 @@ impl Attempts {
         if let (Some(last), true) = (failed.last(), failed.len() >= TRIES) {
             return last.message.clone().or(Some("failed".into()));
         }
-        let killed = counted().rev().take_while(|it| {
-            !matches!(it.outcome, Some(Outcome::Failed | Outcome::Done)) && !it.progressed
-        });
-        // The others are somebody's wish, and not the system's answer to this cell.
-        let killed = killed.filter(|it| it.outcome == Some(Outcome::Killed)).count();
+        // A sweep that was stopped or killed in between says nothing about this cell: the count begins anew.
+        let ended = counted().rev().filter(|it| it.outcome.is_some());
+        let killed =
+            ended.take_while(|it| it.outcome == Some(Outcome::Killed) && !it.progressed).count();
         (killed >= KILLS).then(|| format!("killed {killed} times without a new checkpoint"))
     }
 
@@ -264,11 +263,13 @@ mod tests {
         assert!(attempts(&[(Killed, false); KILLS]).given_up().is_some());
         assert_eq!(attempts(&[(Killed, true); 50]).given_up(), None, "each wrote a checkpoint");
         assert_eq!(attempts(&[(Interrupted, false); 50]).given_up(), None);
-        let mut mixed = [(Killed, false); KILLS + 1];
-        mixed[3] = (Orphaned, false);
-        assert!(
-            attempts(&mixed).given_up().is_some() && attempts(&mixed[1..]).given_up().is_none()
-        );
+        for other in [Orphaned, Interrupted] {
+            let mut mixed = [(Killed, false); KILLS + 1];
+            mixed[0] = (other, false);
+            assert!(attempts(&mixed).given_up().is_some());
+            mixed[1] = (other, false);
+            assert_eq!(attempts(&mixed).given_up(), None, "the count begins anew after {other:?}");
+        }
     }
 
     #[test]

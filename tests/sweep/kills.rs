@@ -93,7 +93,9 @@ fn kills_at_random_lose_no_cell_and_repeat_none() {
         }
         sweep = place.start(&["sweep", "run", "out", "--jobs", "3"]);
     }
-    assert_eq!(wait(sweep, Duration::from_secs(240)), Some(0), "{}", place.printed());
+    let code = wait(sweep, Duration::from_secs(240));
+    let tried: Vec<_> = place.cells().iter().map(|cell| attempts(cell)).collect();
+    assert_eq!(code, Some(0), "{}\n{tried:#?}", place.printed());
     println!("killed {} sweeps ({in_vain} with nothing to do) and {} cells", killed[0], killed[1]);
     assert!(in_vain < kills() / 2, "the kills came too late: {in_vain} of {}", kills());
     each_is_run_once(&place);

@@ -57,7 +57,7 @@ fn a_cell_that_fails_is_tried_once_more_and_recorded() {
     fs::write(cell.join("pipeline.yaml"), good.replace("device: cpu", "device: cuda:99")).unwrap();
     let output = place.fsct(&["sweep", "run", "out"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(words(&output).contains("1 of 2 cells failed twice, 1 are done"), "{}", words(&output));
+    assert!(words(&output).contains("1 of 2 cells are given up, 1 are done"), "{}", words(&output));
     assert!(said(&output).contains("`device: cuda:99` asks for a GPU"), "{}", said(&output));
     let tried = attempts(cell);
     assert_eq!(tried.len(), 2);

@@ -33,7 +33,7 @@ pub struct Run {
     /// Main memory for cells [default: what is free]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
-    /// Try cells again that failed twice
+    /// Try cells again that were given up: they failed twice, or were killed each time
     #[arg(long)]
     retry_failed: bool,
     /// Name of this host in leases, where several machines share a name [default: the system's]
@@ -100,7 +100,7 @@ impl Run {
         }
         if failed > 0 {
             return Err(Error::failed_with_help(
-                format!("{failed} of {count} cells failed twice, {done} are done"),
+                format!("{failed} of {count} cells are given up, {done} are done"),
                 format!(
                     "`{folder}/cells/ID/log.txt` has what they printed; `fsct sweep run {folder} \
                      --retry-failed` tries them again"
