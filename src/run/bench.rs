@@ -115,7 +115,7 @@ pub fn measure(
             let clock = Instant::now();
             let grads = step.grads(&net, window, &mut StepContext::new(&mut state))?;
             // The warm-up repeats until a dynamic loss scale no longer overflows.
-            if number > 0 || grads.finite.unwrap_or(true) {
+            if number > 0 || grads.norm.is_none_or(f64::is_finite) {
                 break (grads, clock);
             }
         };

@@ -61,7 +61,7 @@ impl Step<Episode> for Backward {
         self.follow_gradients(net, features.inner(), d_features.clone(), shape, cx);
         let tape = embedded.tape;
         passes.within(|| tape.backward(&backbone, d_features, cx.state, &mut gradients));
-        Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], finite: None })
+        Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], norm: None })
     }
 }
 

@@ -141,10 +141,10 @@ impl<B> Step<B> for LossScale<B> {
         let mut inside = StepContext { scale: cx.scale * scale, state: cx.state, ..*cx };
         let mut grads = self.inner.grads(net, batch, &mut inside)?;
         grads.gradients.scale(net, 1.0 / scale);
-        let finite = grads.gradients.global_norm(net).is_finite();
-        grads.finite = Some(finite);
+        let norm = grads.gradients.global_norm(net);
+        grads.norm = Some(norm);
         if let Some(scaler) = &mut cx.state.loss_scale {
-            scaler.update(finite);
+            scaler.update(norm.is_finite());
         }
         Ok(grads)
     }

@@ -65,8 +65,8 @@ pub struct Grads {
     pub terms: Vec<Terms>,
     /// Batch statistics of each episode, one pair of moments per batch norm.
     pub moments: Vec<Vec<Moments>>,
-    /// Whether every gradient is finite, where a stage has checked.
-    pub finite: Option<bool>,
+    /// Euclidean norm of all gradients, where a stage has computed it.
+    pub norm: Option<f64>,
 }
 
 /// Why a step failed.

@@ -162,7 +162,7 @@ impl Trainer<'_> {
         let net = self.net.as_ref().expect(WHOLE);
         // The norm reads every gradient, and so finds those that were not computed as memory ran out.
         let taken = self.step.grads(net, window, &mut cx).and_then(|grads| {
-            let norm = || grads.gradients.global_norm(net);
+            let norm = || grads.norm.unwrap_or_else(|| grads.gradients.global_norm(net));
             let norm = panics::outcome(norm, StepError::of_device)?;
             Ok((grads, norm))
         });
