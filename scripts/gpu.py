@@ -17,6 +17,7 @@ script itself.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -95,8 +96,8 @@ PEER = [
     ("resnet34", "profoct", 224, 16, "off", "gram"),
     ("conv4", "fsct", 84, 16, "off", "gram"),
 ]
-# Pipelines whose kernels are timed: precision.
-PROFILES = ["off", "f16"]
+# Steps whose kernels are timed: backbone, pixels, method, precision.
+PROFILES = [("resnet18", 224, "profoct", "off"), ("resnet18", 224, "profoct", "f16"), ("conv4", 84, "fsct", "off")]
 
 
 class Bench:
@@ -331,18 +332,33 @@ def peer(bench):
 
 
 def profile(bench):
-    """Time by kernel, by CubeCL's profiler."""
-    for amp in PROFILES:
-        if bench.late(f"profile, {amp}"):
+    """Time and traffic of each kernel in one step, by Nsight Compute; kernels run one at a time then."""
+    for backbone, size, method, amp in PROFILES:
+        what = f"{backbone} {size} px {method} {amp}"
+        if not shutil.which("ncu") or bench.late(f"profile, {what}"):
             continue
-        log = bench.o.out / f"profile-{amp}.log"
-        log.unlink(missing_ok=True)
-        pipeline = bench.pipeline(f"profile-{amp}", 224, (5, 5, 15), "resnet18", "profoct", {"amp": amp}, 4)
-        row = bench.train(pipeline, CUBECL_DEBUG_OPTION="profile", CUBECL_DEBUG_LOG=str(log))
-        text = log.read_text() if log.exists() else ""
-        if len(text) > 8 << 20:
-            log.write_text(text[-(8 << 20) :])
-        bench.row("profile", {"amp": amp, "log_bytes": len(text), "end": text[-3000:], **row})
+        pipeline = bench.pipeline(f"profile-{backbone}-{amp}", size, (5, 5, 15), backbone, method, {"amp": amp}, 1)
+        bench.train(pipeline)  # compiles the kernels
+        runs = bench.o.out / "runs/profile"
+        command = ["ncu", "--csv", "--clock-control", "none", "--metrics", "gpu__time_duration.sum,dram__bytes.sum"]
+        code, text, error = bench.call([*command, bench.o.fsct, "run", pipeline, "-q", "--runs", runs])
+        shutil.rmtree(runs, ignore_errors=True)
+        bench.row("profile", {"what": what, "exit": code, "error": error if code else "", "kernels": kernels(text)})
+
+
+def kernels(text):
+    """Launches, microseconds and bytes by kernel, the slowest first."""
+    sums = {}
+    lines = [line for line in text.splitlines() if line.startswith('"')]
+    for row in csv.DictReader(lines):
+        name = row["Kernel Name"].split("(")[0]
+        value = float(row["Metric Value"].replace(",", ""))
+        scale = {"ns": 1e-3, "us": 1, "ms": 1e3, "nsecond": 1e-3, "usecond": 1, "msecond": 1e3, "s": 1e6, "byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
+        at = sums.setdefault(name, [0, 0.0, 0.0])
+        is_time = row["Metric Name"].startswith("gpu__time")
+        at[0] += is_time
+        at[1 if is_time else 2] += value * scale[row["Metric Unit"]]
+    return sorted(([name, *it] for name, it in sums.items()), key=lambda it: -it[2])
 
 
 def gib(value):
@@ -394,6 +410,10 @@ def markdown(results):
     if "peer" in results:
         rows = [[f"{it['backbone']} {it['size']} px {it['method']} {it['amp']} {it['covariance']}" + (" TF32" if it["tf32"] and it["amp"] == "off" else ""), gib(it.get("peak_bytes")), gib(it.get("reserved_bytes")), milliseconds(it.get("seconds_per_step")), f"{it['images'] / it['seconds_per_step']:.0f}" if it.get("seconds_per_step") else it.get("error", "")[-80:]] for it in results["peer"]]
         text.append(table(["PyTorch", "in use", "reserved", "ms/step", "images/s"], rows))
+    for it in results.get("profile", []):
+        total = [sum(values) for values in list(zip(*it["kernels"]))[1:]] or [0, 0, 0]
+        rows = [[name, count, f"{time / 1000:.2f}", f"{size / max(time, 1e-9) / 1e6:.2f}"] for name, count, time, size in [["all", *total], *it["kernels"][:28]]]
+        text.append(f"{it['what']}, exit {it['exit']} {it['error'][-200:]}\n\n" + table(["kernel", "launches", "ms", "TB/s"], rows))
     if results.get("left_out"):
         text.append("Left out for want of time: " + ", ".join(results["left_out"]) + ".")
     return "\n\n".join(text) + "\n"
