@@ -49,7 +49,7 @@ fn check(tile: Tile, sizes: Sizes, precision: Precision) {
             (&right, layout(depth, columns, turned[1])),
             &out,
             sizes,
-            tile,
+            product::cube::launch::By::Units(tile),
             precision.element(),
         );
         let actual = buffers.read(&out, expected.len(), precision);

@@ -10,6 +10,7 @@
 pub mod cube_sum;
 mod image;
 mod launch;
+pub mod split;
 pub mod sums;
 pub mod tensor;
 pub mod tile;

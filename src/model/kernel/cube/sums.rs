@@ -60,16 +60,19 @@ fn merge_sums_kernel(
 ) {
     let column = ABSOLUTE_POS % columns;
     let group = ABSOLUTE_POS / columns;
-    let begin = group * 32;
+    let begin = group * FAN_IN;
     if begin >= runs {
         terminate!();
     }
-    let end = min(begin + 32, runs);
     let mut a = 0.0f32;
     let mut b = 0.0f32;
-    for run in begin..end {
-        a += first[run * columns + column];
-        b += second[run * columns + column];
+    // Without a condition around them, the reads do not wait for each other.
+    #[unroll]
+    for next in 0..FAN_IN {
+        let run = begin + next;
+        let at = min(run, runs - 1) * columns + column;
+        a += select(run < runs, first[at], 0.0f32);
+        b += select(run < runs, second[at], 0.0f32);
     }
     first_out[ABSOLUTE_POS] = a;
     second_out[ABSOLUTE_POS] = b;

@@ -5,8 +5,10 @@ use cubecl::server::Handle;
 
 use super::cores::{self, gather_cores_kernel, weight_cores_kernel};
 use super::gather::gather_kernel;
+use super::split::{self, gather_split_kernel, weight_split_kernel};
 use super::weight::{column_sum_kernel, weight_gradient_kernel, weight_sum_kernel};
 use crate::model::kernel::conv::Geometry;
+use crate::model::kernel::cube::split::{DEPTH, has_cores};
 use crate::model::kernel::cube::sums::{Runs, merge_sums};
 use crate::model::kernel::cube::tile::Tile;
 use crate::model::kernel::cube::{arg, floats, grid};
@@ -22,21 +24,32 @@ const CUBES: usize = 1024;
 pub enum By {
     /// Units, each with a part of a tile, in f32.
     Units(Tile),
-    /// Tensor cores, from 16-bit values; see [`cores_suit`].
+    /// Tensor cores, from 16-bit values.
     Cores,
+    /// Tensor cores, from f32 values that are split in two.
+    Split,
 }
 
-/// Whether tensor cores can make the products of a convolution.
-pub fn cores_suit(client: &Client, geometry: &Geometry, dtype: ElemType) -> bool {
+/// What makes the products of a convolution: tensor cores where they can, or units in such tiles.
+pub fn by(client: &Client, geometry: &Geometry, dtype: ElemType, tile: Tile) -> By {
     let sum = ElemType::Float(FloatKind::F32);
+    let multiple_of = |count: usize| {
+        geometry.input[0].is_multiple_of(count) && geometry.output[0].is_multiple_of(count)
+    };
     let low = [FloatKind::F16, FloatKind::BF16].map(ElemType::Float).contains(&dtype);
-    let multiple = |channels: usize| channels.is_multiple_of(cores::CHANNELS);
-    low && multiple(geometry.input[0])
-        && multiple(geometry.output[0])
-        && client.properties().features.matmul.cmma.iter().any(|it| {
+    let cores = || {
+        client.properties().features.matmul.cmma.iter().any(|it| {
             (it.m, it.n, it.k) == (16, 16, 16)
                 && (it.a_type, it.b_type, it.cd_type) == (dtype, dtype, sum)
         })
+    };
+    if low && multiple_of(cores::CHANNELS) && cores() {
+        By::Cores
+    } else if dtype == sum && multiple_of(split::CHANNELS) && has_cores(client) {
+        By::Split
+    } else {
+        By::Units(tile)
+    }
 }
 
 /// A product of a gathered image and weights, as [`super::gather`] describes it.
@@ -80,7 +93,7 @@ impl Gather {
             images * self.out[0] * self.out[1] * outputs,
         ];
         macro_rules! launch {
-            ($kernel:ident, $tiles:expr, $units:expr, [$($size:expr)?], $each:expr, [$($tile:expr)?]) => {
+            ($kernel:ident, $tiles:expr, $units:expr, [$($size:expr)?], $each:expr, $written:expr, $added:expr, [$($last:expr),*]) => {
                 // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
                 unsafe {
                     $kernel::launch_unchecked(
@@ -91,8 +104,8 @@ impl Gather {
                         arg(x, lengths[0] / $each),
                         arg(weight, lengths[1] / $each),
                         // Where there is none, one is passed that is not read.
-                        arg(bias.unwrap_or(weight), outputs),
-                        arg(y, lengths[2] / $each),
+                        arg(bias.unwrap_or(weight), outputs / $added),
+                        arg(y, lengths[2] / $written),
                         height as u32,
                         width as u32,
                         channels,
@@ -117,19 +130,23 @@ impl Gather {
                         outputs,
                         self.turned,
                         bias.is_some(),
-                        $($tile,)?
-                        dtype,
+                        $($last,)*
                     )
                 }
             };
         }
         match by {
             By::Units(tile) => {
-                launch!(gather_kernel, [tile.rows, tile.columns], tile.units(), [], 1, [tile]);
+                let shape = [tile.rows, tile.columns];
+                launch!(gather_kernel, shape, tile.units(), [], 1, 1, 1, [tile, dtype]);
             }
             By::Cores => {
-                let tile = [cores::ROWS, cores::COLUMNS];
-                launch!(gather_cores_kernel, tile, cores::UNITS, [cores::LOAD], cores::LOAD, []);
+                let (shape, load) = ([cores::ROWS, cores::COLUMNS], cores::LOAD);
+                launch!(gather_cores_kernel, shape, cores::UNITS, [load], load, load, 1, [dtype]);
+            }
+            By::Split => {
+                let (shape, load) = ([split::TILE; 2], split::LOAD);
+                launch!(gather_split_kernel, shape, split::UNITS, [load], load, 2, 2, []);
             }
         }
     }
@@ -227,12 +244,13 @@ pub fn weight_gradient(
     let (tile, depth) = match by {
         By::Units(tile) => ([tile.rows, tile.columns], tile.depth),
         By::Cores => ([cores::WEIGHTS; 2], cores::DEPTH),
+        By::Split => ([split::TILE; 2], DEPTH),
     };
     let run = run_length(geometry, tile, depth);
     let runs = pixels.div_ceil(run).max(1);
     let parts = floats(client, runs * count);
     macro_rules! launch {
-        ($kernel:ident, $units:expr, [$($size:expr)?], $each:expr, [$($tile:expr)?]) => {
+        ($kernel:ident, $units:expr, [$($size:expr)?], $each:expr, [$($last:expr),*]) => {
             // SAFETY: the kernel reads and writes inside the shapes that the buffers have.
             unsafe {
                 $kernel::launch_unchecked(
@@ -255,16 +273,19 @@ pub fn weight_gradient(
                     padding as i32,
                     kernel,
                     filters,
-                    $($tile,)?
-                    dtype,
+                    $($last,)*
                 )
             }
         };
     }
     match by {
-        By::Units(tile) => launch!(weight_gradient_kernel, tile.units(), [], 1, [tile]),
+        By::Units(tile) => launch!(weight_gradient_kernel, tile.units(), [], 1, [tile, dtype]),
         By::Cores => {
-            launch!(weight_cores_kernel, cores::WEIGHT_UNITS, [cores::LOAD], cores::LOAD, []);
+            let load = cores::LOAD;
+            launch!(weight_cores_kernel, cores::WEIGHT_UNITS, [load], load, [dtype]);
+        }
+        By::Split => {
+            launch!(weight_split_kernel, split::UNITS, [split::LOAD], split::LOAD, []);
         }
     }
     // SAFETY: the kernel reads and writes inside the shapes that the buffers have.

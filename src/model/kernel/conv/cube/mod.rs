@@ -8,4 +8,5 @@ mod cores;
 mod gather;
 mod launch;
 mod ops;
+mod split;
 mod weight;

@@ -5,7 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{self, By};
+use super::launch;
 use crate::model::kernel::conv::{ConvOps, Geometry};
 use crate::model::kernel::cube::tensor::{
     channels_first, channels_last, element, empty, row_major, vector,
@@ -35,7 +35,7 @@ impl ConvOps for Cube {
             bias.as_ref().map(|bias| &bias.handle),
             &output.handle,
             &geometry,
-            by(&input, &geometry, Tile::of(&client, filters)),
+            launch::by(&client, &geometry, element(&input), Tile::of(&client, filters)),
             element(&input),
         );
         channels_first(output)
@@ -55,14 +55,14 @@ impl ConvOps for Cube {
         let (d_output, _) = channels_last(d_output);
         let (client, dtype) = (input.client.clone(), element(&input));
         let d_weight = empty(&input, weight.meta.shape().clone(), input.dtype);
-        let tile = by(&input, &geometry, Tile::of_weights(&client));
+        let by = launch::by(&client, &geometry, dtype, Tile::of_weights(&client));
         launch::weight_gradient(
             &client,
             &input.handle,
             &d_output.handle,
             &d_weight.handle,
             &geometry,
-            tile,
+            by,
             dtype,
         );
         // The input's values are no longer needed, and this may be their last owner.
@@ -83,27 +83,19 @@ impl ConvOps for Cube {
             );
             // `[C, k, k, C']`.
             let weight = row_major(permute(weight, &[1, 2, 3, 0]));
-            let tile = by(&d_output, &geometry, Tile::of(&client, shape.channels));
+            let tile = Tile::of(&client, shape.channels);
             launch::input_gradient(
                 &client,
                 &d_output.handle,
                 &weight.handle,
                 &d_input.handle,
                 &geometry,
-                tile,
+                launch::by(&client, &geometry, dtype, tile),
                 dtype,
             );
             channels_first(d_input)
         };
         (d_input, d_weight, d_bias)
-    }
-}
-
-/// By tensor cores where they suit, or by units in tiles.
-fn by(tensor: &CubeTensor, geometry: &Geometry, tile: Tile) -> By {
-    match launch::cores_suit(&tensor.client, geometry, element(tensor)) {
-        true => By::Cores,
-        false => By::Units(tile),
     }
 }
 

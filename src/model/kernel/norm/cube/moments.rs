@@ -1,7 +1,7 @@
 //! Mean and variance of each channel.
 //!
-//! A unit follows a run of pixels with Welford's update, and runs are merged with Chan's: a sum of
-//! squares would cancel.
+//! A unit takes the moments of a few pixels at a time, whose reads do not wait for each other, and merges them with
+//! Chan's formula, as runs of pixels are merged: a sum of squares would cancel.
 
 #![allow(
     clippy::too_many_arguments,
@@ -16,8 +16,11 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use crate::model::kernel::cube::sums::Runs;
+use crate::model::kernel::cube::sums::{FAN_IN, Runs};
 use crate::model::kernel::cube::{arg, floats, grid};
+
+/// Pixels that a unit reads at a time.
+const TOGETHER: usize = 8;
 
 #[cube(launch_unchecked)]
 fn moments_kernel<T: Float>(
@@ -39,12 +42,34 @@ fn moments_kernel<T: Float>(
     let mut count = 0.0f32;
     let mut mean = 0.0f32;
     let mut squares = 0.0f32;
-    for row in begin..end {
-        let value = f32::cast_from(x[row * channels + channel]);
-        count += 1.0f32;
-        let shift = value - mean;
-        mean += shift / count;
-        squares += shift * (value - mean);
+    let mut row = begin;
+    while row < end {
+        // The values past the end are read again, and not counted.
+        let mut values = Array::<f32>::new(TOGETHER);
+        #[unroll]
+        for next in 0..TOGETHER {
+            values[next] = f32::cast_from(x[min(row + next, end - 1) * channels + channel]);
+        }
+        let mut sum = 0.0f32;
+        #[unroll]
+        for next in 0..TOGETHER {
+            sum += select(row + next < end, values[next], 0.0f32);
+        }
+        let more = f32::cast_from(min(end - row, TOGETHER));
+        let near = sum / more;
+        let mut around = 0.0f32;
+        #[unroll]
+        for next in 0..TOGETHER {
+            let off = values[next] - near;
+            around += select(row + next < end, off * off, 0.0f32);
+        }
+        let total = count + more;
+        let share = more / total;
+        let shift = near - mean;
+        mean += shift * share;
+        squares += around + shift * shift * (count * share);
+        count = total;
+        row += TOGETHER;
     }
     mean_out[ABSOLUTE_POS] = mean;
     if last {
@@ -66,21 +91,34 @@ fn merge_moments_kernel(
     #[comptime] last: bool,
 ) {
     let channel = ABSOLUTE_POS % channels;
-    let begin = ABSOLUTE_POS / channels * 32;
+    let begin = ABSOLUTE_POS / channels * FAN_IN;
     if begin >= runs {
         terminate!();
     }
-    let end = min(begin + 32, runs);
+    // All are read before they are merged, so that the reads do not wait for each other.
+    let mut near = Array::<f32>::new(FAN_IN);
+    let mut around = Array::<f32>::new(FAN_IN);
+    #[unroll]
+    for next in 0..FAN_IN {
+        let at = min(begin + next, runs - 1) * channels + channel;
+        near[next] = means[at];
+        around[next] = squares[at];
+    }
     let mut count = 0.0f32;
     let mut mean = 0.0f32;
     let mut sum = 0.0f32;
-    for run in begin..end {
-        let more = f32::cast_from(min(length, rows - run * length));
-        let total = count + more;
-        let shift = means[run * channels + channel] - mean;
-        mean += shift * (more / total);
-        sum += squares[run * channels + channel] + shift * shift * (count * more / total);
-        count = total;
+    #[unroll]
+    for next in 0..FAN_IN {
+        let run = begin + next;
+        if run < runs {
+            let more = f32::cast_from(min(length, rows - run * length));
+            let total = count + more;
+            let share = more / total;
+            let shift = near[next] - mean;
+            mean += shift * share;
+            sum += around[next] + shift * shift * (count * share);
+            count = total;
+        }
     }
     mean_out[ABSOLUTE_POS] = mean;
     if last {

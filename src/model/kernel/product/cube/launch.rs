@@ -15,6 +15,8 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 use cubecl::std::FastDivmod;
 
+use super::split::{self, product_split_kernel};
+use crate::model::kernel::cube::split::has_cores;
 use crate::model::kernel::cube::tile::{Tile, divisor_of};
 use crate::model::kernel::cube::{arg, floats, grid};
 
@@ -192,6 +194,29 @@ fn run_sum_kernel<T: Float>(
     out[ABSOLUTE_POS] = T::cast_from(sum);
 }
 
+/// What makes the products.
+#[derive(Debug, Clone, Copy)]
+pub enum By {
+    /// Units, each with a part of a tile.
+    Units(Tile),
+    /// Tensor cores.
+    Cores,
+}
+
+impl By {
+    /// Tensor cores where the device has them.
+    pub fn of(client: &Client) -> Self {
+        if has_cores(client) { Self::Cores } else { Self::Units(Tile::of_weights(client)) }
+    }
+
+    fn tile(self) -> Tile {
+        match self {
+            Self::Units(tile) => tile,
+            Self::Cores => split::TILE,
+        }
+    }
+}
+
 /// Writes the product of two stacks of matrices to `out`, row-major.
 pub fn product(
     client: &Client,
@@ -199,7 +224,7 @@ pub fn product(
     (right, right_layout): (&Handle, Layout),
     out: &Handle,
     sizes: Sizes,
-    tile: Tile,
+    by: By,
     dtype: ElemType,
 ) {
     let Sizes { matrices, rows, depth, columns } = sizes;
@@ -207,36 +232,46 @@ pub fn product(
     if count == 0 {
         return;
     }
+    let tile = by.tile();
     let run = run_length(sizes, tile);
     let runs = depth.div_ceil(run).max(1);
     let parts = (runs > 1).then(|| floats(client, runs * count));
     let tiles = [rows.div_ceil(tile.rows), columns.div_ceil(tile.columns)].map(|it| it as u32);
+    let float = ElemType::Float(FloatKind::F32);
+    macro_rules! launch {
+        ($kernel:ident, $by:expr) => {
+            $kernel::launch_unchecked(
+                client,
+                CubeCount::Static(tiles[0], tiles[1], (runs * matrices) as u32),
+                CubeDim::new_1d(tile.units() as u32),
+                arg(left, matrices * rows * depth),
+                arg(right, matrices * depth * columns),
+                arg(parts.as_ref().unwrap_or(out), runs * count),
+                matrices,
+                rows,
+                columns,
+                depth,
+                run,
+                left_layout.matrix,
+                left_layout.row,
+                left_layout.column,
+                right_layout.matrix,
+                right_layout.row,
+                right_layout.column,
+                left_layout.column == 1,
+                right_layout.row == 1,
+                $by,
+                dtype,
+                if parts.is_some() { float } else { dtype },
+            )
+        };
+    }
     // SAFETY: the kernels read and write inside the shapes that the buffers have.
     unsafe {
-        product_kernel::launch_unchecked(
-            client,
-            CubeCount::Static(tiles[0], tiles[1], (runs * matrices) as u32),
-            CubeDim::new_1d(tile.units() as u32),
-            arg(left, matrices * rows * depth),
-            arg(right, matrices * depth * columns),
-            arg(parts.as_ref().unwrap_or(out), runs * count),
-            matrices,
-            rows,
-            columns,
-            depth,
-            run,
-            left_layout.matrix,
-            left_layout.row,
-            left_layout.column,
-            right_layout.matrix,
-            right_layout.row,
-            right_layout.column,
-            left_layout.column == 1,
-            right_layout.row == 1,
-            tile,
-            dtype,
-            if parts.is_some() { ElemType::Float(FloatKind::F32) } else { dtype },
-        );
+        match by {
+            By::Units(tile) => launch!(product_kernel, tile),
+            By::Cores => launch!(product_split_kernel, dtype != float),
+        }
         if let Some(parts) = parts {
             let (cubes, dim) = grid(client, count);
             run_sum_kernel::launch_unchecked(

@@ -2,3 +2,4 @@
 
 pub mod launch;
 mod ops;
+mod split;

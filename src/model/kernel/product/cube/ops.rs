@@ -2,9 +2,8 @@ use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Layout, Sizes, product};
+use super::launch::{By, Layout, Sizes, product};
 use crate::model::kernel::cube::tensor::{element, empty, row_major};
-use crate::model::kernel::cube::tile::Tile;
 use crate::model::kernel::product::ProductOps;
 
 impl ProductOps for Cube {
@@ -23,14 +22,13 @@ impl ProductOps for Cube {
         shape[rank - 1] = columns;
         let out = empty(&left, shape, left.dtype);
         let client = left.client.clone();
-        let tile = Tile::of_weights(&client);
         product(
             &client,
             (&left.handle, left_layout),
             (&right.handle, right_layout),
             &out.handle,
             sizes,
-            tile,
+            By::of(&client),
             element(&left),
         );
         out

@@ -4,6 +4,8 @@ pub mod cube_sum;
 mod image;
 #[path = "../../../../../../src/model/kernel/cube/launch.rs"]
 mod launch;
+#[path = "../../../../../../src/model/kernel/cube/split.rs"]
+pub mod split;
 #[path = "../../../../../../src/model/kernel/cube/sums.rs"]
 pub mod sums;
 #[path = "../../../../../../src/model/kernel/cube/tile.rs"]

@@ -4,5 +4,7 @@ mod cores;
 mod gather;
 #[path = "../../../../../../../src/model/kernel/conv/cube/launch.rs"]
 pub mod launch;
+#[path = "../../../../../../../src/model/kernel/conv/cube/split.rs"]
+mod split;
 #[path = "../../../../../../../src/model/kernel/conv/cube/weight.rs"]
 mod weight;
