@@ -215,6 +215,11 @@ impl ImageSet {
         Ok(bytes)
     }
 
+    /// How bytes become the network's input.
+    pub fn normalization(&self) -> &Normalization {
+        &self.0.options.normalization
+    }
+
     /// The network's input for the bytes of images, `[images, channels, height, width]`.
     pub fn values(&self, bytes: &[u8]) -> Vec<f32> {
         let size = self.0.shape.values();

@@ -10,6 +10,8 @@ use burn::prelude::*;
 use super::kernel::After;
 use super::kernel::norm::sample::{OfBatch, norm_act_of_sample};
 use super::kernel::norm::{Statistics, norm_act};
+use super::kernel::product::is_ours;
+use super::kernel::running::{Toward, running};
 use crate::network::BatchNormMode;
 
 /// Added to the variance, as in PyTorch.
@@ -125,24 +127,31 @@ impl BatchNorm {
 
     /// Replaces the running statistics by those of a batch, without a correction of the variance.
     pub fn set_running(&mut self, moments: &Moments) {
-        let put = |running: Param<Tensor<1>>, batch: Tensor<1>| {
-            running.map(|old| if old.is_autodiff() { Tensor::from_inner(batch) } else { batch })
+        self.put_running([moments.mean.clone(), moments.variance.clone()]);
+    }
+
+    fn put_running(&mut self, [mean, variance]: [Tensor<1>; 2]) {
+        let put = |running: Param<Tensor<1>>, new: Tensor<1>| {
+            running.map(|old| if old.is_autodiff() { Tensor::from_inner(new) } else { new })
         };
-        self.running_mean = put(self.running_mean.clone(), moments.mean.clone());
-        self.running_var = put(self.running_var.clone(), moments.variance.clone());
+        self.running_mean = put(self.running_mean.clone(), mean);
+        self.running_var = put(self.running_var.clone(), variance);
     }
 
     /// Updates the running statistics: a tenth of the way to the batch's.
     pub fn update_running(&mut self, moments: &Moments) {
         let count = moments.count as f64;
-        let unbiased = moments.variance.clone() * (count / (count - 1.0).max(1.0));
-        let toward = |running: Param<Tensor<1>>, batch: Tensor<1>| {
-            running.map(|old| {
-                let batch = if old.is_autodiff() { Tensor::from_inner(batch) } else { batch };
-                old * (1.0 - MOMENTUM) + batch * MOMENTUM
-            })
+        let toward = Toward { momentum: MOMENTUM, correction: count / (count - 1.0).max(1.0) };
+        let old = [self.running_mean.val(), self.running_var.val()].map(Tensor::without_autodiff);
+        let batch = [moments.mean.clone(), moments.variance.clone()];
+        let new = if is_ours(&old[0]) {
+            running(old, batch, toward)
+        } else {
+            let [mean, variance] = old;
+            let [of_batch, variance_of_batch] = batch;
+            let moved = |old: Tensor<1>, batch| old * (1.0 - MOMENTUM) + batch * MOMENTUM;
+            [moved(mean, of_batch), moved(variance, variance_of_batch * toward.correction)]
         };
-        self.running_mean = toward(self.running_mean.clone(), moments.mean.clone());
-        self.running_var = toward(self.running_var.clone(), unbiased);
+        self.put_running(new);
     }
 }

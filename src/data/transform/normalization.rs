@@ -32,6 +32,11 @@ impl Normalization {
         Self { scale: each(|_, std| 1.0 / (255.0 * std)), shift: each(|mean, std| -mean / std) }
     }
 
+    /// What the bytes of each channel are multiplied by, and what is added.
+    pub fn factors(&self) -> ([f32; 3], [f32; 3]) {
+        (self.scale, self.shift)
+    }
+
     /// The values of an image, `[channels, height, width]`.
     pub fn apply(&self, bytes: &[u8], shape: ImageShape, values: &mut [f32]) {
         let plane = shape.height * shape.width;

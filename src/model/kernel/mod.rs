@@ -14,11 +14,13 @@ pub mod conv;
 mod cube;
 mod element;
 pub mod gelu;
+pub mod images;
 pub mod kept;
 pub mod layer_norm;
 pub mod norm;
 pub mod product;
 pub mod residual;
+pub mod running;
 pub mod squares;
 
 pub use norm::{After, Pool};

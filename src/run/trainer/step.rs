@@ -6,8 +6,10 @@ use burn::prelude::*;
 
 use super::{RunError, Trainer, WHOLE};
 use crate::data::{EpisodeBatch, ImageSet, Loader, Split};
+use crate::device::is_cpu;
 use crate::loss::Terms;
 use crate::model::EpisodeShape;
+use crate::model::kernel::images::{Affine, normalized};
 use crate::run::divergence::Outcome;
 use crate::run::events::{Event, Reporter, Step};
 use crate::run::schedule::{Length, learning_rate};
@@ -48,9 +50,8 @@ impl Trainer<'_> {
         gradient_norm: f64,
         mut state: StageState,
     ) -> Taken {
-        let finite = grads.finite.unwrap_or(true)
-            && gradient_norm.is_finite()
-            && grads.terms.iter().all(|terms| terms.loss.is_finite());
+        let finite =
+            gradient_norm.is_finite() && grads.terms.iter().all(|terms| terms.loss.is_finite());
         let optimizer = &self.plan.pipeline.optimizer;
         let length = Length {
             steps_per_epoch: self.steps_per_epoch(),
@@ -156,7 +157,13 @@ fn to_device(batch: EpisodeBatch, set: &ImageSet, device: &Device) -> Episode {
     let shape = EpisodeShape::from(batch.indices.shape());
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
-    let values = set.values(&batch.images);
-    drop(batch);
-    Episode { images: Tensor::from_data(TensorData::new(values, dims), device), shape }
+    let images = if is_cpu(device) {
+        let values = set.values(&batch.images);
+        drop(batch);
+        Tensor::from_data(TensorData::new(values, dims), device)
+    } else {
+        let (scale, shift) = set.normalization().factors();
+        normalized(batch.images, dims, Affine { scale, shift }, device)
+    };
+    Episode { images, shape }
 }

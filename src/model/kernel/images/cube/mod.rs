@@ -1,0 +1,4 @@
+//! Bytes of images as values, on a GPU.
+
+mod launch;
+mod ops;

@@ -1,0 +1,4 @@
+//! Running statistics on a GPU.
+
+mod launch;
+mod ops;

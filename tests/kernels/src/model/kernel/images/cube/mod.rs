@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/images/cube/launch.rs"]
+pub mod launch;

@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/running/cube/launch.rs"]
+pub mod launch;
