@@ -4,6 +4,7 @@ use std::io::{self, Stdout};
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use ratatui_core::terminal::Terminal;
@@ -15,6 +16,8 @@ use ratatui_crossterm::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui_crossterm::crossterm::{cursor, execute};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 use crate::Error;
 use crate::error::Failure;
@@ -25,16 +28,15 @@ use crate::report::terminal::has_colours;
 const LOOK: Duration = Duration::from_millis(500);
 /// How often the view is drawn where nothing came: it says how long a run has been silent.
 const REDRAW: Duration = Duration::from_secs(1);
+/// How long the view has to end after a signal. Where its terminal is gone, crossterm's read does not come back.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Shows a run until a key or a signal ends it.
 ///
 /// # Errors
 /// The terminal cannot be written, or a signal ended it.
 pub(super) fn show(run: &mut Watched) -> Result<(), Error> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in signals() {
-        signal_hook::flag::register(signal, asked.clone())?;
-    }
+    let asked = on_signals()?;
     let mut screen = Screen::open().map_err(Error::Stdout)?;
     let ended = follow(&mut screen.terminal, run, &asked).map_err(Error::Stdout);
     drop(screen);
@@ -99,6 +101,22 @@ fn ends(key: KeyEvent) -> bool {
             KeyCode::Char('c' | 'C') => key.modifiers.contains(KeyModifiers::CONTROL),
             _ => false,
         }
+}
+
+/// A flag that a signal raises.
+fn on_signals() -> io::Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let heard = asked.clone();
+    let mut received = Signals::new(signals())?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        if received.forever().next().is_some() {
+            heard.store(true, Ordering::SeqCst);
+            thread::sleep(GRACE);
+            let _ = disable_raw_mode();
+            low_level::exit(130);
+        }
+    })?;
+    Ok(asked)
 }
 
 #[cfg(unix)]
