@@ -16,7 +16,7 @@ if [ -n "$different" ]; then
     exit 1
 fi
 
-of_the_command_line='^(clap|clap_complete|indicatif|signal-hook|fsct-workspace-hack) '
+of_the_command_line='^(clap|clap_complete|indicatif|ratatui-core|ratatui-crossterm|ratatui-widgets|signal-hook|fsct-workspace-hack) '
 if cargo tree --locked --no-default-features --edges normal --prefix none | grep -E "$of_the_command_line"; then
     echo "the library depends on the crates above without the feature \`cli\`"
     exit 1

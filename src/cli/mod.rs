@@ -31,6 +31,7 @@ mod tensorboard;
 mod threads;
 mod thumbnail;
 mod validate;
+mod watch;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ impl Output {
 pub enum Command {
     /// Train and test a pipeline
     Run(run::Run),
+    /// Follow a run while it trains: curves, memory, time left
+    Watch(watch::Watch),
     /// Test a trained model again
     Eval(eval::Eval),
     /// Classify your own images with a trained model
@@ -150,6 +153,7 @@ impl Cli {
         threads::start();
         match self.command {
             Command::Run(command) => command.run(self.output),
+            Command::Watch(command) => command.run(),
             Command::Eval(command) => command.run(self.output),
             Command::Predict(command) => command.run(self.output),
             Command::Compare(command) => command.run(self.output),

@@ -1,6 +1,6 @@
 //! `fsct report`: a run, or several, on one page.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use rayon::prelude::*;
@@ -40,7 +40,7 @@ pub struct Report {
 impl Report {
     /// Reads the runs and writes the page.
     pub fn run(self, output: Output) -> Result<(), Error> {
-        let folders: Vec<RunFolder> = self.runs.iter().map(|run| of(run)).collect();
+        let folders: Vec<RunFolder> = self.runs.iter().map(|run| RunFolder::around(run)).collect();
         let path = match (&self.output, folders.as_slice()) {
             (Some(path), _) => path.clone(),
             (None, [folder]) => folder.report(),
@@ -139,14 +139,5 @@ impl Keep {
             true => Self::Part(Box::new(Overview::of(record))),
             false => Self::Whole(Box::new(record)),
         }
-    }
-}
-
-/// The folder of a run: the path itself, or where its checkpoint lies.
-fn of(path: &Path) -> RunFolder {
-    let is_checkpoint = path.is_file() && path.extension().is_some_and(|it| it == "ckpt");
-    match path.parent().and_then(Path::parent).filter(|_| is_checkpoint) {
-        Some(folder) => RunFolder::open(folder),
-        None => RunFolder::open(path),
     }
 }

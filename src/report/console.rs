@@ -4,6 +4,7 @@ use std::time::Duration;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::sentences::{loaded, peak, peak_differs, settings, stopped_early};
+use super::smoothed::Smoothed;
 use super::table::{bytes, finished};
 use super::terminal;
 use crate::run::RunError;
@@ -207,7 +208,7 @@ impl Reporter for Console {
                 self.line(&stopped_early(stopped));
             }
             Event::StoppedEarly(_) => {}
-            Event::Checkpoint { step, path } if self.verbosity == Verbosity::Verbose => {
+            Event::Checkpoint { step, path, .. } if self.verbosity == Verbosity::Verbose => {
                 self.line(&format!("checkpoint after step {step}: {}", path.display()));
             }
             Event::Checkpoint { .. } => {}
@@ -248,19 +249,5 @@ impl Reporter for Console {
 impl Drop for Console {
     fn drop(&mut self) {
         self.finish_bar();
-    }
-}
-
-/// A moving average over about twenty steps.
-#[derive(Default)]
-struct Smoothed(Option<f64>);
-
-impl Smoothed {
-    fn update(&mut self, value: f64) -> f64 {
-        let smoothed = self.0.map_or(value, |old| 0.95 * old + 0.05 * value);
-        if smoothed.is_finite() {
-            self.0 = Some(smoothed);
-        }
-        smoothed
     }
 }

@@ -2,12 +2,22 @@
 //! nothing else.
 
 #[cfg(feature = "cli")]
+mod axis;
+#[cfg(feature = "cli")]
 mod console;
 mod jsonl;
+#[cfg(feature = "cli")]
+pub mod live;
+#[cfg(feature = "cli")]
+mod log;
 #[cfg(feature = "cli")]
 mod page;
 #[cfg(feature = "cli")]
 mod sentences;
+#[cfg(feature = "cli")]
+mod series;
+#[cfg(feature = "cli")]
+mod smoothed;
 #[cfg(feature = "cli")]
 pub mod table;
 pub mod tensorboard;

@@ -46,6 +46,9 @@ pub enum Event {
         step: usize,
         /// Path of the file.
         path: PathBuf,
+        /// Seconds of the run so far, those before a resume included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
     },
     /// An episode of a test was answered.
     Tested {
@@ -145,6 +148,9 @@ pub struct Started {
     pub resumed_at_step: usize,
     /// Folder of the run.
     pub folder: PathBuf,
+    /// Most bytes that the plan predicts to be in use at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_peak_bytes: Option<u64>,
 }
 
 /// Size of a split.

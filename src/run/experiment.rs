@@ -146,6 +146,7 @@ pub fn run(
         steps_per_epoch: trainer.steps_per_epoch(),
         resumed_at_step: trainer.progress().step,
         folder: folder.path().to_owned(),
+        predicted_peak_bytes: Some(predicted.whole_run()),
     }))?;
     trainer.train(reporter)?;
     let stopped_early = stopped_early(&trainer, pipeline);

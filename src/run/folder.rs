@@ -78,6 +78,47 @@ impl RunFolder {
         })
     }
 
+    /// Whether it has the files of a run.
+    fn is_run(&self) -> bool {
+        self.events().is_file() || self.pipeline().is_file()
+    }
+
+    /// Checks that it is the folder of a run.
+    ///
+    /// # Errors
+    /// It has neither events nor a pipeline.
+    pub fn expect_run(&self) -> Result<(), RunError> {
+        if self.is_run() {
+            return Ok(());
+        }
+        Err(RunError::Missing {
+            reason: format!("{} is not the folder of a run", self.path.display()),
+            help: "name a folder that `fsct run` made, such as `runs/NAME-TIME`".into(),
+        })
+    }
+
+    /// The folder that a path means: itself, or the run whose checkpoint it is.
+    pub fn around(path: &Path) -> Self {
+        let is_checkpoint = path.is_file() && path.extension().is_some_and(|it| it == "ckpt");
+        match path.parent().and_then(Path::parent).filter(|_| is_checkpoint) {
+            Some(folder) => Self::open(folder),
+            None => Self::open(path),
+        }
+    }
+
+    /// The run under `runs` that wrote an event last, if there is a run.
+    pub fn latest(runs: &Path) -> Option<Self> {
+        let folders = fs::read_dir(runs).into_iter().flatten().flatten();
+        let found = folders.map(|entry| Self::open(entry.path())).filter(Self::is_run);
+        let written = |run: &Self| {
+            let modified = |path| fs::metadata(path).and_then(|it| it.modified()).ok();
+            // Between the two files a run reads its data.
+            modified(run.events()).or_else(|| modified(run.pipeline()))
+        };
+        // Of the same moment, the later name.
+        found.max_by_key(|run| (written(run), run.path.clone()))
+    }
+
     /// Locks the folder for this process, and removes what killed ones left half-written.
     pub fn lock(&self) -> Result<RunLock, RunError> {
         let lock = RunLock::acquire(&self.path.join("lock"))?;
@@ -232,6 +273,31 @@ mod tests {
             write_atomically(&other.last(), b"x").unwrap();
         }
         assert_eq!(RunFolder::newest(runs.path(), "a").unwrap(), with);
+    }
+
+    #[test]
+    fn the_latest_run_is_the_one_that_wrote_last() {
+        let runs = tempfile::tempdir().unwrap();
+        assert_eq!(RunFolder::latest(&runs.path().join("absent")), None);
+        fs::create_dir(runs.path().join("other")).unwrap();
+        fs::write(runs.path().join("notes"), "").unwrap();
+        assert_eq!(RunFolder::latest(runs.path()), None);
+        let [a, b] = ["a", "b"].map(|name| RunFolder::create(runs.path(), name).unwrap());
+        let at = |path: PathBuf, seconds| {
+            let file = fs::File::create(path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        };
+        at(a.events(), 10);
+        at(b.pipeline(), 5);
+        assert_eq!(RunFolder::latest(runs.path()), Some(a.clone()));
+        at(b.events(), 20);
+        assert_eq!(RunFolder::latest(runs.path()), Some(b));
+        at(a.events(), 30);
+        assert_eq!(RunFolder::latest(runs.path()), Some(a.clone()));
+        fs::create_dir(a.path().join("checkpoints")).unwrap();
+        fs::write(a.best(), "").unwrap();
+        assert_eq!(RunFolder::around(&a.best()), a);
+        assert!(a.expect_run().is_ok() && RunFolder::open(runs.path()).expect_run().is_err());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
     check.py FSCT WORK      the binary, and an empty folder
 
-Trains a small run, converts it with `fsct tensorboard`, and compares with the run's `events.jsonl`.
+Trains small runs, converts one with `fsct tensorboard`, has others write event files while they train
+(`report.tensorboard`), and compares with the runs' `events.jsonl`.
 """
 import json
 import math
@@ -89,12 +90,12 @@ run("run", "p.yaml", "--quiet")
 trained = next((work / "runs").iterdir())
 
 
-def log():
-    return [json.loads(line) for line in (trained / "events.jsonl").read_text().splitlines()]
+def log(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
 run("tensorboard", trained, "-o", "board")
-compare(read(work / "board" / trained.name), log(), "fsct tensorboard")
+compare(read(work / "board" / trained.name), log(trained), "fsct tensorboard")
 
 # Resumed for another epoch and converted again: one file, each step once.
 run("run", "--resume", trained, "--quiet", "--set", "train.epochs=3")
@@ -104,6 +105,40 @@ assert len(files) == 1, files
 steps = [it.step for it in read(files[0].parent).Scalars("train/loss")]
 assert steps == list(range(1, 10)), steps
 print("ok: a resumed run has each step once")
+
+# Written while it trains, by itself.
+run("run", "p.yaml", "--quiet", "--runs", "live", "--set", "report.tensorboard=true")
+live = next((work / "live").iterdir())
+compare(read(live), log(live), "report.tensorboard")
+assert (live / "report.html").is_file(), "the page is written as well"
+
+# Readable before its end; killed and resumed, one file, each step once.
+command = [fsct, "run", "p.yaml", "--quiet", "--runs", "killed", "--set", "report={tensorboard: true, html: false}"]
+command += ["--set", "train={epochs: 1, episodes_per_epoch: 200, checkpoint_every: 20}"]
+process = subprocess.Popen(command, cwd=work, stderr=subprocess.DEVNULL)
+deadline = time.time() + 120
+while True:
+    assert process.poll() is None and time.time() < deadline, "the run never took 50 steps"
+    killed = next(iter((work / "killed").glob("*")), None)
+    if killed and list(killed.glob("*tfevents*")) and len(read(killed).Tags()["scalars"]) > 5:
+        before = [it.step for it in read(killed).Scalars("train/loss")]
+        if len(before) >= 50:
+            break
+    time.sleep(0.02)
+assert before == list(range(1, len(before) + 1)), before
+process.kill()
+process.wait()
+assert not (killed / "metrics.json").exists(), "the run was over before it was killed"
+run("run", "--resume", killed, "--quiet")
+files_of_killed = list(killed.glob("*tfevents*"))
+assert len(files_of_killed) == 1, files_of_killed
+found = read(killed)
+losses = {it["step"]: it["loss"] for it in log(killed) if it["event"] == "step"}
+scalars = found.Scalars("train/loss")
+assert [it.step for it in scalars] == list(range(1, 201)) == list(losses), [it.step for it in scalars]
+assert all(math.isclose(it.value, losses[it.step], rel_tol=1e-6) for it in scalars)
+assert hparams(found)[1] and not (killed / "report.html").exists()
+print("ok: report.tensorboard: read while it trains; killed, resumed, and each step once")
 
 # Damage is noticed: the checksums are right, not ignored.
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: E402

@@ -14,7 +14,7 @@ use crate::data::{self, DataError};
 use crate::device::{self, DeviceKind, Selected};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
-use crate::report::{Broadcast, Console, Jsonl, Page};
+use crate::report::{Broadcast, Console, Jsonl, Page, tensorboard};
 use crate::run::changes::Change;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::events::{Event, Reporter};
@@ -101,6 +101,9 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
     let mut reporter = Broadcast(vec![Box::new(log)]);
+    if pipeline.report.tensorboard {
+        reporter.0.push(Box::new(tensorboard::Live::start(&folder)?));
+    }
     if pipeline.report.html {
         // Before the console, which names the page.
         reporter.0.push(Box::new(Page));

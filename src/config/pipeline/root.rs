@@ -77,7 +77,7 @@ pub struct Pipeline {
     /// Final test on novel classes.
     #[serde(default)]
     pub test: Test,
-    /// What the run writes for people when it ends: `true`, `false` or a mapping.
+    /// What the run writes for people beside its results: `true`, `false` or a mapping.
     ///
     /// `fsct report` writes the page again, or of several runs at once.
     #[serde(default)]

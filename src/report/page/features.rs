@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::axis::{Axis, Unit, number};
 use super::chart::{Chart, Mark, Table, path, tenth};
 use super::novel::percent;
 use super::plot::Plot;
-use super::series::shorten;
+use crate::report::axis::{Axis, Unit, number};
+use crate::report::series::shorten;
 use crate::run::evidence::{FeatureEvidence, FeatureHealth};
 
 /// What a page says about features.

@@ -4,8 +4,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
-use super::axis::{Axis, Unit};
 use super::chart::tenth;
+use crate::report::axis::{Axis, Unit};
 use crate::report::table::bytes;
 
 const WIDTH: f64 = 760.0;

@@ -1,8 +1,8 @@
 //! The predicted memory over a training step, as a stack of its uses.
 
-use super::axis::{Axis, Unit};
 use super::chart::{Chart, Key, Mark, Table, Tick, path, tenth};
 use super::record::Record;
+use crate::report::axis::{Axis, Unit};
 use crate::report::table::bytes;
 use crate::run::evidence::MemoryCourse;
 

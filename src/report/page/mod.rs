@@ -2,18 +2,15 @@
 //!
 //! A page is made of the files of a run's folder: its events, its result, its pipeline, and `report.json`.
 
-mod axis;
 mod chart;
 mod features;
 pub mod frontier;
-mod log;
 mod memory;
 mod novel;
 mod one;
 mod pairs;
 mod plot;
 mod record;
-mod series;
 mod several;
 mod training;
 

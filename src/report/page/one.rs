@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::chart::Chart;
 use super::features::{self, Features};
-use super::log::Remark;
 use super::memory;
 use super::novel::{self, Novel, percent};
 use super::record::Record;
 use super::training;
+use crate::report::log::Remark;
 use crate::report::table::{bytes, duration};
 
 /// Everything on the page.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::axis::{Axis, Unit, number};
 use super::chart::{Chart, Key, Mark, Table, Tick, path, tenth};
-use super::series::Bucket;
+use crate::report::axis::{Axis, Unit, number};
+use crate::report::series::Bucket;
 
 /// Size of a chart, and the room around its plot, in units of its picture.
 const WIDTH: f64 = 520.0;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::log::Log;
 use crate::config::{Overrides, Pipeline, load_str};
+use crate::report::log::Log;
 use crate::run::RunError;
 use crate::run::events::Metrics;
 use crate::run::evidence::{Evidence, TestEvidence};
@@ -35,13 +35,8 @@ impl Record {
     /// # Errors
     /// When the folder is not one of a run. A file that is missing or damaged is a gap, and no error.
     pub fn read(folder: &RunFolder) -> Result<Self, RunError> {
+        folder.expect_run()?;
         let path = folder.path();
-        if !folder.events().is_file() && !folder.pipeline().is_file() {
-            return Err(RunError::Missing {
-                reason: format!("{} is not the folder of a run", path.display()),
-                help: "name a folder that `fsct run` made, such as `runs/NAME-TIME`".into(),
-            });
-        }
         let log = Log::read(&folder.events()).map_err(RunError::file("read", folder.events()))?;
         let mut gaps = Vec::new();
         let text = fs::read_to_string(folder.pipeline()).unwrap_or_default();
@@ -71,7 +66,7 @@ impl Record {
         }
         if log.steps.is_empty() {
             gaps.push("events.jsonl has no training step: there are no curves".to_owned());
-        } else if !log.is_finished {
+        } else if log.finished.is_none() {
             gaps.push("the run has not finished: the curves end where it stopped".to_owned());
         }
         // `.` and `..` have a name as well.
@@ -102,6 +97,7 @@ impl Record {
         let of_steps = || self.log.steps.iter().rev().find_map(|it| it.peak_bytes);
         let peak = cost.map(|it| it.peak_bytes).or_else(|| of_steps().map(|it| it as u64));
         let predicted = cost.map(|it| it.predicted_peak_bytes).filter(|bytes| *bytes > 0);
+        let predicted = predicted.or(self.log.predicted_peak_bytes);
         (peak, predicted)
     }
 }

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::axis::Unit;
 use super::chart::{Chart, Key, Mark, Table, Tick, tenth};
 use super::novel::percent;
 use super::pairs::{answers, pairs};
 use super::plot::Plot;
 use super::record::Record;
-use super::series::Bucket;
 use super::training::curve;
 use crate::config::Pipeline;
+use crate::report::axis::{Axis, Unit};
+use crate::report::series::Bucket;
 use crate::report::table::{bytes, duration};
 use crate::run::changes::changes;
 use crate::run::evidence::TestEvidence;
@@ -205,7 +205,7 @@ fn accuracies(runs: &[Overview]) -> Option<Chart> {
     let [low, high] = ends
         .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], it| [low.min(it), high.max(it)]);
     let room = 0.08 * (high - low).max(0.01);
-    let axis = super::axis::Axis::exactly(low - room, high + room, Unit::Share, 5);
+    let axis = Axis::exactly(low - room, high + room, Unit::Share, 5);
     let x = |value: f64| tenth(LEFT + axis.at(value) * (WIDTH - LEFT - 16.0));
     let mut marks = Vec::new();
     for (row, (name, accuracy)) in ranked.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! The curves of a training.
 
-use super::axis::Unit;
 use super::chart::Chart;
-use super::log::StepLine;
 use super::plot::Plot;
 use super::record::Record;
-use super::series::{Bucket, shorten};
+use crate::report::axis::Unit;
+use crate::report::log::StepLine;
+use crate::report::series::{Bucket, shorten};
 use crate::report::table::bytes;
 
 /// Curves of a run, those that say most first.

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
-use super::{RunError, Trainer};
+use super::{Progress, RunError, Trainer};
 use crate::model::FewShotNet;
 use crate::model::layers::{scalars, total};
 use crate::panics;
@@ -35,7 +35,9 @@ impl Trainer<'_> {
         self.progress.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let pipeline = self.plan.pipeline.to_yaml();
         checkpoint::write(path, &pipeline, &self.progress, self.trained(), &self.optimizer)?;
-        reporter.report(&Event::Checkpoint { step: self.progress.step, path: path.to_owned() })
+        let Progress { step, seconds, .. } = self.progress;
+        let path = path.to_owned();
+        reporter.report(&Event::Checkpoint { step, path, seconds: Some(seconds) })
     }
 
     /// Keeps the state before the step that ran out.

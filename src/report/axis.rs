@@ -81,6 +81,7 @@ impl Axis {
         if low > 0.0 && high / low > 1e3 && unit == Unit::Number {
             return Self::log(low, high, unit);
         }
+        let most = high;
         if low > 0.0 && low < 0.35 * high {
             low = 0.0;
         }
@@ -90,7 +91,7 @@ impl Axis {
         }
         let step = step((high - low) / count as f64, unit);
         (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
-        if unit == Unit::Share && high <= 1.0 + step {
+        if unit == Unit::Share && (most <= 1.0 || high <= 1.0 + step) {
             high = high.min(1.0);
         }
         let numbers = (0..=((high - low) / step + 1e-6) as usize).map(|at| low + at as f64 * step);
@@ -159,6 +160,7 @@ mod tests {
         );
         assert_eq!(labels(&[2.0], Unit::Number), ["1", "1.5", "2", "2.5", "3"]);
         assert_eq!(labels(&[], Unit::Number), ["0", "0.5", "1"]);
+        assert_eq!(labels(&[0.8], Unit::Share).last().unwrap(), "100 %");
         assert_eq!(labels(&[0.0, 0.0], Unit::Number).first().unwrap(), "0");
         assert!(!labels(&[-3.0, 4.0], Unit::Number).is_empty());
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::report::sentences::{loaded, peak_differs, settings, stopped_early};
 use crate::report::table::bytes;
-use crate::run::events::{Event, Started, Validated};
+use crate::run::events::{Event, Finished, Started, Validated};
 
 /// What the events of a run say.
 #[derive(Debug, Default)]
@@ -17,11 +17,29 @@ pub(super) struct Log {
     pub steps: Vec<StepLine>,
     pub validated: Vec<Validated>,
     pub remarks: Vec<Remark>,
-    pub is_finished: bool,
+    pub phase: Phase,
+    /// The peak that the plan predicts, as far as it is known.
+    pub predicted_peak_bytes: Option<u64>,
+    /// Steps and seconds of the run at its last checkpoint.
+    pub clock: Option<(usize, f64)>,
+    pub finished: Option<Finished>,
     /// Lines that are no event, without the last one if it was cut short.
     pub unreadable: usize,
     /// Whether the last line was cut short: the run was killed while it wrote.
     pub is_cut: bool,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its data and its network are read.
+    #[default]
+    Starting,
+    Training,
+    Validating,
+    /// Training is over.
+    Testing,
+    Finished,
 }
 
 /// Something that happened, for people.
@@ -38,6 +56,7 @@ pub(super) struct Remark {
 #[serde(default)]
 pub(super) struct StepLine {
     pub step: usize,
+    pub epoch: usize,
     pub loss: Option<f64>,
     pub cross_entropy: Option<f64>,
     pub accuracy: Option<f64>,
@@ -54,6 +73,7 @@ pub(super) struct StepLine {
     pub current_bytes: Option<f64>,
     pub peak_bytes: Option<f64>,
     pub reserved_bytes: Option<f64>,
+    pub seconds: Option<f64>,
     pub images_per_second: Option<f64>,
     pub loader_share: Option<f64>,
 }
@@ -81,23 +101,50 @@ impl Log {
     }
 
     fn of(bytes: &[u8]) -> Self {
-        const STEP: &[u8] = b"{\"event\":\"step\",";
         let mut log = Self::default();
+        log.add_lines(bytes);
+        log
+    }
+
+    /// Adds the events of lines that follow those read so far.
+    pub fn add_lines(&mut self, bytes: &[u8]) {
+        const STEP: &[u8] = b"{\"event\":\"step\",";
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if line.trim_ascii().is_empty() {
                 continue;
             }
             let read = match line.starts_with(STEP) {
-                true => serde_json::from_slice(line).map(|step| log.steps.push(step)),
-                false => serde_json::from_slice(line).map(|event| log.add(event)),
+                true => serde_json::from_slice(line).map(|step| {
+                    self.phase = Phase::Training;
+                    self.steps.push(step);
+                }),
+                false => serde_json::from_slice(line).map(|event| self.add(event)),
             };
             match read {
                 Ok(()) => {}
-                Err(_) if line.ends_with(b"\n") => log.unreadable += 1,
-                Err(_) => log.is_cut = true,
+                Err(_) if line.ends_with(b"\n") => self.unreadable += 1,
+                Err(_) => self.is_cut = true,
             }
         }
-        log
+    }
+
+    /// Steps of the whole training, once it is known.
+    pub fn steps_in_all(&self) -> Option<usize> {
+        self.started.as_ref().map(|it| it.epochs * it.steps_per_epoch)
+    }
+
+    /// What follows a checkpoint: the next epoch, or the test.
+    fn training_or_testing(&self) -> Phase {
+        let taken = self.steps.last().map_or(0, |it| it.step);
+        match self.steps_in_all() {
+            Some(all) if taken >= all => Phase::Testing,
+            _ => Phase::Training,
+        }
+    }
+
+    /// Steps that a resumed run takes again: those after its checkpoint, where memory ran out.
+    fn forget_after(&mut self, step: usize) {
+        self.steps.retain(|it| it.step <= step);
     }
 
     fn add(&mut self, event: Event) {
@@ -108,7 +155,10 @@ impl Log {
                 if started.resumed_at_step > 0 {
                     remark("change", format!("resumed after step {}", started.resumed_at_step));
                 }
+                self.forget_after(started.resumed_at_step);
+                self.predicted_peak_bytes = started.predicted_peak_bytes;
                 self.started = Some(started);
+                self.phase = self.training_or_testing();
             }
             Event::Changed { step, changes } => changes
                 .iter()
@@ -118,23 +168,41 @@ impl Log {
                 remark("change", format!("started from {from} after step {step}"));
                 forked.changes.iter().for_each(|change| remark("change", change.to_string()));
             }
-            Event::Validated(validated) => self.validated.push(validated),
-            Event::StoppedEarly(stopped) => remark("note", stopped_early(&stopped)),
+            Event::Validated(validated) => {
+                self.validated.retain(|it| it.epoch < validated.epoch);
+                self.validated.push(validated);
+                self.phase = self.training_or_testing();
+            }
+            Event::StoppedEarly(stopped) => {
+                remark("note", stopped_early(&stopped));
+                self.phase = Phase::Testing;
+            }
             Event::Note { message } => remark("note", message),
             Event::Warning { message } => remark("warning", message),
             Event::PeakDiffers { peak_bytes, predicted_peak_bytes } => {
                 remark("warning", peak_differs(peak_bytes, predicted_peak_bytes));
             }
-            Event::Escalated { step, memory, predicted_peak_bytes } => remark(
-                "warning",
-                format!(
-                    "step {step} ran out of memory and was repeated with {} (predicted peak {})",
-                    settings(&memory),
-                    bytes(predicted_peak_bytes)
-                ),
-            ),
-            Event::Finished(_) => self.is_finished = true,
-            Event::Step(_) | Event::Epoch(_) | Event::Checkpoint { .. } | Event::Tested { .. } => {}
+            Event::Escalated { step, memory, predicted_peak_bytes } => {
+                remark(
+                    "warning",
+                    format!(
+                        "step {step} ran out of memory and was repeated with {} (predicted peak {})",
+                        settings(&memory),
+                        bytes(predicted_peak_bytes)
+                    ),
+                );
+                self.predicted_peak_bytes = Some(predicted_peak_bytes);
+            }
+            Event::Finished(finished) => {
+                self.finished = Some(finished);
+                self.phase = Phase::Finished;
+            }
+            Event::Epoch(_) => self.phase = Phase::Validating,
+            Event::Checkpoint { step, seconds, .. } => {
+                self.clock = seconds.map(|seconds| (step, seconds)).or(self.clock);
+                self.phase = self.training_or_testing();
+            }
+            Event::Step(_) | Event::Tested { .. } => {}
         }
     }
 }
