@@ -9,6 +9,8 @@ mod page;
 #[cfg(feature = "cli")]
 mod sentences;
 #[cfg(feature = "cli")]
+mod stream;
+#[cfg(feature = "cli")]
 pub mod table;
 pub mod tensorboard;
 #[cfg(feature = "cli")]
@@ -21,6 +23,8 @@ pub use jsonl::Jsonl;
 pub use page::{
     Overview, Page, Record, frontier, write as write_page, write_several as write_page_of_several,
 };
+#[cfg(feature = "cli")]
+pub use stream::Stream;
 #[cfg(feature = "cli")]
 pub use table::{bytes, duration, finished};
 
