@@ -15,7 +15,6 @@ mod search;
 mod values;
 
 pub use cells::{Cell, ResolvedSweep};
-pub use published::Published;
-pub use read::{Compare, Sweep, is_sweep, load_sweep};
+pub use read::{Compare, Published, Sweep, is_sweep, load_sweep};
 pub use schema::{sweep_schema, sweep_schema_text};
 pub use search::{Rung, Search, SearchMethod, rungs};

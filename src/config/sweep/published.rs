@@ -1,11 +1,10 @@
 //! `published` of a sweep file: what others report for rows of the table.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{
     keys,
-    read::{Axis, Reader},
+    read::{Axis, Published, Reader},
     values::json,
 };
 use crate::config::{
@@ -16,20 +15,6 @@ use crate::config::{
         suggest,
     },
 };
-
-/// What somebody reports for a row of the table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// Keys of the grid that tell rows apart, with the row's values.
-    pub values: Map<String, Json>,
-    /// Accuracy in percent, as it is printed.
-    pub accuracy: f64,
-    /// Half-width of its 95 % interval in percentage points.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<f64>,
-    /// Where the number is printed.
-    pub source: String,
-}
 
 impl Reader {
     pub(super) fn published(

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{keys, published::Published, search::Search};
+use serde::{Deserialize, Serialize};
+
+use super::{keys, search::Search};
 use crate::config::{
     pipeline::Rule,
     resolve::paths::expand,
@@ -48,6 +50,20 @@ pub struct Compare {
     pub baseline: Vec<(String, serde_json::Value)>,
     /// Keys of the grid that are repetitions.
     pub across: Vec<String>,
+}
+
+/// What somebody reports for a row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// Keys of the grid that tell rows apart, with the row's values.
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// Accuracy in percent, as it is printed.
+    pub accuracy: f64,
+    /// Half-width of its 95 % interval in percentage points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<f64>,
+    /// Where the number is printed.
+    pub source: String,
 }
 
 /// A key of the grid.

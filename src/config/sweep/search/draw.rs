@@ -7,14 +7,8 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
-use super::range::{Range, Ranged};
-use crate::config::{
-    sweep::values::json,
-    text::{
-        node::{Node, Value},
-        source::Span,
-    },
-};
+use super::range::{Range, Ranged, number, whole};
+use crate::config::{sweep::values::json, text::node::Node};
 
 /// Significant digits of a number that is drawn.
 const DIGITS: i32 = 6;
@@ -83,16 +77,6 @@ fn rounded(number: f64, scale: f64) -> f64 {
     }
 }
 
-/// A number as a value of the sweep file.
-pub fn number(number: f64, span: &Span) -> Node {
-    Node { span: span.clone(), value: Value::Float(number) }
-}
-
-/// A whole number as a value of the sweep file.
-pub fn whole(number: f64, span: &Span) -> Node {
-    Node { span: span.clone(), value: Value::Int(number as i128) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -100,8 +84,8 @@ mod tests {
     use super::*;
     use crate::config::sweep::search::range::Bound;
     use crate::config::text::{
-        node::Key,
-        source::{Source, SourceKind},
+        node::{Key, Value},
+        source::{Source, SourceKind, Span},
     };
 
     fn span() -> Span {

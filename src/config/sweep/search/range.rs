@@ -3,7 +3,7 @@
 use crate::config::{
     resolve::schema::property,
     text::{
-        node::{Key, Node},
+        node::{Key, Node, Value},
         source::Span,
     },
 };
@@ -44,7 +44,6 @@ pub struct Bound {
 impl Range {
     /// The values at the ends of the range, or all that can be chosen: what a key must allow.
     pub fn ends(&self) -> Vec<Node> {
-        use super::draw::{number, whole};
         match self {
             Self::Log(low, high) | Self::Uniform(low, high) => {
                 [low, high].map(|end| number(end.number, &end.span)).into()
@@ -58,6 +57,16 @@ impl Range {
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Int(..) | Self::Choice(_))
     }
+}
+
+/// A number as a value of the sweep file.
+pub fn number(number: f64, span: &Span) -> Node {
+    Node { span: span.clone(), value: Value::Float(number) }
+}
+
+/// A whole number as a value of the sweep file.
+pub fn whole(number: f64, span: &Span) -> Node {
+    Node { span: span.clone(), value: Value::Int(number as i128) }
 }
 
 /// Whether a key of the pipeline takes whole numbers and no others.
