@@ -397,6 +397,31 @@ fn migrate_ends_in_a_pipeline_that_runs_where_all_of_it_exists() -> Outcome {
 }
 
 #[test]
+fn a_run_prints_its_events_for_programs() -> Outcome {
+    let pipeline = "device: cpu\ndata: {format: synthetic, image_size: 16}\n\
+        episode: {n_way: 2, k_shot: 1, n_query: 1}\nbackbone: {kind: conv4s}\n\
+        method: {kind: protonet}\ntrain: {epochs: 2, episodes_per_epoch: 2}\n\
+        validate: {episodes: 2}\ntest: {episodes: 2}\n";
+    let folder = folder(&[("p.yaml", pipeline)])?;
+    let mut run = fsct();
+    run.current_dir(folder.path()).args(["run", "p.yaml", "--format", "json"]);
+    let printed = stdout(&mut run)?;
+    let events: Vec<serde_json::Value> =
+        printed.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let epochs: Vec<_> =
+        events.iter().filter(|it| it["event"] == "validated").map(|it| &it["epoch"]).collect();
+    assert_eq!(epochs, [1, 2]);
+    let last = events.last().ok_or("no event")?;
+    assert_eq!(last["event"], "finished");
+    let runs = folder.path().join(last["folder"].as_str().ok_or("no folder")?);
+    assert_eq!(printed, std::fs::read_to_string(runs.join("events.jsonl"))?, "the same lines");
+    let result: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(runs.join("metrics.json"))?)?;
+    assert_eq!(last["metrics"], result);
+    Ok(())
+}
+
+#[test]
 fn completions_know_the_commands() -> Outcome {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = stdout(fsct().args(["completions", shell]))?;

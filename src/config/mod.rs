@@ -29,7 +29,8 @@ pub use resolve::{
     schema::{FILE_NAME, schema, schema_text},
 };
 pub use sweep::{
-    Cell, Compare, ResolvedSweep, Sweep, is_sweep, load_sweep, sweep_schema, sweep_schema_text,
+    Cell, Compare, Published, ResolvedSweep, Rung, Search, SearchMethod, Sweep, is_sweep,
+    load_sweep, rungs, sweep_schema, sweep_schema_text,
 };
 pub use text::{
     diagnostic::{Diagnostic, Diagnostics},

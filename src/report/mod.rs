@@ -19,6 +19,8 @@ mod series;
 #[cfg(feature = "cli")]
 mod smoothed;
 #[cfg(feature = "cli")]
+mod stream;
+#[cfg(feature = "cli")]
 pub mod table;
 pub mod tensorboard;
 #[cfg(feature = "cli")]
@@ -31,6 +33,8 @@ pub use jsonl::Jsonl;
 pub use page::{
     Overview, Page, Record, frontier, write as write_page, write_several as write_page_of_several,
 };
+#[cfg(feature = "cli")]
+pub use stream::Stream;
 #[cfg(feature = "cli")]
 pub use table::{bytes, duration, finished};
 

@@ -21,6 +21,28 @@ pub const KILLS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct CellFolder {
     path: PathBuf,
+    goal: Option<Goal>,
+}
+
+/// Where the run of a cell ends for now: a rung of successive halving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// Epochs from the start of the run.
+    pub epochs: usize,
+    /// Training episodes up to their end.
+    pub train_episodes: usize,
+    /// Episodes of the test after them; 0 before the last rung.
+    pub test_episodes: usize,
+}
+
+impl Goal {
+    /// Whether a run with this result has been there. One that stopped early has ended for good.
+    fn is_reached(self, metrics: &Metrics) -> bool {
+        let result = &metrics.result;
+        let is_trained =
+            result.stopped_early.is_some() || result.train_episodes >= self.train_episodes;
+        is_trained && (self.test_episodes == 0 || result.novel.is_some())
+    }
 }
 
 /// How an attempt ended.
@@ -88,7 +110,18 @@ pub enum Standing {
 impl CellFolder {
     /// The folder of a cell; nothing is read yet.
     pub fn open(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), goal: None }
+    }
+
+    /// The same folder, where a run counts as done when it has been at a goal.
+    #[must_use]
+    pub fn towards(self, goal: Option<Goal>) -> Self {
+        Self { goal, ..self }
+    }
+
+    /// Where its run ends, if that is not the end of its pipeline.
+    pub fn goal(&self) -> Option<Goal> {
+        self.goal
     }
 
     /// Path of the folder itself.
@@ -124,11 +157,12 @@ impl CellFolder {
         paths.into_iter().map(RunFolder::open).collect()
     }
 
-    /// The run that has a result, with it.
+    /// The run that has a result, and has been at the goal where there is one, with that result.
     pub fn finished(&self) -> Option<(RunFolder, Metrics)> {
         self.run_folders().into_iter().rev().find_map(|run| {
             let text = fs::read_to_string(run.metrics()).ok()?;
-            Some((run, serde_json::from_str(&text).ok()?))
+            let metrics: Metrics = serde_json::from_str(&text).ok()?;
+            self.goal.is_none_or(|goal| goal.is_reached(&metrics)).then_some((run, metrics))
         })
     }
 

@@ -39,6 +39,11 @@ pub fn start(cell: &CellFolder, launch: &Launch, lock: Option<File>) -> io::Resu
             command.arg(cell.pipeline()).arg("--runs").arg(cell.runs());
         }
     }
+    if let Some(goal) = cell.goal() {
+        for set in [("train.epochs", goal.epochs), ("test.episodes", goal.test_episodes)] {
+            command.arg("--set").arg(format!("{}={}", set.0, set.1));
+        }
+    }
     // The pipeline is resolved: what the planning process had in its environment is in it already.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();

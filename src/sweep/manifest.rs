@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::cell_folder::CellFolder;
+use super::cell_folder::{CellFolder, Goal};
 use crate::Error;
 use crate::atomic_file;
-use crate::config::Pipeline;
+use crate::config::{Pipeline, Published, Rung, SearchMethod};
 
 /// Version of the two files.
 const VERSION: u32 = 1;
@@ -34,6 +34,28 @@ pub struct Head {
     pub baseline: Map<String, Value>,
     /// Keys of the grid that are repetitions.
     pub across: Vec<String>,
+    /// How candidates are searched, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Searched>,
+    /// What others report for rows of the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
+}
+
+/// How the candidates of a sweep are searched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// How the candidates are trained.
+    pub method: SearchMethod,
+    /// Number of candidates that were drawn.
+    pub budget: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Keys that are drawn.
+    pub keys: Vec<String>,
+    /// Steps of successive halving; none of a random search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<Rung>,
 }
 
 /// The kind of device that a cell asks for.
@@ -55,8 +77,17 @@ pub struct Entry {
     pub index: usize,
     /// Its name: a digest of its resolved pipeline.
     pub id: String,
-    /// Keys of the grid with its values.
+    /// Keys of the grid and of the search with its values.
     pub values: Map<String, Value>,
+    /// The number of its candidate in a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<usize>,
+    /// Training episodes of an epoch.
+    #[serde(default)]
+    pub episodes_per_epoch: usize,
+    /// Episodes of the test at its end.
+    #[serde(default)]
+    pub test_episodes: usize,
     /// The device that it asks for.
     pub device: Wanted,
     /// Predicted bytes of main memory.
@@ -131,7 +162,8 @@ impl Head {
         baseline: Map<String, Value>,
         across: Vec<String>,
     ) -> Self {
-        Self { version: VERSION, sweep, axes, baseline, across }
+        let (search, published) = (None, Vec::new());
+        Self { version: VERSION, sweep, axes, baseline, across, search, published }
     }
 }
 
@@ -216,6 +248,24 @@ impl Manifest {
     pub fn cell(&self, entry: &Entry) -> CellFolder {
         CellFolder::open(cell_path(&self.folder, &entry.id))
     }
+
+    /// The folder of a cell up to the end of a rung of successive halving; without one, up to the
+    /// end of its pipeline.
+    pub fn cell_in(&self, entry: &Entry, rung: Option<usize>) -> CellFolder {
+        let rungs = self.rungs();
+        let goal = rung.and_then(|at| Some((at, rungs.get(at)?))).map(|(at, rung)| Goal {
+            epochs: rung.epochs,
+            train_episodes: rung.epochs * entry.episodes_per_epoch,
+            // The test is of those alone that are left in the last rung.
+            test_episodes: if at + 1 == rungs.len() { entry.test_episodes } else { 0 },
+        });
+        self.cell(entry).towards(goal)
+    }
+
+    /// The rungs of successive halving; none where nothing is halved.
+    pub fn rungs(&self) -> &[Rung] {
+        self.head.search.as_ref().map_or(&[], |search| &search.rungs)
+    }
 }
 
 /// The grid's values of a cell in one line, without those that every row shares.
@@ -224,9 +274,19 @@ pub fn label(values: &Map<String, Value>) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A value as text without quotes.
+/// A value in one line, as it would be written in YAML.
 pub fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(word).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{key}: {}", word(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        value => value.to_string(),
+    }
 }
 
 fn cell_path(folder: &Path, id: &str) -> PathBuf {
@@ -267,6 +327,9 @@ mod tests {
             index,
             id,
             values,
+            candidate: None,
+            episodes_per_epoch: 1,
+            test_episodes: 1,
             device: Wanted::Cpu,
             memory_bytes: 1,
             gpu_bytes: None,

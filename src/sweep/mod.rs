@@ -2,7 +2,7 @@
 //!
 //! `manifest` lists the cells, each with a folder named by its content. `engine` runs them as child
 //! processes within the machine's memory, under leases, so that several machines can share a sweep.
-//! `collect` turns their results into a table.
+//! `search` decides which candidates of a search go on, and `collect` turns the results into a table.
 
 pub mod capacity;
 pub mod cell_folder;
@@ -13,5 +13,6 @@ pub mod lease;
 pub mod machine;
 pub mod manifest;
 pub mod progress;
+pub mod search;
 pub mod slurm;
 pub mod student;

@@ -42,6 +42,44 @@ impl Most {
     }
 }
 
+/// Jobs that run a sweep: one for each cell, or, in successive halving, workers that share the rungs.
+enum Jobs {
+    Cells(usize),
+    Workers(usize),
+}
+
+impl Jobs {
+    fn of(manifest: &Manifest, request: &Request) -> Self {
+        let cells = manifest.entries.len();
+        match manifest.rungs().is_empty() {
+            true => Self::Cells(cells),
+            false => Self::Workers(request.throttle.min(cells)),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Cells(count) | Self::Workers(count) => *count,
+        }
+    }
+
+    /// What a script says that it runs.
+    fn words(&self, cells: usize) -> String {
+        match self {
+            Self::Cells(_) => format!("the {cells} cells"),
+            Self::Workers(count) => format!("{count} workers for the {cells} cells"),
+        }
+    }
+
+    /// The options of `fsct sweep run FOLDER`; `index` is the number of the job.
+    fn options(&self, index: &str) -> String {
+        match self {
+            Self::Cells(_) => format!(" --index {index}"),
+            Self::Workers(_) => String::new(),
+        }
+    }
+}
+
 /// A shell word, quoted.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -52,8 +90,9 @@ fn clock(minutes: u64) -> String {
     format!("{:02}:{:02}:00", minutes / 60, minutes % 60)
 }
 
-/// The script that submits a sweep: `bash script`. Each array has up to 1000 cells; a job that collects
-/// follows when all of them have ended, however they ended.
+/// The script that submits a sweep: `bash script`. Each array has up to 1000 jobs; a job that collects
+/// follows when all of them have ended, however they ended. In successive halving each job is a worker
+/// that runs whatever cell of the open rung is free.
 pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
     let folder = manifest.folder.display().to_string();
     let name = manifest.head.sweep.file_stem().map_or("sweep".into(), |it| it.to_string_lossy());
@@ -62,6 +101,7 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
         .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect();
     let most = Most::of(&manifest.entries);
+    let jobs = Jobs::of(manifest, request);
     let cells = manifest.entries.len();
     let mut common = vec![
         format!("--job-name={name}"),
@@ -77,7 +117,7 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
     let common: Vec<String> = common.iter().map(|it| quoted(it)).collect();
     let mut text = format!(
         "#!/usr/bin/env bash\n\
-         # Submits the {cells} cells of this sweep and a job that collects their results.\n\
+         # Submits {} of this sweep and a job that collects their results.\n\
          # Written by `fsct sweep slurm`; run it with bash on a machine that has sbatch.\n\
          set -euo pipefail\n\
          fsct={}\n\
@@ -85,13 +125,14 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
          options=({})\n\
          mkdir -p \"$sweep/slurm\"\n\
          jobs=()\n",
+        jobs.words(cells),
         quoted(&program.display().to_string()),
         quoted(&folder),
         common.join(" "),
     );
     let mut first = 0;
-    while first < cells {
-        let last = (first + MAX_ARRAY).min(cells) - 1;
+    while first < jobs.count() {
+        let last = (first + MAX_ARRAY).min(jobs.count()) - 1;
         // TERM reaches the batch script two minutes before the time limit. `exec` makes fsct that script's
         // process; it passes the signal on, and the cell writes a checkpoint. The exit code 130 asks Slurm
         // for another turn, in which the cell is resumed.
@@ -101,7 +142,7 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
              --signal=B:TERM@120 --open-mode=append --output=\"$sweep/slurm/%A_%a.txt\" <<'END' \
              | cut -d';' -f1\n\
              #!/usr/bin/env bash\n\
-             {fsct} sweep run {sweep} --index $((SLURM_ARRAY_TASK_ID + {first})) &\n\
+             {fsct} sweep run {sweep}{options} &\n\
              cell=$!\n\
              trap 'kill -TERM \"$cell\"' TERM\n\
              code=0\n\
@@ -114,6 +155,7 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
              )\")\n",
             last - first,
             request.throttle,
+            options = jobs.options(&format!("$((SLURM_ARRAY_TASK_ID + {first}))")),
             fsct = quoted(&program.display().to_string()),
             sweep = quoted(&folder),
         );
@@ -127,12 +169,16 @@ pub fn slurm(manifest: &Manifest, program: &Path, request: &Request) -> String {
     text
 }
 
-/// An indexed Job of Kubernetes: `kubectl apply -f`. The image has `fsct`; the claim is a volume that all
+/// An indexed Job of Kubernetes: `kubectl apply -f`, with an index for each cell, or in successive
+/// halving for each worker. The image has `fsct`; the claim is a volume that all
 /// its pods can write to, with the sweep's folder in it.
 pub fn kubernetes(manifest: &Manifest, image: &str, claim: &str, request: &Request) -> String {
     let most = Most::of(&manifest.entries);
+    let jobs = Jobs::of(manifest, request);
     let cells = manifest.entries.len();
     let folder = manifest.folder.display().to_string();
+    let command = "exec fsct sweep run \"$SWEEP\"".to_owned();
+    let command = command + &jobs.options("\"$JOB_COMPLETION_INDEX\"");
     let name: String = manifest
         .head
         .sweep
@@ -149,17 +195,17 @@ pub fn kubernetes(manifest: &Manifest, image: &str, claim: &str, request: &Reque
     let container = serde_json::json!({
         "name": "cell",
         "image": image,
-        "command": ["sh", "-c", "exec fsct sweep run \"$SWEEP\" --index \"$JOB_COMPLETION_INDEX\""],
+        "command": ["sh", "-c", command],
         "env": [{"name": "SWEEP", "value": folder}],
         "resources": {"requests": limits, "limits": limits},
         "volumeMounts": [{"name": "sweep", "mountPath": mount}],
     });
     let mut spec = serde_json::json!({
         "completionMode": "Indexed",
-        "completions": cells,
-        "parallelism": request.throttle.min(cells),
+        "completions": jobs.count(),
+        "parallelism": request.throttle.min(jobs.count()),
         "backoffLimitPerIndex": 2,
-        "maxFailedIndexes": cells,
+        "maxFailedIndexes": jobs.count(),
         "template": {"spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 120,
@@ -177,7 +223,8 @@ pub fn kubernetes(manifest: &Manifest, image: &str, claim: &str, request: &Reque
         "spec": spec,
     });
     let head = format!(
-        "# Runs the {cells} cells of {folder}; `fsct sweep collect` makes the table when it is over.\n"
+        "# Runs {} of {folder}; `fsct sweep collect` makes the table when it is over.\n",
+        jobs.words(cells)
     );
     head + &serde_yaml::to_string(&job).unwrap_or_default()
 }
@@ -185,13 +232,17 @@ pub fn kubernetes(manifest: &Manifest, image: &str, claim: &str, request: &Reque
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::manifest::Head;
+    use crate::config::SearchMethod;
+    use crate::sweep::manifest::{Head, Searched};
 
     fn manifest(cells: usize, device: Wanted) -> Manifest {
         let entry = |index| Entry {
             index,
             id: format!("{index}"),
             values: serde_json::Map::new(),
+            candidate: None,
+            episodes_per_epoch: 1,
+            test_episodes: 1,
             device,
             memory_bytes: 800 << 20,
             gpu_bytes: None,
@@ -223,6 +274,29 @@ mod tests {
         assert_eq!(text.matches("--array=").count(), 3);
         let small = slurm(&manifest(3, Wanted::Cpu), Path::new("/bin/fsct"), &request());
         assert!(small.contains("--array=0-2%8") && !small.contains("gres"), "{small}");
+    }
+
+    #[test]
+    fn halving_has_workers_that_share_the_rungs() {
+        let mut halving = manifest(27, Wanted::Cpu);
+        halving.head.search = Some(Searched {
+            method: SearchMethod::Halving,
+            budget: 27,
+            seed: 0,
+            keys: Vec::new(),
+            rungs: crate::config::rungs(27, 3, 9),
+        });
+        let text = slurm(&halving, Path::new("/bin/fsct"), &request());
+        assert!(text.contains("--array=0-7%8") && text.contains("8 workers"), "{text}");
+        assert!(
+            !text.contains("--index") && text.contains("sweep run '/data/it'\\''s' &"),
+            "{text}"
+        );
+        let text = kubernetes(&halving, "registry/fsct:1", "data", &request());
+        let job: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(job["spec"]["completions"], 8);
+        let command = &job["spec"]["template"]["spec"]["containers"][0]["command"][2];
+        assert_eq!(command, "exec fsct sweep run \"$SWEEP\"");
     }
 
     #[test]

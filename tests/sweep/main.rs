@@ -4,10 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bad_files;
 mod collect;
 mod kills;
 mod plan;
+mod published;
 mod run;
+mod search;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,6 @@
 //! Training that continues with stronger memory settings when memory runs out.
 
+use super::Format;
 use crate::config::{OnOom, Pipeline};
 use crate::device::is_cpu;
 use crate::plan::fit::stronger;
@@ -18,6 +19,7 @@ pub(super) fn train(
     mut plan: Plan,
     mut start: Start,
     environment: Environment,
+    format: Format,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
     loop {
@@ -48,7 +50,7 @@ pub(super) fn train(
         if !is_cpu(&device.device) {
             // The CUDA context may be unusable after an out-of-memory error; a new process has a
             // new one.
-            return Err(restarted(folder, &pipeline, error));
+            return Err(restarted(folder, &pipeline, format, error));
         }
         let mut checkpoint = Checkpoint::read(&folder.last())?;
         checkpoint.progress.memory_before_escalation.get_or_insert(asked);
@@ -58,10 +60,13 @@ pub(super) fn train(
 }
 
 /// Continues a run in a new process, in the place of this one. Comes back only with an error.
-fn restarted(folder: &RunFolder, pipeline: &Pipeline, error: RunError) -> RunError {
+fn restarted(folder: &RunFolder, pipeline: &Pipeline, format: Format, error: RunError) -> RunError {
     let Ok(program) = std::env::current_exe() else { return error };
     let mut command = std::process::Command::new(program);
     command.arg("run").arg("--escalated").arg("--resume").arg(folder.path());
+    if format == Format::Json {
+        command.args(["--format", "json"]);
+    }
     for setting in memory_settings(pipeline) {
         command.arg("--set").arg(setting);
     }

@@ -14,7 +14,7 @@ use crate::data::{self, DataError};
 use crate::device::{self, DeviceKind, Selected};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
-use crate::report::{Broadcast, Console, Jsonl, Page, tensorboard};
+use crate::report::{Broadcast, Console, Jsonl, Page, Stream, tensorboard};
 use crate::run::changes::Change;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::events::{Event, Reporter};
@@ -23,6 +23,16 @@ use crate::run::trainer::{Place, Start};
 use crate::run::{Interrupt, RunError, RunLock, experiment};
 
 use origin::Origin;
+
+/// What a run prints on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for a person
+    #[default]
+    Text,
+    /// Events, one line of JSON each, as in events.jsonl
+    Json,
+}
 
 /// Train and test a pipeline.
 #[derive(Debug, Args)]
@@ -44,6 +54,9 @@ pub struct Run {
     /// Folder that run folders are made in.
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub runs: PathBuf,
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
     /// The run continues after an escalation, with other memory settings than its checkpoint has.
     #[arg(long, hide = true, requires = "resume")]
     pub escalated: bool,
@@ -54,7 +67,7 @@ impl Run {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let (loaded, origin) = origin::resolve(&self)?;
         print_diagnostics(&loaded.warnings);
-        execute(&loaded, origin, &self.runs, output)
+        execute(&loaded, origin, &self, output)
     }
 }
 
@@ -76,7 +89,7 @@ pub(super) fn located(error: RunError, loaded: &Loaded) -> Error {
     }
 }
 
-fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Result<(), Error> {
+fn execute(loaded: &Loaded, origin: Origin, run: &Run, output: Output) -> Result<(), Error> {
     // Absolute paths, so that the run folder's copy means the same from anywhere.
     let pipeline = &loaded.absolute();
     let device = select_device(loaded)?;
@@ -93,7 +106,8 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
             return Err(super::plan::over(pipeline, &footprint, budget, environment));
         }
     }
-    let prepared = Prepared::of(origin, &data, pipeline, runs).map_err(|it| located(it, loaded))?;
+    let prepared =
+        Prepared::of(origin, &data, pipeline, &run.runs).map_err(|it| located(it, loaded))?;
     let Prepared { folder, _lock, start, changes } = prepared;
     let log = match &start {
         Start::New | Start::Fork(..) => Jsonl::create(&folder.events()),
@@ -108,7 +122,10 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
         // Before the console, which names the page.
         reporter.0.push(Box::new(Page));
     }
-    reporter.0.push(Box::new(Console::new(output.verbosity())));
+    reporter.0.push(match run.format {
+        Format::Text => Box::new(Console::new(output.verbosity())),
+        Format::Json => Box::new(Stream::default()),
+    });
     if let Some(message) = &device.note {
         reporter.report(&Event::Note { message: message.clone() })?;
     }
@@ -117,7 +134,8 @@ fn execute(loaded: &Loaded, origin: Origin, runs: &Path, output: Output) -> Resu
         reporter.report(&Event::Changed { step, changes })?;
     }
     let place = Place { data: &data, device: &device, folder: &folder, interrupt: &interrupt };
-    job::train(place, plan, start, environment, &mut reporter).map_err(|it| located(it, loaded))
+    job::train(place, plan, start, environment, run.format, &mut reporter)
+        .map_err(|it| located(it, loaded))
 }
 
 /// The device of a pipeline that trains.

@@ -14,7 +14,7 @@ use crate::Error;
 
 pub(super) use check::resolve;
 
-/// Run a grid of pipelines and turn the results into a table
+/// Run a grid of pipelines or a search and turn the results into a table
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct Sweep {

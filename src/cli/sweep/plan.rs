@@ -8,13 +8,16 @@ use serde_json::Map;
 use super::check::{outer, resolve};
 use crate::cli::print::outln;
 use crate::cli::{Output, plan::environment, print_diagnostics};
-use crate::config::{ByteSize, DeviceSpec, Loaded, Overrides, Pipeline};
+use crate::config::{
+    ByteSize, DeviceSpec, Loaded, Overrides, Pipeline, SearchMethod, Sweep, rungs,
+};
 use crate::device::{DeviceKind, kind_of, nvidia};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
 use crate::report::bytes;
 use crate::sweep::machine;
-use crate::sweep::manifest::{Entry, Growth, Head, Manifest, Planned, Wanted, id, label};
+use crate::sweep::manifest::{Entry, Growth, Head, Manifest, Planned, Searched, Wanted, id, label};
+use crate::sweep::search::forget_unfit;
 use crate::{Error, Failure};
 
 /// Bytes of a process before it holds any tensor.
@@ -69,7 +72,8 @@ impl Plan {
         let mut too_large = Vec::new();
         for (cell, loaded) in &resolved.cells {
             let values: Map<_, _> = sweep.values(cell).into_iter().collect();
-            let planned = planned(loaded, values, self.offline, &mut environments);
+            let mut planned = planned(loaded, values, self.offline, &mut environments);
+            planned.entry.candidate = cell.candidate;
             too_large.extend(limits.exceeded(&planned, sweep.label(cell)));
             cells.push(planned);
         }
@@ -77,17 +81,35 @@ impl Plan {
         distinct(&cells)?;
         let path = std::path::absolute(&self.sweep).unwrap_or(self.sweep);
         let compare = sweep.compare.clone();
-        let axes: Vec<String> = cells
-            .first()
-            .map(|cell| cell.entry.values.keys().cloned().collect())
-            .unwrap_or_default();
-        let head = Head::new(path, axes, compare.baseline.into_iter().collect(), compare.across);
+        let baseline = compare.baseline.into_iter().collect();
+        let mut head = Head::new(path, sweep.axes(), baseline, compare.across);
+        head.search = searched(&sweep, &cells);
+        head.published = sweep.published.clone();
         let (manifest, growth) = Manifest::write(&self.output, head, cells)?;
+        let forgotten = forget_unfit(&manifest)?;
         if !output.quiet {
+            if forgotten > 0 {
+                outln!(
+                    "the sweep has changed: its rungs are decided again, from the results that are there"
+                )?;
+            }
             outln!("{}", describe(&manifest, growth, &self.output))?;
         }
         Ok(())
     }
+}
+
+/// How the candidates are searched, for the manifest.
+fn searched(sweep: &Sweep, cells: &[Planned]) -> Option<Searched> {
+    let search = sweep.search.as_ref()?;
+    // The same in all cells: nothing may vary it.
+    let epochs = cells.first().map_or(0, |cell| cell.pipeline.train.epochs);
+    let rungs = match search.method {
+        SearchMethod::Random => Vec::new(),
+        SearchMethod::Halving => rungs(search.budget, search.factor, epochs),
+    };
+    let (method, budget, seed) = (search.method, search.budget, search.seed);
+    Some(Searched { method, budget, seed, keys: search.keys(), rungs })
 }
 
 /// A cell's line of the manifest, with what is predicted for it.
@@ -115,7 +137,18 @@ fn planned(
     };
     let operations = operations(&plan, environment.device);
     let (index, id) = (0, String::new());
-    let entry = Entry { index, id, values, device, memory_bytes, gpu_bytes: gpu, operations };
+    let entry = Entry {
+        index,
+        id,
+        values,
+        candidate: None,
+        episodes_per_epoch: pipeline.train.episodes_per_epoch,
+        test_episodes: pipeline.test.episodes,
+        device,
+        memory_bytes,
+        gpu_bytes: gpu,
+        operations,
+    };
     Planned { entry, pipeline }
 }
 
@@ -226,6 +259,12 @@ fn describe(manifest: &Manifest, growth: Growth, folder: &Path) -> String {
     }
     let noun = if entries.len() == 1 { "cell" } else { "cells" };
     let mut text = format!("{} {noun} ({})\n", entries.len(), counts.join(", "));
+    if !manifest.rungs().is_empty() {
+        let rungs = manifest.rungs().iter();
+        let rungs: Vec<String> =
+            rungs.map(|it| format!("{} to epoch {}", it.candidates, it.epochs)).collect();
+        text += &format!("candidates that are trained: {}\n", rungs.join(", "));
+    }
     text += &format!("predicted memory of a cell: {}", range(&|it| it.memory_bytes));
     if entries.iter().any(|it| it.gpu_bytes.is_some()) {
         text += &format!(", of a GPU: {}", range(&|it| it.gpu_bytes.unwrap_or(0)));

@@ -9,10 +9,12 @@ use crate::cli::print::outln;
 use crate::config::ByteSize;
 use crate::device::nvidia;
 use crate::sweep::capacity::Capacity;
+use crate::sweep::cell_folder::Standing;
 use crate::sweep::engine::{Engine, Options, Summary};
 use crate::sweep::lease::Terms;
 use crate::sweep::machine;
-use crate::sweep::manifest::{Manifest, Wanted};
+use crate::sweep::manifest::{Entry, Manifest, Wanted, label};
+use crate::sweep::search;
 use crate::{Error, Failure};
 
 /// Run the cells that are not done
@@ -24,7 +26,8 @@ use crate::{Error, Failure};
 pub struct Run {
     /// Folder of the sweep, as `fsct sweep plan` made it
     folder: PathBuf,
-    /// Run this cell alone, by its number in manifest.jsonl, from 0: what a scheduler calls
+    /// Run this cell alone, by its number in manifest.jsonl, from 0: what a scheduler calls. Not with
+    /// successive halving, where the candidates wait for each other
     #[arg(long, value_name = "I", conflicts_with = "jobs")]
     index: Option<usize>,
     /// Cells that run at once, as far as their predicted memory fits; each has its share of the cores
@@ -62,6 +65,102 @@ impl Run {
                 ));
             }
         };
+        let mut signals = Signals::listen()?;
+        if manifest.rungs().is_empty() {
+            let summary = self.cells(&manifest, &numbers, None, output, &mut signals)?;
+            return self.conclude(summary, numbers.len());
+        }
+        if self.index.is_some() {
+            return Err(Error::failed_with_help(
+                "`--index` runs one cell, and in successive halving the candidates wait for each other",
+                format!(
+                    "start `fsct sweep run {}` as often as you like, on any number of machines: they \
+                     share the rungs",
+                    self.folder.display()
+                ),
+            ));
+        }
+        self.halve(&manifest, output, &mut signals)
+    }
+
+    /// Runs rung after rung, and decides each when its candidates stand.
+    fn halve(
+        &self,
+        manifest: &Manifest,
+        output: Output,
+        signals: &mut Signals,
+    ) -> Result<(), Error> {
+        let rungs = manifest.rungs();
+        let last = rungs.len() - 1;
+        loop {
+            let open = search::open(manifest)?;
+            let (rung, count) = (open.rung, open.cells.len());
+            let noun = if count == 1 { "cell" } else { "cells" };
+            let epochs = rungs[rung].epochs;
+            if !output.quiet {
+                outln!("rung {rung} of 0 to {last}: {count} {noun} to epoch {epochs}")?;
+            }
+            let summary = self.cells(manifest, &open.cells, Some(rung), output, signals)?;
+            if summary.interrupted {
+                return self.conclude(summary, count);
+            }
+            if rung == last {
+                return self.halved(manifest, summary);
+            }
+            let decision = search::decide(manifest, &open)?;
+            for group in &decision.groups {
+                let of = match group.values.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({})", label(&group.values)),
+                };
+                let kept = group.ranking.iter().filter(|it| it.kept);
+                let kept: Vec<String> = kept.map(|it| it.candidate.to_string()).collect();
+                let kept = match kept.is_empty() {
+                    true => "no candidate goes on".to_owned(),
+                    false => format!("candidates that go on: {}", kept.join(", ")),
+                };
+                if !output.quiet {
+                    outln!("rung {rung} is decided{of}; {kept}")?;
+                }
+            }
+        }
+    }
+
+    /// The end of the last rung.
+    fn halved(&self, manifest: &Manifest, summary: Summary) -> Result<(), Error> {
+        let folder = self.folder.display();
+        let last = Some(manifest.rungs().len() - 1);
+        let is_failed = |entry: &&Entry| {
+            matches!(manifest.cell_in(entry, last).standing(), Standing::Failed(_))
+        };
+        let failed = manifest.entries.iter().filter(is_failed).count();
+        if failed > 0 {
+            let cells = manifest.entries.len();
+            return Err(Error::failed_with_help(
+                format!(
+                    "{failed} of {cells} cells failed twice, and their candidates were dropped"
+                ),
+                format!(
+                    "`{folder}/cells/ID/log.txt` has what they printed; `fsct sweep collect {folder}` \
+                     ranks the others"
+                ),
+            ));
+        }
+        let done = summary.done;
+        outln!(
+            "the last rung is over with {done} cells; `fsct sweep collect {folder}` makes the table"
+        )
+    }
+
+    /// Runs cells, up to the end of a rung where one is given.
+    fn cells(
+        &self,
+        manifest: &Manifest,
+        numbers: &[usize],
+        rung: Option<usize>,
+        output: Output,
+        signals: &mut Signals,
+    ) -> Result<Summary, Error> {
         let jobs = usize::from(self.jobs);
         let gpus = match manifest.entries.iter().any(|entry| entry.device != Wanted::Cpu) {
             true => visible_gpus(),
@@ -76,15 +175,14 @@ impl Run {
                 locks: !self.without_locks,
             },
             capacity: Capacity::new(jobs, memory.unwrap_or(u64::MAX), gpus),
-            threads: (machine::cores() / jobs.min(numbers.len())).max(1),
+            threads: (machine::cores() / jobs.min(numbers.len()).max(1)).max(1),
             retry_failed: self.retry_failed,
         };
-        let mut signals = Signals::listen()?;
         let mut board = Board::new(output.verbosity(), jobs);
-        let engine = Engine::new(&manifest, &numbers, options, &mut board);
+        let engine = Engine::new(manifest, numbers, rung, options, &mut board);
         let summary = engine.run(&mut || signals.received());
         board.finish();
-        self.conclude(summary?, numbers.len())
+        summary
     }
 
     fn conclude(&self, summary: Summary, count: usize) -> Result<(), Error> {

@@ -19,7 +19,7 @@ const SPARE_SHARE: f64 = 2.0;
 struct Common {
     /// Folder of the sweep, which every machine sees under this path
     folder: PathBuf,
-    /// Cells that run at once
+    /// Cells that run at once; in successive halving, workers that share the rungs
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     throttle: u16,
     /// Cores of a cell
@@ -37,8 +37,15 @@ impl Common {
     /// The manifest, with the path that jobs use, and the request.
     fn open(&self) -> Result<(Manifest, Request), Error> {
         let mut manifest = Manifest::read(&self.folder)?;
-        let minutes = self.time.or_else(|| predicted_minutes(&manifest));
-        if minutes.is_none() {
+        let halves = !manifest.rungs().is_empty();
+        let predicted = || if halves { None } else { predicted_minutes(&manifest) };
+        let minutes = self.time.or_else(predicted);
+        if minutes.is_none() && halves {
+            errln!(
+                "note: a worker runs as many cells as its time allows and is queued again: give `--time \
+                 MINUTES`, or it has the cluster's own limit"
+            );
+        } else if minutes.is_none() {
             errln!(
                 "note: no cell is done, so no time is predicted: give `--time MINUTES`, or run one \
                  first with `fsct sweep run {} --index 0`",

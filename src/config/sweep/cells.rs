@@ -14,7 +14,10 @@ use crate::config::{
         loaded::Loaded,
         overrides::Overrides,
     },
-    text::diagnostic::{Diagnostic, Diagnostics},
+    text::{
+        diagnostic::{Diagnostic, Diagnostics},
+        node::{Key, Node},
+    },
 };
 
 /// A combination of values.
@@ -22,6 +25,8 @@ use crate::config::{
 pub struct Cell {
     /// For each key of the grid, the number of its value.
     pub(super) choice: Vec<usize>,
+    /// The number of its candidate, from 0, in a search.
+    pub candidate: Option<usize>,
 }
 
 /// Every cell of a sweep with its pipeline.
@@ -34,7 +39,7 @@ pub struct ResolvedSweep {
 }
 
 impl Sweep {
-    /// The cells that are not excluded; the first key of the grid varies slowest.
+    /// The cells that are not excluded; candidates vary slowest, then the first key of the grid.
     pub fn cells(&self) -> Vec<Cell> {
         let count = self.combinations();
         let all = (0..count).map(|mut number| {
@@ -43,7 +48,7 @@ impl Sweep {
                 choice[at] = number % axis.values.len();
                 number /= axis.values.len();
             }
-            Cell { choice }
+            Cell { choice, candidate: None }
         });
         let is_excluded = |cell: &Cell| {
             let matches = |rule: &Vec<(usize, Vec<usize>)>| {
@@ -51,7 +56,12 @@ impl Sweep {
             };
             self.exclude.iter().any(matches)
         };
-        all.filter(|cell| !is_excluded(cell)).collect()
+        let of_grid: Vec<Cell> = all.filter(|cell| !is_excluded(cell)).collect();
+        let Some(search) = &self.search else { return of_grid };
+        let with = |number: usize| {
+            of_grid.iter().map(move |cell| Cell { candidate: Some(number), ..cell.clone() })
+        };
+        (0..search.candidates.len()).flat_map(with).collect()
     }
 
     /// Combinations of the grid, the excluded ones included.
@@ -59,10 +69,26 @@ impl Sweep {
         self.axes.iter().map(|axis| axis.values.len()).fold(1, usize::saturating_mul)
     }
 
-    /// The keys of the grid with the cell's values.
+    /// The keys of the grid with the cell's values, then the keys that were drawn for it.
     pub fn values(&self, cell: &Cell) -> Vec<(String, Json)> {
-        let pairs = self.axes.iter().zip(&cell.choice);
-        pairs.map(|(axis, value)| (axis.key.name.clone(), json(&axis.values[*value]))).collect()
+        self.chosen(cell).map(|(key, node)| (key.name.clone(), json(node))).collect()
+    }
+
+    /// Keys of the grid, in the order of the file.
+    pub fn axes(&self) -> Vec<String> {
+        self.axes.iter().map(|axis| axis.key.name.clone()).collect()
+    }
+
+    /// Each key that is varied, with the cell's value.
+    fn chosen<'a>(&'a self, cell: &'a Cell) -> impl Iterator<Item = (&'a Key, &'a Node)> {
+        let grid = self.axes.iter().zip(&cell.choice);
+        let grid = grid.map(|(axis, value)| (&axis.key, &axis.values[*value]));
+        let search = self.search.as_ref().zip(cell.candidate);
+        let drawn = search.into_iter().flat_map(|(search, candidate)| {
+            let keys = search.ranges.iter().map(|range| &range.key);
+            keys.zip(&search.candidates[candidate])
+        });
+        grid.chain(drawn)
     }
 
     /// A cell in one line: `method.kind=fsct, seed=1`.
@@ -89,14 +115,23 @@ impl Sweep {
         let count = cells.len();
         let mut found = Found::default();
         found.add(self.covered(overrides), "");
+        let beyond = self.beyond(overrides, cells.first());
+        let is_beyond = !beyond.is_empty();
+        found.add(beyond, "");
+        // What is drawn from a range that reaches too far is wrong in the same way.
+        let is_known = |diagnostic: &Diagnostic| is_beyond && self.is_of_range(diagnostic);
         let mut resolved = Vec::with_capacity(count);
         for cell in cells {
             let label = self.label(&cell);
             match load_around(&self.pipeline, overrides, self.layers(&cell)) {
-                Err(diagnostics) => found.add(diagnostics, &label),
+                Err(diagnostics) => {
+                    found.add(diagnostics.into_iter().filter(|it| !is_known(it)), &label);
+                }
                 Ok(mut loaded) => {
                     loaded.pipeline.test.seed.get_or_insert(Pipeline::default_seed());
                     found.add(std::mem::take(&mut loaded.warnings), &label);
+                    let of_search = self.search.as_ref().map(|search| search.check(&loaded));
+                    found.add(of_search.into_iter().flatten(), &label);
                     found.add(check(&loaded), &label);
                     resolved.push((cell, loaded));
                 }
@@ -110,25 +145,62 @@ impl Sweep {
     }
 
     fn layers(&self, cell: &Cell) -> Around {
-        let chosen = self.axes.iter().zip(&cell.choice);
         Around {
             below_shell: self.set.iter().map(|(key, node)| layer(key, node.clone())).collect(),
-            above_shell: chosen
-                .map(|(axis, value)| layer(&axis.key, axis.values[*value].clone()))
-                .collect(),
+            above_shell: self.chosen(cell).map(|(key, node)| layer(key, node.clone())).collect(),
         }
     }
 
-    /// `--set`s that the grid covers.
+    /// Ends of ranges and choices that their key does not allow, whether or not they are drawn.
+    fn beyond(&self, overrides: &Overrides, cell: Option<&Cell>) -> Vec<Diagnostic> {
+        let (Some(search), Some(cell)) = (&self.search, cell) else { return Vec::new() };
+        let mut found = Vec::new();
+        for ranged in &search.ranges {
+            for end in ranged.range.ends() {
+                let place = end.span.bytes.clone();
+                let mut around = self.layers(cell);
+                around.above_shell.push(layer(&ranged.key, end));
+                let loaded = load_around(&self.pipeline, overrides, around);
+                let errors = loaded.err().into_iter().flatten();
+                // The values of the other ranges may be wrong too: they have their own turn.
+                let key = ranged.key.span.bytes.clone();
+                let is_here = |it: &Diagnostic| {
+                    let span = it.span.as_ref();
+                    span.is_some_and(|it| {
+                        [&key, &place].iter().any(|at| at.contains(&it.bytes.start))
+                    })
+                };
+                found.extend(errors.filter(|it| self.is_of_range(it) && is_here(it)));
+            }
+        }
+        found
+    }
+
+    /// Whether a diagnostic is of a key or a value of `search.ranges`.
+    fn is_of_range(&self, diagnostic: &Diagnostic) -> bool {
+        let ranges = self.search.iter().flat_map(|search| &search.ranges);
+        ranges.into_iter().any(|ranged| {
+            diagnostic.span.as_ref().is_some_and(|span| {
+                std::sync::Arc::ptr_eq(&span.source, &ranged.span.source)
+                    && (ranged.key.span.bytes.start..ranged.span.bytes.end)
+                        .contains(&span.bytes.start)
+            })
+        })
+    }
+
+    /// `--set`s that the grid or the search covers.
     fn covered(&self, overrides: &Overrides) -> Vec<Diagnostic> {
         let keys = overrides.set.iter().filter_map(|set| Some(set.split_once('=')?.0.trim()));
-        keys.filter(|key| self.axes.iter().any(|axis| axis.key.name == *key))
-            .map(|key| {
-                let message = format!("`--set {key}=…` has no effect: the grid varies `{key}`");
-                let span = self.axes.iter().find(|it| it.key.name == key).map(|it| &it.key.span);
-                Diagnostic::new(Rule::Value, format!("sweep.grid.{key}"), span.cloned(), message)
+        let grid = || self.axes.iter().map(|axis| ("grid", "the grid", &axis.key));
+        let ranges = self.search.iter().flat_map(|search| &search.ranges);
+        let drawn = || ranges.clone().map(|it| ("search.ranges", "the search", &it.key));
+        keys.filter_map(|name| grid().chain(drawn()).find(|(.., key)| key.name == name))
+            .map(|(section, by, Key { name, span })| {
+                let message = format!("`--set {name}=…` has no effect: {by} varies `{name}`");
+                let path = format!("sweep.{section}.{name}");
+                Diagnostic::new(Rule::Value, path, Some(span.clone()), message)
                     .label("varied here")
-                    .help(format!("remove it from the command line, or `{key}` from the grid"))
+                    .help(format!("remove it from the command line, or `{name}` from {by}"))
             })
             .collect()
     }

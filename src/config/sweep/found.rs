@@ -44,7 +44,8 @@ impl Found {
     pub fn finish(self, cells: usize) -> Diagnostics {
         let name = |seen: Seen| {
             let Seen { mut diagnostic, cells: count, first } = seen;
-            if count < cells {
+            // What is of no cell in particular has no label.
+            if count < cells && !first.is_empty() {
                 let of = format!("in {count} of {cells} cells");
                 let such = if count == 1 { "" } else { ", such as" };
                 diagnostic.message = format!("{} ({of}{such}: {first})", diagnostic.message);

@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// Keys that only a pipeline file can have.
-    fn of_files_only(&mut self, path: &str, key: &Key) {
+    pub(super) fn of_files_only(&mut self, path: &str, key: &Key) {
         if ["version", "extends"].contains(&key.name.as_str()) {
             let message = format!("`{}` belongs in a pipeline file", key.name);
             self.push(
@@ -75,16 +75,22 @@ impl Reader {
         }
     }
 
-    pub(super) fn set(&mut self, key: &Key, node: &Node, axes: &[Axis]) -> Vec<(Key, Node)> {
+    /// Values for all cells; `varied` are keys that are varied already, each with its section.
+    pub(super) fn set(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        varied: &[(&str, &Key)],
+    ) -> Vec<(Key, Node)> {
         let entries = self.mapping("set", key, node);
         for (key, _) in entries {
             self.of_files_only(&format!("set.{}", key.name), key);
         }
         for (name, span) in leaves(entries) {
-            if let Some(axis) = axes.iter().find(|axis| overlap(&axis.key.name, &name)) {
-                let message = format!("`set.{name}` is varied by `grid.{}`", axis.key.name);
+            if let Some((section, key)) = varied.iter().find(|(_, key)| overlap(&key.name, &name)) {
+                let message = format!("`set.{name}` is varied by `{section}.{}`", key.name);
                 let help = "remove it here or there";
-                self.push(&format!("set.{name}"), &span, message, "varied by the grid", help);
+                self.push(&format!("set.{name}"), &span, message, "varied there", help);
             }
         }
         entries.to_vec()

@@ -33,7 +33,7 @@ pub const KEYS: &[SweepKey] = &[
         text: "Keys of the pipeline with the values that they take. Every combination of them is a \
                cell: one run. A key is written with dots (`method.kind`), its values as a list; a value \
                may be a mapping, as `method: [{kind: fsct}, {kind: profoct, vic: {}}]`. The first key \
-               varies slowest. Required.",
+               varies slowest. Required unless there is a `search`.",
         example: "grid:\n  method.kind: [fsct, protonet]\n  seed: [1, 2, 3]",
     },
     SweepKey {
@@ -67,6 +67,71 @@ pub const KEYS: &[SweepKey] = &[
                it and nothing is written.",
         example: "compare: {across: seed}",
     },
+    SweepKey {
+        path: "search",
+        text: "Candidates that are drawn from ranges of keys and ranked by their validation accuracy. \
+               With a `grid`, each candidate is run with every combination of it: repetitions are \
+               averaged, and the other keys have a ranking of their own for each of their values.",
+        example: "search:\n  method: random\n  budget: 20\n  ranges: {optimizer.learning_rate: {log: [1e-4, 1e-2]}}",
+    },
+    SweepKey {
+        path: "search.method",
+        text: "How candidates are trained. `random` trains each to the end; `halving` (successive \
+               halving) trains all for a few epochs, keeps the best of them, and so on until the best \
+               are trained for `train.epochs`. Required.",
+        example: "search: {method: halving}",
+    },
+    SweepKey {
+        path: "search.budget",
+        text: "Number of different candidates that are drawn. A larger one keeps the earlier \
+               candidates and adds others. Required.",
+        example: "search: {budget: 27}",
+    },
+    SweepKey {
+        path: "search.ranges",
+        text: "Keys of the pipeline with what their values are drawn from. `log: [a, b]` draws numbers \
+               whose logarithm is uniform, `uniform: [a, b]` numbers, `int: [a, b]` whole numbers with \
+               both ends, and `choice: [a, b, …]` any of the values. Required.",
+        example: "search:\n  ranges:\n    optimizer.learning_rate: {log: [1e-4, 1e-2]}\n    method.heads: {choice: [4, 8]}",
+    },
+    SweepKey {
+        path: "search.seed",
+        text: "Seed of the draws, 0 where it is not written. A value depends on this seed, the number \
+               of the draw and the key, and on nothing else.",
+        example: "search: {seed: 1}",
+    },
+    SweepKey {
+        path: "search.factor",
+        text: "Factor between two rungs of `halving`, 3 where it is not written. One of so many \
+               candidates is kept, and trained for so many times the epochs.",
+        example: "search: {factor: 3}",
+    },
+    SweepKey {
+        path: "published",
+        text: "What others report for rows of the table, which `fsct sweep collect` prints beside them. \
+               A row without an entry has an empty cell.",
+        example: "published:\n  - values: {method.attention: cosine, episode.k_shot: 1}\n    accuracy: 45.69\n    interval: 0.75\n    source: doi 10.1109/ACCESS.2023.3298299",
+    },
+    SweepKey {
+        path: "published.values",
+        text: "The row: every key of the grid that is not a repetition, with its value. Required.",
+        example: "published: [{values: {episode.k_shot: 1}, accuracy: 45.69, source: …}]",
+    },
+    SweepKey {
+        path: "published.accuracy",
+        text: "Accuracy in percent, as it is printed there. Required.",
+        example: "published: [{values: {episode.k_shot: 1}, accuracy: 45.69, source: …}]",
+    },
+    SweepKey {
+        path: "published.interval",
+        text: "Half-width of its 95 % interval in percentage points, where it is reported.",
+        example: "published: [{values: {episode.k_shot: 1}, accuracy: 45.69, interval: 0.75, source: …}]",
+    },
+    SweepKey {
+        path: "published.source",
+        text: "Where the number is printed: a DOI, an address, a table. Required.",
+        example: "published: [{values: {episode.k_shot: 1}, accuracy: 45.69, source: …}]",
+    },
 ];
 
 /// The key at a dotted path.
@@ -93,7 +158,8 @@ pub fn explain(topic: &str) -> Option<String> {
         return Some(format!("sweep\n\nA sweep file varies keys of a pipeline.\n\n{}", overview()));
     }
     let path = topic.strip_prefix("sweep.")?;
-    let inner = ["grid.", "set.", "compare.baseline.", "exclude."];
+    let inner =
+        ["grid.", "set.", "compare.baseline.", "exclude.", "search.ranges.", "published.values."];
     if let Some(section) = inner.iter().find(|section| path.starts_with(*section)) {
         let section = key(section.trim_end_matches('.'))?;
         return Some(described(section));

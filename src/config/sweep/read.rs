@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::keys;
+use serde::{Deserialize, Serialize};
+
+use super::{keys, search::Search};
 use crate::config::{
     pipeline::Rule,
     resolve::paths::expand,
@@ -19,8 +21,8 @@ use crate::config::{
     },
 };
 
-/// Most combinations of a grid.
-const MAX_CELLS: usize = 100_000;
+/// Most combinations of a grid with its candidates.
+pub(super) const MAX_CELLS: usize = 100_000;
 
 /// A sweep file that was read.
 #[derive(Debug, Clone)]
@@ -31,6 +33,10 @@ pub struct Sweep {
     pub pipeline: PathBuf,
     /// How its cells are compared.
     pub compare: Compare,
+    /// Candidates that are drawn, in place of a grid or beside it.
+    pub search: Option<Search>,
+    /// What others report for rows of the table.
+    pub published: Vec<Published>,
     pub(super) axes: Vec<Axis>,
     /// For each entry, the axes that it names and the numbers of their values.
     pub(super) exclude: Vec<Vec<(usize, Vec<usize>)>>,
@@ -46,6 +52,20 @@ pub struct Compare {
     pub across: Vec<String>,
 }
 
+/// What somebody reports for a row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// Keys of the grid that tell rows apart, with the row's values.
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// Accuracy in percent, as it is printed.
+    pub accuracy: f64,
+    /// Half-width of its 95 % interval in percentage points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<f64>,
+    /// Where the number is printed.
+    pub source: String,
+}
+
 /// A key of the grid.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
@@ -58,7 +78,7 @@ pub(super) struct Axis {
 /// Whether a text looks like a sweep file rather than a pipeline.
 pub fn is_sweep(text: &str) -> bool {
     let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
-    (begins("grid:") || begins("pipeline:")) && !begins("backbone:")
+    (begins("grid:") || begins("search:") || begins("pipeline:")) && !begins("backbone:")
 }
 
 /// Reads a sweep file by itself; the pipeline is not read.
@@ -96,6 +116,16 @@ impl Reader {
         self.diagnostics.push(diagnostic.label(label).help(help.into()));
     }
 
+    /// Adds a diagnostic of another rule.
+    pub(super) fn diagnose(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// How much is wrong so far.
+    pub(super) fn count_found(&self) -> usize {
+        self.diagnostics.len()
+    }
+
     fn file(&mut self, source: &Arc<Source>, tree: &Node) -> Option<Sweep> {
         let start = Span::new(source, 0..0);
         let Value::Map(entries) = &tree.value else {
@@ -106,7 +136,9 @@ impl Reader {
         self.known(entries, "");
         self.version(tree);
         for required in ["pipeline", "grid"] {
-            if tree.get(required).is_none() {
+            // A search needs no grid.
+            let searches = required == "grid" && tree.get("search").is_some();
+            if tree.get(required).is_none() && !searches {
                 let example = keys::key(required).map_or("", |key| key.example);
                 self.diagnostics.push(
                     Diagnostic::new(
@@ -122,16 +154,39 @@ impl Reader {
         }
         let pipeline = tree.get("pipeline").and_then(|(key, node)| self.pipeline(key, node));
         let axes = tree.get("grid").map(|(key, node)| self.grid(key, node)).unwrap_or_default();
-        let set = tree.get("set").map(|(key, node)| self.set(key, node, &axes)).unwrap_or_default();
+        let search = tree.get("search").and_then(|(key, node)| self.search(key, node, &axes));
+        let drawn = search.iter().flat_map(|search| &search.ranges).map(|range| &range.key);
+        let varied: Vec<(&str, &Key)> = (axes.iter().map(|axis| ("grid", &axis.key)))
+            .chain(drawn.map(|key| ("search.ranges", key)))
+            .collect();
+        let set =
+            tree.get("set").map(|(key, node)| self.set(key, node, &varied)).unwrap_or_default();
         let exclude = tree
             .get("exclude")
             .map(|(key, node)| self.exclude(key, node, &axes))
             .unwrap_or_default();
         let compare = self.compare(tree.get("compare"), &axes);
-        let sweep =
-            Sweep { source: Arc::clone(source), pipeline: pipeline?, compare, axes, exclude, set };
+        if let (Some(_), Some((key, _))) = (tree.get("search"), tree.find("compare.baseline")) {
+            let message = "`compare.baseline` has no rows to compare in a search".to_owned();
+            let help = "remove it; compare the values that the search found in a sweep with a grid";
+            self.push("compare.baseline", &key.span, message, "not with `search`", help);
+        }
+        let published = tree.get("published").map(|(key, node)| {
+            let is_search = tree.get("search").is_some();
+            self.published(key, node, &axes, &compare.across, is_search)
+        });
+        let sweep = Sweep {
+            source: Arc::clone(source),
+            pipeline: pipeline?,
+            compare,
+            search,
+            published: published.unwrap_or_default(),
+            axes,
+            exclude,
+            set,
+        };
         if self.diagnostics.is_empty()
-            && let Some((key, _)) = tree.get("grid")
+            && let Some((key, _)) = tree.get("grid").or_else(|| tree.get("search"))
         {
             self.count(&sweep, key);
         }
@@ -221,10 +276,12 @@ impl Reader {
     }
 
     fn count(&mut self, sweep: &Sweep, grid: &Key) {
-        let combinations = sweep.combinations();
+        let candidates = sweep.search.as_ref().map_or(1, |search| search.budget);
+        let combinations = sweep.combinations().saturating_mul(candidates);
         if combinations > MAX_CELLS {
+            let of = if sweep.search.is_some() { " with its candidates" } else { "" };
             let message =
-                format!("the grid has {combinations} combinations, more than {MAX_CELLS}");
+                format!("the grid{of} has {combinations} combinations, more than {MAX_CELLS}");
             let help = "vary fewer keys, or make several sweeps";
             self.push("grid", &grid.span, message, "too many", help);
         } else if sweep.cells().is_empty() {

@@ -41,7 +41,7 @@ impl Reader {
     }
 
     /// Keys of the grid with some of their values, written as one value or a list of them.
-    fn choices(
+    pub(super) fn choices(
         &mut self,
         path: &str,
         entries: &[(Key, Node)],

@@ -66,6 +66,18 @@ fn generate() -> Value {
                 "baseline": with("compare.baseline", over(&reference)),
                 "across": with("compare.across", across.clone()),
             }}),
+            "search" => search(&varied, &with),
+            "published" => json!({"type": "array", "items": {
+                "type": "object",
+                "required": ["values", "accuracy", "source"],
+                "additionalProperties": false,
+                "properties": {
+                    "values": with("published.values", over(&reference)),
+                    "accuracy": with("published.accuracy", percent()),
+                    "interval": with("published.interval", percent()),
+                    "source": with("published.source", json!({"type": "string", "minLength": 1})),
+                },
+            }}),
             _ => json!({}),
         }
     };
@@ -76,12 +88,50 @@ fn generate() -> Value {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": ID,
         "title": "fsct sweep",
-        "description": "A sweep: one pipeline, and values of its keys in every combination.",
+        "description": "A sweep: one pipeline, and values of its keys in every combination or drawn from ranges.",
         "type": "object",
-        "required": ["pipeline", "grid"],
+        "required": ["pipeline"],
+        "anyOf": [{"required": ["grid"]}, {"required": ["search"]}],
         "additionalProperties": false,
         "properties": properties,
         "definitions": definitions,
+    })
+}
+
+/// A number of percent.
+fn percent() -> Value {
+    json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100})
+}
+
+/// The schema of `search`: for each key the kinds of ranges, and its own values to choose from.
+fn search(varied: &[String], with: &dyn Fn(&str, Value) -> Value) -> Value {
+    let pair = |kind: &str| json!({"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2});
+    let above = json!({"type": "array", "items": {"type": "number", "exclusiveMinimum": 0},
+        "minItems": 2, "maxItems": 2});
+    let range = |key: &String| {
+        let choice = json!({"type": "array", "items": {"$ref": format!("#/definitions/{key}")},
+            "minItems": 1, "uniqueItems": true});
+        let range = json!({
+            "description": property(key).and_then(|it| it.get("description")).cloned().unwrap_or_default(),
+            "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+            "properties": {"log": above, "uniform": pair("number"), "int": pair("integer"),
+                "choice": choice},
+        });
+        (key.clone(), range)
+    };
+    let ranges: Map<String, Value> = varied.iter().map(range).collect();
+    json!({
+        "type": "object",
+        "required": ["method", "budget", "ranges"],
+        "additionalProperties": false,
+        "properties": {
+            "method": with("search.method", json!({"enum": ["random", "halving"]})),
+            "budget": with("search.budget", json!({"type": "integer", "minimum": 1, "maximum": 100_000})),
+            "ranges": with("search.ranges", json!({"type": "object", "minProperties": 1,
+                "properties": ranges, "additionalProperties": false})),
+            "seed": with("search.seed", json!({"type": "integer", "minimum": 0})),
+            "factor": with("search.factor", json!({"type": "integer", "minimum": 2, "maximum": 100_000})),
+        },
     })
 }
 

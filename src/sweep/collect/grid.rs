@@ -15,7 +15,7 @@ pub struct Grid {
 }
 
 /// `63.41 ± 0.52`, in percent; without an interval where there is one value.
-fn percent(mean: Option<Mean>, sign: &str) -> String {
+pub fn percent(mean: Option<Mean>, sign: &str) -> String {
     mean.map_or("–".into(), |Mean { mean, ci95, .. }| match ci95 {
         Some(ci95) => format!("{:.2} {sign} {:.2}", 100.0 * mean, 100.0 * ci95),
         None => format!("{:.2}", 100.0 * mean),
@@ -35,6 +35,10 @@ pub fn grid(table: &Table, sign: &str) -> Grid {
     heading.extend(["accuracy %", "validation %", "cells"].map(str::to_owned));
     if compares {
         heading.extend(["difference", "95 %", "p (Holm)"].map(str::to_owned));
+    }
+    let reports = table.rows.iter().any(|row| row.published.is_some());
+    if reports {
+        heading.push("published %".into());
     }
     let texts = |row: &Row| {
         let mut texts: Vec<String> = table
@@ -63,6 +67,11 @@ pub fn grid(table: &Table, sign: &str) -> Grid {
                     ]
                 }
             });
+        }
+        if reports {
+            texts.push(row.published.as_ref().map_or(String::new(), |it| {
+                percent(Some(Mean { mean: it.accuracy, ci95: it.ci95, count: 1 }), sign)
+            }));
         }
         texts
     };

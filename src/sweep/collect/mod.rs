@@ -2,6 +2,9 @@
 //! the difference from the baseline.
 
 mod grid;
+mod missing;
+mod search;
+mod search_text;
 mod write;
 
 use std::collections::HashMap;
@@ -10,17 +13,28 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::cell_folder::{CellFolder, Standing};
-use super::lease;
 use super::manifest::{Entry, Manifest, label};
 use super::student::Mean;
 use crate::run::answers::{self, Answered};
 use crate::run::compare::{Repeated, holm};
 use crate::run::events::Metrics;
 
+use missing::Missing;
+
+pub use search::SearchTable;
 pub use write::{Format, write};
 
-/// The table of a sweep.
+/// What a sweep is collected into.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Collected {
+    /// Rows of a grid, and how they compare.
+    Grid(Table),
+    /// Candidates of a search, ranked by validation.
+    Search(SearchTable),
+}
+
+/// The table of a grid.
 #[derive(Debug, Serialize)]
 pub struct Table {
     /// Keys of the grid that tell the rows apart.
@@ -57,6 +71,20 @@ pub struct Row {
     /// How it differs from the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// What others report for the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Reported>,
+}
+
+/// An accuracy that others report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reported {
+    /// Accuracy as a share, like those of the table.
+    pub accuracy: f64,
+    /// Half-width of its 95 % interval, where it is reported.
+    pub ci95: Option<f64>,
+    /// Where the number is printed.
+    pub source: String,
 }
 
 /// How a row differs from the baseline.
@@ -93,17 +121,6 @@ pub struct Best {
     pub run: PathBuf,
 }
 
-/// A cell without a result.
-#[derive(Debug, Serialize)]
-pub struct Missing {
-    /// Number of the missing cell.
-    pub index: usize,
-    /// Values of the grid that it has.
-    pub values: Map<String, Value>,
-    /// Where it stands, in words.
-    pub state: String,
-}
-
 /// A cell that is done.
 struct Done {
     run: PathBuf,
@@ -113,7 +130,14 @@ struct Done {
 }
 
 /// Reads every cell of a sweep into a table.
-pub fn collect(manifest: &Manifest) -> Table {
+pub fn collect(manifest: &Manifest) -> Collected {
+    match &manifest.head.search {
+        Some(searched) => Collected::Search(search::table(manifest, searched)),
+        None => Collected::Grid(table(manifest)),
+    }
+}
+
+fn table(manifest: &Manifest) -> Table {
     let across = &manifest.head.across;
     let keys: Vec<String> =
         manifest.head.axes.iter().filter(|key| !across.contains(key)).cloned().collect();
@@ -134,8 +158,7 @@ pub fn collect(manifest: &Manifest) -> Table {
         groups[at].1 += 1;
         let cell = manifest.cell(entry);
         let Some((run, metrics)) = cell.finished() else {
-            let state = stands(&cell);
-            missing.push(Missing { index: entry.index, values: entry.values.clone(), state });
+            missing.push(Missing::of(entry, &cell));
             continue;
         };
         let validation = metrics.result.best_validation.as_ref().map(|it| it.accuracy.mean);
@@ -149,6 +172,14 @@ pub fn collect(manifest: &Manifest) -> Table {
         groups[at].2.push(Done { run: run.path().to_owned(), metrics, repetition, answers });
     }
     let mut rows: Vec<Row> = groups.iter().map(|it| row(it, &manifest.head.baseline)).collect();
+    for row in &mut rows {
+        let published = manifest.head.published.iter().find(|it| is_row(&it.values, &row.values));
+        row.published = published.map(|it| Reported {
+            accuracy: it.accuracy / 100.0,
+            ci95: it.interval.map(|interval| interval / 100.0),
+            source: it.source.clone(),
+        });
+    }
     compare(&mut rows, &groups, &manifest.head.baseline);
     let validated = rows.iter().filter_map(|row| Some((row.validation?.mean, row)));
     let best_row = validated.max_by(|a, b| a.0.total_cmp(&b.0));
@@ -166,18 +197,6 @@ pub fn collect(manifest: &Manifest) -> Table {
     }
 }
 
-/// Where a cell without a result stands.
-fn stands(cell: &CellFolder) -> String {
-    if let Some(holder) = lease::holder(cell.path()) {
-        return format!("running on {}", holder.host);
-    }
-    match cell.standing() {
-        Standing::Failed(reason) => format!("failed: {reason}"),
-        Standing::Begun => "begun, can be resumed".into(),
-        Standing::Done(_) | Standing::Waiting => "not run".into(),
-    }
-}
-
 fn row(group: &(Map<String, Value>, usize, Vec<Done>), baseline: &Map<String, Value>) -> Row {
     let (values, cells, done) = group;
     let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| {
@@ -191,7 +210,13 @@ fn row(group: &(Map<String, Value>, usize, Vec<Done>), baseline: &Map<String, Va
         cells: *cells,
         is_baseline: is_baseline(values, baseline),
         difference: None,
+        published: None,
     }
+}
+
+/// Whether two mappings have the same values, in any order.
+fn is_row(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.len() == b.len() && a.iter().all(|(key, value)| b.get(key) == Some(value))
 }
 
 fn is_baseline(values: &Map<String, Value>, baseline: &Map<String, Value>) -> bool {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::grid::{Grid, grid};
-use super::{Difference, Table};
+use super::missing;
+use super::{Collected, Difference, Table};
 use crate::sweep::manifest::{label, word};
 
 /// How a table is written.
@@ -23,25 +24,38 @@ pub enum Format {
 }
 
 /// Writes a table in a format.
-pub fn write(table: &Table, format: Format) -> String {
+pub fn write(table: &Collected, format: Format) -> String {
     match format {
-        Format::Text => text(table),
+        Format::Text => text(&shown(table, "±"), &notes(table)),
         Format::Csv => csv(table),
         Format::Json => format!("{:#}\n", serde_json::to_value(table).unwrap_or_default()),
-        Format::Latex => latex(table),
-        Format::Markdown => markdown(table),
+        Format::Latex => latex(&shown(table, "\\pm"), &notes(table)),
+        Format::Markdown => markdown(&shown(table, "±"), &notes(table)),
     }
 }
 
-fn text(table: &Table) -> String {
-    let Grid { heading, words, rows } = grid(table, "±");
-    let all = || std::iter::once(&heading).chain(&rows);
+fn shown(table: &Collected, sign: &str) -> Grid {
+    match table {
+        Collected::Grid(table) => grid(table, sign),
+        Collected::Search(table) => table.grid(sign),
+    }
+}
+
+fn notes(table: &Collected) -> String {
+    match table {
+        Collected::Grid(table) => remarks(table),
+        Collected::Search(table) => table.remarks(),
+    }
+}
+
+fn text(Grid { heading, words, rows }: &Grid, notes: &str) -> String {
+    let all = || std::iter::once(heading).chain(rows);
     let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let mut text = String::new();
     for row in all() {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            match column < words {
+            match column < *words {
                 true => format!("{cell:<width$}"),
                 false => format!("{cell:>width$}"),
             }
@@ -49,7 +63,7 @@ fn text(table: &Table) -> String {
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
-    text + &remarks(table)
+    text + notes
 }
 
 /// What the numbers are, what is best, and what is missing.
@@ -84,36 +98,33 @@ fn remarks(table: &Table) -> String {
             best.run.display(),
         );
     }
-    text + &missing(table)
-}
-
-/// The cells without a result: those that failed by name, the others by number.
-fn missing(table: &Table) -> String {
-    if table.missing.is_empty() {
-        return String::new();
-    }
-    let mut text =
-        format!("incomplete: {} of {} cells have no result\n", table.missing.len(), table.cells);
-    let mut states: Vec<(&str, Vec<&super::Missing>)> = Vec::new();
-    for cell in &table.missing {
-        match states.iter_mut().find(|(state, _)| *state == cell.state) {
-            Some((_, cells)) => cells.push(cell),
-            None => states.push((&cell.state, vec![cell])),
+    let mut sources: Vec<&str> = Vec::new();
+    for reported in table.rows.iter().filter_map(|row| row.published.as_ref()) {
+        if !sources.contains(&reported.source.as_str()) {
+            sources.push(&reported.source);
         }
     }
-    const NAMED: usize = 6;
-    for (state, cells) in states {
-        let shown = cells.iter().take(NAMED);
-        let names = shown.map(|cell| format!("{} ({})", cell.index, label(&cell.values)));
-        let more = cells.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let _ = writeln!(text, "  {state}: {}{more}", names.collect::<Vec<_>>().join(", "));
+    for source in sources {
+        let _ = writeln!(text, "published: {source}");
     }
-    text
+    text + &missing::lines(&table.missing, table.cells)
 }
 
-fn csv(table: &Table) -> String {
+fn csv(table: &Collected) -> String {
+    let records = match table {
+        Collected::Grid(table) => records(table),
+        Collected::Search(table) => table.records(),
+    };
     let mut writer = csv::Writer::from_writer(Vec::new());
+    for record in records {
+        // Writing to memory does not fail.
+        let _ = writer.write_record(&record);
+    }
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// Heading and records of numbers.
+fn records(table: &Table) -> Vec<Vec<String>> {
     let mut heading = table.keys.clone();
     heading.extend(
         [
@@ -129,12 +140,14 @@ fn csv(table: &Table) -> String {
             "difference_high",
             "p",
             "holm_p",
+            "published",
+            "published_ci95",
+            "published_source",
         ]
         .map(str::to_owned),
     );
     let number = |value: Option<f64>| value.map(|it| it.to_string()).unwrap_or_default();
-    // Writing to memory does not fail.
-    let _ = writer.write_record(&heading);
+    let mut records = vec![heading];
     for row in &table.rows {
         let measured = match &row.difference {
             Some(Difference::Measured { repeated, holm_p }) => Some((repeated, *holm_p)),
@@ -159,13 +172,18 @@ fn csv(table: &Table) -> String {
             number(measured.map(|(it, _)| it.p)),
             number(measured.map(|(_, holm_p)| holm_p)),
         ]);
-        let _ = writer.write_record(&record);
+        let published = row.published.as_ref();
+        record.extend([
+            number(published.map(|it| it.accuracy)),
+            number(published.and_then(|it| it.ci95)),
+            published.map(|it| it.source.clone()).unwrap_or_default(),
+        ]);
+        records.push(record);
     }
-    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+    records
 }
 
-fn markdown(table: &Table) -> String {
-    let Grid { heading, words, rows } = grid(table, "±");
+fn markdown(Grid { heading, words, rows }: &Grid, notes: &str) -> String {
     let line = |cells: &[String]| {
         format!(
             "| {} |\n",
@@ -173,23 +191,22 @@ fn markdown(table: &Table) -> String {
         )
     };
     let rule: Vec<&str> =
-        (0..heading.len()).map(|column| if column < words { "---" } else { "---:" }).collect();
-    let mut text = line(&heading) + &format!("|{}|\n", rule.join("|"));
+        (0..heading.len()).map(|column| if column < *words { "---" } else { "---:" }).collect();
+    let mut text = line(heading) + &format!("|{}|\n", rule.join("|"));
     rows.iter().for_each(|row| text += &line(row));
-    text + &remarks(table)
+    text + notes
 }
 
-fn latex(table: &Table) -> String {
-    let Grid { heading, words, rows } = grid(table, "\\pm");
-    let columns = "l".repeat(words) + &"r".repeat(heading.len() - words);
+fn latex(Grid { heading, words, rows }: &Grid, notes: &str) -> String {
+    let columns = "l".repeat(*words) + &"r".repeat(heading.len() - words);
     let name = |cell: &String| escaped(cell);
     let line = |cells: Vec<String>| format!("    {} \\\\\n", cells.join(" & "));
     let mut text = format!("\\begin{{tabular}}{{{columns}}}\n    \\toprule\n");
     text += &line(heading.iter().map(name).collect());
     text += "    \\midrule\n";
-    for row in &rows {
+    for row in rows {
         let cells = row.iter().enumerate().map(|(column, cell)| {
-            let is_number = column >= words && cell.contains(|c: char| c.is_ascii_digit());
+            let is_number = column >= *words && cell.contains(|c: char| c.is_ascii_digit());
             match is_number {
                 true if cell.contains(" to ") => format!("${}$", cell.replace(" to ", "$ to $")),
                 true => format!("${cell}$"),
@@ -199,7 +216,6 @@ fn latex(table: &Table) -> String {
         text += &line(cells.collect());
     }
     text += "    \\bottomrule\n\\end{tabular}\n";
-    let notes = remarks(table);
     let notes = notes.lines().filter(|line| !line.is_empty()).map(|line| format!("% {line}\n"));
     text + &notes.collect::<String>()
 }

@@ -60,16 +60,20 @@ pub struct Engine<'a> {
     claims: Claims,
     rows: Vec<Row>,
     running: Vec<Running>,
+    /// The rung of successive halving that is run, where there is one.
+    rung: Option<usize>,
     watcher: &'a mut dyn Watcher,
     /// Signals received so far.
     signals: usize,
 }
 
 impl<'a> Engine<'a> {
-    /// An engine for the cells with these numbers.
+    /// An engine for the cells with these numbers, up to the end of a rung of successive halving where
+    /// one is given.
     pub fn new(
         manifest: &'a Manifest,
         numbers: &[usize],
+        rung: Option<usize>,
         options: Options,
         watcher: &'a mut dyn Watcher,
     ) -> Self {
@@ -80,7 +84,8 @@ impl<'a> Engine<'a> {
         };
         let rows = numbers.iter().map(row).collect();
         let claims = Claims::new(options.terms.clone());
-        Self { manifest, options, claims, rows, running: Vec::new(), watcher, signals: 0 }
+        let running = Vec::new();
+        Self { manifest, options, claims, rows, running, rung, watcher, signals: 0 }
     }
 
     /// Runs until every cell is done or given up, or a signal stops it. `received` returns the number of
@@ -144,7 +149,7 @@ impl<'a> Engine<'a> {
     }
 
     fn cell(&self, at: usize) -> CellFolder {
-        self.manifest.cell(&self.rows[at].entry)
+        self.manifest.cell_in(&self.rows[at].entry, self.rung)
     }
 
     /// Sets the state of a cell that is done or given up.
