@@ -1,12 +1,12 @@
 //! `tests/sweep/errors/*.yaml`: invalid sweep files, each with a snapshot of its diagnostics.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fsct::cli::plain;
 use fsct::config::{Diagnostics, Overrides, load_sweep};
 
-fn diagnostics(path: &PathBuf) -> Diagnostics {
+fn diagnostics(path: &Path) -> Diagnostics {
     let resolved =
         load_sweep(path).and_then(|sweep| sweep.resolve(&Overrides::default(), |_| Vec::new()));
     resolved.map_or_else(|found| found, |resolved| resolved.warnings)
