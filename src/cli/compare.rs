@@ -113,7 +113,7 @@ impl Compare {
         list: &mut Option<Asked>,
         interrupt: &Interrupt,
     ) -> Result<Vec<Vec<bool>>, RunError> {
-        let Ready { net, data, device, pipeline } = &model.ready()?;
+        let Ready { net, data, device, pipeline } = &model.ready(interrupt)?;
         let set = data.split(self.split);
         let episodes = match list {
             Some(asked) => asked.of(name, self.split, set, pipeline)?,

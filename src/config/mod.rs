@@ -17,8 +17,8 @@ pub use pipeline::{
     DynamicDriver, EarlyStopping, Episode, Episodes, Format, Invariance, LossScale, Memory, Method,
     MethodKind, Moments, Normalize, OnAttention, OnBadImage, OnOom, Optimizer, OptimizerKind,
     OptimizerState, OtherData, OtherEpisode, Pipeline, Prototypes, RandomResizedCrop, Recompute,
-    Report, STATE_BLOCK, Sampling, Schedule, ScheduleKind, Test, Train, Trunk, VERSION, Validate,
-    Variance, Vic, VicPreset, Weights, WeightsSource,
+    Report, STATE_BLOCK, Sampling, Schedule, ScheduleKind, Test, Train, Transform, Trunk, VERSION,
+    Validate, Variance, Vic, VicPreset, Weights, WeightsSource,
 };
 pub use pipeline::{Keys, Rule, Severity};
 pub use resolve::{

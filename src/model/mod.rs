@@ -12,6 +12,7 @@ mod episode;
 pub mod init;
 pub mod kernel;
 pub mod layers;
+pub mod lbfgs;
 pub mod mahalanobis;
 pub mod method;
 pub mod names;

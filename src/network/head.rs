@@ -1,6 +1,6 @@
 //! The heads of the few-shot methods, as layers over the features of an episode.
 
-use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes};
+use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes, Transform};
 use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
@@ -13,6 +13,12 @@ pub enum HeadSpec {
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
+    /// Nearest centroid of transformed features.
+    SimpleShot(Transform),
+    /// Logistic regression on the support features of each episode.
+    Logistic,
+    /// The nearest support images of each query.
+    Knn(KnnSpec),
 }
 
 impl HeadSpec {
@@ -26,9 +32,28 @@ impl HeadSpec {
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
-            Self::Protonet(_) => Vec::new(),
+            Self::Protonet(_) | Self::SimpleShot(_) | Self::Logistic | Self::Knn(_) => Vec::new(),
         }
     }
+
+    /// Values that a checkpoint has of the head and training does not change: a mean feature.
+    pub fn buffers(&self, features: Map) -> usize {
+        if self.is_centered() { size(features) } else { 0 }
+    }
+
+    /// Whether it subtracts the mean feature of the training images.
+    pub fn is_centered(&self) -> bool {
+        *self == Self::SimpleShot(Transform::CenteredL2)
+    }
+}
+
+/// The nearest support images of each query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnnSpec {
+    /// Number of support images that vote.
+    pub neighbors: usize,
+    /// Distance that says which are near.
+    pub distance: Distance,
 }
 
 /// A few-shot cosine transformer.

@@ -1,7 +1,7 @@
 //! A pipeline's network.
 
 use crate::config::{BackboneKind, MethodKind, Pipeline};
-use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Network};
+use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, KnnSpec, Network};
 
 /// The network that a pipeline describes.
 pub fn network(pipeline: &Pipeline) -> Network {
@@ -46,6 +46,11 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             alignment: method.alignment,
         }),
         MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+        MethodKind::Simpleshot => HeadSpec::SimpleShot(method.transform),
+        MethodKind::Logistic => HeadSpec::Logistic,
+        MethodKind::Knn => {
+            HeadSpec::Knn(KnnSpec { neighbors: method.n_neighbors, distance: method.distance })
+        }
     }
 }
 

@@ -193,6 +193,25 @@ impl<'a> Features<'a> {
         }
     }
 
+    /// Mean of the features of all images, each once, in the order of the split; summed in f64. Takes the memory of one
+    /// pass.
+    ///
+    /// # Errors
+    /// As [`Self::of_images`].
+    pub fn mean(&self) -> Result<Vec<f32>, RunError> {
+        let ids: Vec<usize> = (0..self.set.len()).collect();
+        let mut sums: Vec<f64> = Vec::new();
+        for chunk in ids.chunks(self.at_once) {
+            let features = to_host(self.of_images(chunk)?);
+            let dim = features.len() / chunk.len();
+            sums.resize(dim, 0.0);
+            for row in features.chunks_exact(dim) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+            }
+        }
+        Ok(sums.into_iter().map(|sum| (sum / ids.len() as f64) as f32).collect())
+    }
+
     fn rows(&self, bank: &Tensor<4>, images: &[usize]) -> Tensor<4> {
         let rows: Vec<i64> = images.iter().map(|image| *image as i64).collect();
         let rows = TensorData::new(rows, [images.len()]);

@@ -36,7 +36,9 @@ pub use early_stopping::EarlyStopping;
 pub use episode::{Episode, Episodes, OtherEpisode};
 pub use finding::Finding;
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
-pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes};
+pub use method::{
+    Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes, Transform,
+};
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use optimizer_state::{OptimizerState, STATE_BLOCK};
 pub use read_by::{READ_BY, rule_of_unread};

@@ -2,15 +2,23 @@
 
 pub mod ctx;
 pub mod fsct;
+pub mod knn;
+pub mod logistic;
 pub mod protonet;
+pub mod simpleshot;
+pub mod vectors;
 
 use burn::prelude::*;
 
 use super::init::Init;
+use super::layers::to_host;
 use crate::network::{EpisodeShape, HeadSpec, Map, size};
 use ctx::Ctx;
 use fsct::Fsct;
+use knn::Knn;
+use logistic::Logistic;
 use protonet::Protonet;
+use simpleshot::SimpleShot;
 
 /// The answer of a head to an episode.
 pub struct HeadOutput {
@@ -30,6 +38,12 @@ pub enum Head {
     Ctx(Ctx),
     /// The head of a prototypical network.
     Protonet(Protonet),
+    /// Nearest centroid of transformed features.
+    SimpleShot(SimpleShot),
+    /// Logistic regression on each support.
+    Logistic(Logistic),
+    /// Votes of the nearest support images.
+    Knn(Knn),
 }
 
 impl Head {
@@ -39,6 +53,11 @@ impl Head {
             HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
             HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
             HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+            HeadSpec::SimpleShot(transform) => {
+                Self::SimpleShot(SimpleShot::new(*transform, size(features), init))
+            }
+            HeadSpec::Logistic => Self::Logistic(Logistic::default()),
+            HeadSpec::Knn(spec) => Self::Knn(Knn::new(*spec)),
         }
     }
 
@@ -46,10 +65,14 @@ impl Head {
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`
     pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
+        let flat = |maps: Tensor<4>| maps.flatten::<2>(1, 3);
         match self {
-            Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Fsct(head) => head.forward(flat(support), flat(query), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
-            Self::Protonet(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Protonet(head) => head.forward(flat(support), flat(query), shape),
+            Self::SimpleShot(head) => head.forward(flat(support), flat(query), shape),
+            Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
+            Self::Knn(head) => head.forward(flat(support), flat(query), shape),
         }
     }
 
@@ -63,8 +86,9 @@ impl Head {
     pub fn averages_shots(&self) -> bool {
         match self {
             Self::Fsct(_) => true,
-            Self::Ctx(_) => false,
+            Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) => false,
             Self::Protonet(head) => head.averages_shots(),
+            Self::SimpleShot(head) => head.averages_shots(),
         }
     }
 
@@ -72,7 +96,27 @@ impl Head {
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
-            Self::Ctx(_) | Self::Protonet(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Whether it subtracts a mean feature of the training images that is not computed.
+    pub fn lacks_mean(&self) -> bool {
+        matches!(self, Self::SimpleShot(head) if head.lacks_mean())
+    }
+
+    /// The mean feature of the training images, where one is subtracted.
+    pub fn mean(&self) -> Option<Vec<f32>> {
+        match self {
+            Self::SimpleShot(head) => head.mean.as_ref().map(|mean| to_host(mean.val())),
+            _ => None,
+        }
+    }
+
+    /// Sets the mean feature of the training images, where one is subtracted; zeros take it away.
+    pub fn set_mean(&mut self, values: &[f32]) {
+        if let Self::SimpleShot(head) = self {
+            head.set_mean(values);
         }
     }
 }

@@ -54,7 +54,10 @@ impl Sizes {
                 sizes.pairs = pairs * wide;
                 sizes.projected = (queries + support) * wide * F32;
             }
-            HeadSpec::Protonet(_) => {}
+            HeadSpec::Protonet(_)
+            | HeadSpec::SimpleShot(_)
+            | HeadSpec::Logistic
+            | HeadSpec::Knn(_) => {}
         }
         sizes
     }
@@ -84,7 +87,8 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        HeadSpec::Protonet(_) => {
+        // The last two never train.
+        HeadSpec::Protonet(_) | HeadSpec::SimpleShot(_) | HeadSpec::Logistic | HeadSpec::Knn(_) => {
             let kept = sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, sizes.features * 3);
@@ -112,7 +116,9 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
             attention.max(feed_forward)
         }
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
-        HeadSpec::Protonet(_) => 2 * sizes.features,
+        HeadSpec::Protonet(_) | HeadSpec::SimpleShot(_) | HeadSpec::Logistic | HeadSpec::Knn(_) => {
+            2 * sizes.features
+        }
     };
     time.touch(Use::Activations, live);
 }
