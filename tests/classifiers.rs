@@ -73,6 +73,10 @@ fn a_head_of_eval_is_the_method_of_a_run_without_training() {
         ("simpleshot", "kind: simpleshot, transform: none", "method.transform=none"),
         ("logistic", "kind: logistic", "test.episodes=30"),
         ("knn", "kind: knn, n_neighbors: 3", "method.n_neighbors=3"),
+        ("bdcspn", "kind: bdcspn, transform: none", "method.transform=none"),
+        ("laplacianshot", "kind: laplacianshot", "test.episodes=30"),
+        ("tim", "kind: tim, alpha: 3", "method.alpha=3"),
+        ("pt_map", "kind: pt_map", "test.episodes=30"),
     ] {
         fs::write(place.path().join("tiny.yaml"), tested_only(method)).unwrap();
         succeeded(&place.fsct(&["-q", "run", "tiny.yaml"]));
@@ -106,6 +110,12 @@ fn heads_differ() {
         &["--head", "simpleshot", "--set", "method.transform=l2"],
         &["--head", "simpleshot", "--set", "method.transform=none"],
         &["--head", "logistic"],
+        &["--head", "bdcspn"],
+        &["--head", "bdcspn", "--set", "method.transform=centered_l2"],
+        &["--head", "laplacianshot"],
+        &["--head", "tim"],
+        &["--head", "tim", "--set", "method.alpha=1"],
+        &["--head", "pt_map"],
         &["--head", "knn"],
         &["--head", "knn", "--set", "method.n_neighbors=4"],
         &["--head", "knn", "--set", "method.n_neighbors=4", "--set", "method.distance=cosine"],
@@ -181,7 +191,7 @@ fn what_a_head_cannot_do_is_said_with_its_key() {
         (&["eval", "trained.ckpt", "--head", "fsct"][..], "`fsct` has weights of its own"),
         (
             &["eval", "trained.ckpt", "--head", "logstic"],
-            "choose from protonet, simpleshot, logistic, knn",
+            "choose from protonet, simpleshot, logistic, knn, bdcspn",
         ),
         (&["eval", "trained.ckpt", "--set", "method.kind=simpleshot"], "--head simpleshot"),
         (
@@ -205,8 +215,54 @@ fn what_a_head_cannot_do_is_said_with_its_key() {
         said.contains("`method.kind: knn`") && !place.path().join("m.head.onnx").exists(),
         "{said}"
     );
+    fs::write(place.path().join("tiny.yaml"), tested_only("kind: pt_map")).unwrap();
+    succeeded(&place.fsct(&["-q", "run", "tiny.yaml"]));
+    let transductive = last(&place.run_folder());
+    let said = refused(&place, &["predict", &transductive, "--support", "none", "none.png"]);
+    assert!(said.contains("`method.kind: pt_map` is transductive"), "{said}");
     // The settings of a method without weights may change.
     let (_, before) = eval(&place, run.to_str().unwrap(), &[]);
     let (_, after) = eval(&place, run.to_str().unwrap(), &["--set", "method.n_neighbors=2"]);
     assert_ne!(before, after);
+}
+
+/// The queries are as many as before, and their classes are not.
+#[test]
+fn queries_are_spread_by_a_dirichlet_distribution() {
+    let place = trained();
+    let set = ["--set", "test.episode.query_distribution={dirichlet: 1}"];
+    let counts = |predictions: &str| -> Vec<Vec<usize>> {
+        let mut episodes: Vec<std::collections::BTreeMap<String, usize>> = Vec::new();
+        for line in predictions.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let episode = line["episode"].as_u64().unwrap() as usize;
+            episodes.resize_with(episodes.len().max(episode + 1), Default::default);
+            *episodes[episode].entry(line["class"].as_str().unwrap().into()).or_default() += 1;
+        }
+        episodes.into_iter().map(|classes| classes.into_values().collect()).collect()
+    };
+    let list = [&set[..], &["--write-episodes", "e.jsonl"]].concat();
+    let (metrics, spread) = eval(&place, "trained.ckpt", &list);
+    let (even, uneven): (Vec<_>, Vec<_>) =
+        counts(&spread).into_iter().partition(|of_classes| *of_classes == [3, 3, 3]);
+    assert!(uneven.len() > 20 && even.len() < 10, "{uneven:?}");
+    assert!(uneven.iter().all(|of_classes| of_classes.iter().sum::<usize>() == 9));
+    assert_eq!(eval(&place, "trained.ckpt", &set).1, spread, "the draw is seeded");
+    // A list of the episodes asks the same, and the scores count each class's own queries.
+    let (listed, again) = eval(&place, "trained.ckpt", &["--episodes", "e.jsonl"]);
+    assert_eq!((&listed["accuracy"], again), (&metrics["accuracy"], spread.clone()));
+    let scored = metrics["scores"]["classes"].as_object().unwrap().values();
+    let queries: u64 = scored.map(|score| score["queries"].as_u64().unwrap()).sum();
+    assert_eq!(queries, 30 * 9);
+    let right = spread.lines().filter(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["class"] == line["predicted"]
+    });
+    let share = right.count() as f64 / (30.0 * 9.0);
+    assert!((metrics["accuracy"]["mean"].as_f64().unwrap() - share).abs() < 1e-9);
+    let said = refused(
+        &place,
+        &["eval", "trained.ckpt", "--set", "test.episode.query_distribution={dirichlet: 0}"],
+    );
+    assert!(said.contains("`test.episode.query_distribution.dirichlet`"), "{said}");
 }

@@ -77,6 +77,10 @@ fn the_test_of_larger_episodes_is_predicted() {
         "kind: logistic",
         "kind: knn",
         "kind: knn, distance: cosine",
+        "kind: bdcspn",
+        "kind: laplacianshot",
+        "kind: tim",
+        "kind: pt_map",
     ] {
         for (backbone, episode) in [
             ("conv4s", "n_way: 20, k_shot: 5, n_query: 15"),

@@ -8,8 +8,8 @@ use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::{EpisodeShape, Head};
 use fsct::network::{
-    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, KnnSpec, Prototypes,
-    Transform,
+    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Inference, KnnSpec,
+    Prototypes, TransductiveSpec, Transform,
 };
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
@@ -49,6 +49,16 @@ fn symmetric() -> Vec<HeadSpec> {
         [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis]
             .map(|distance| HeadSpec::Knn(KnnSpec { neighbors: 2, distance })),
     );
+    for inference in [
+        Inference::Bdcspn,
+        Inference::LaplacianShot,
+        Inference::Tim { alpha: 1.0 },
+        Inference::Tim { alpha: 2.0 },
+        Inference::PtMap,
+    ] {
+        let transform = Transform::L2;
+        specs.push(HeadSpec::Transductive(TransductiveSpec { inference, transform }));
+    }
     specs
 }
 

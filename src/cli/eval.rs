@@ -36,7 +36,8 @@ pub struct Eval {
     #[arg(long, value_name = "N | FILE")]
     pub episodes: Option<String>,
     /// Test the backbone with another classifier than it was trained with, one that has no weights: protonet,
-    /// simpleshot, logistic or knn. Its keys are set as `--set method.n_neighbors=3`
+    /// simpleshot, logistic, knn, bdcspn, laplacianshot, tim or pt_map. Its keys are set as `--set
+    /// method.n_neighbors=3`
     #[arg(long, value_name = "METHOD", value_parser = head)]
     pub head: Option<MethodKind>,
     /// Write each query's true and predicted class and its logits, one line of JSON per query
@@ -184,12 +185,13 @@ fn write_predictions(
     let shape = answer.episode.shape();
     let name = |class: &usize| set.classes()[*class].name.as_str();
     let classes: Vec<&str> = answer.episode.classes.iter().map(name).collect();
-    for (row, image) in answer.episode.query.iter().enumerate() {
+    let queries = answer.episode.query.iter().zip(answer.episode.truths());
+    for (row, (image, truth)) in queries.enumerate() {
         let logits = &answer.logits[row * shape.n_way..(row + 1) * shape.n_way];
         let prediction = Prediction {
             episode,
             query: set.image_name(*image),
-            class: classes[row / shape.n_query],
+            class: classes[truth],
             predicted: classes[argmax(logits)],
             classes: classes.clone(),
             logits,

@@ -55,7 +55,7 @@ fn of_method(method: &Method) -> Vec<String> {
         MethodKind::Protonet => {
             return vec!["train_test.py has no prototypical network".to_owned()];
         }
-        kind @ (MethodKind::Simpleshot | MethodKind::Logistic | MethodKind::Knn) => {
+        kind => {
             return vec![format!("train_test.py has no `method.kind: {kind}`")];
         }
     };

@@ -18,6 +18,7 @@ pub mod method;
 pub mod names;
 pub mod norm;
 pub mod prototypes;
+pub mod rows;
 pub mod weights;
 
 use burn::prelude::*;

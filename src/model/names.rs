@@ -83,15 +83,24 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["head", "classifier", "output", leaf] => format!("linear.2.{leaf}"),
         ["head", "project", leaf] => format!("linear_attn.{leaf}"),
         // Ours: the reference has no SimpleShot.
-        ["head", "mean"] => "feature_mean".into(),
+        ["head", "features", "mean"] => "feature_mean".into(),
         _ => return None,
     };
     Some(name)
 }
 
 /// Enum variants are part of our paths and irrelevant to the tensor.
-const VARIANTS: &[&str] =
-    &["Conv", "ResNet", "Fsct", "Ctx", "Protonet", "SimpleShot", "Cosine", "Linear"];
+const VARIANTS: &[&str] = &[
+    "Conv",
+    "ResNet",
+    "Fsct",
+    "Ctx",
+    "Protonet",
+    "SimpleShot",
+    "Transductive",
+    "Cosine",
+    "Linear",
+];
 
 fn norm_leaf(leaf: &str) -> &str {
     match leaf {

@@ -100,8 +100,8 @@ pub enum Distance {
     Mahalanobis,
 }
 
-/// What SimpleShot does to a feature vector before the nearest centroid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+/// What is done to a feature vector before it is compared: SimpleShot's transformations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
     /// Nothing: the paper's UN.
@@ -110,7 +110,6 @@ pub enum Transform {
     L2,
     /// The mean feature of the training images subtracted, then divided by its length: the paper's
     /// CL2N. The mean is kept in the checkpoint.
-    #[default]
     CenteredL2,
 }
 

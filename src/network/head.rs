@@ -5,7 +5,7 @@ use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
 /// What turns features into logits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum HeadSpec {
     /// Few-shot cosine transformer; also ProFOCT's head.
     Fsct(FsctSpec),
@@ -19,6 +19,8 @@ pub enum HeadSpec {
     Logistic,
     /// The nearest support images of each query.
     Knn(KnnSpec),
+    /// A method that sees all queries of an episode at once.
+    Transductive(TransductiveSpec),
 }
 
 impl HeadSpec {
@@ -32,7 +34,7 @@ impl HeadSpec {
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
-            Self::Protonet(_) | Self::SimpleShot(_) | Self::Logistic | Self::Knn(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -43,8 +45,38 @@ impl HeadSpec {
 
     /// Whether it subtracts the mean feature of the training images.
     pub fn is_centered(&self) -> bool {
-        *self == Self::SimpleShot(Transform::CenteredL2)
+        let transform = match self {
+            Self::SimpleShot(transform) => *transform,
+            Self::Transductive(spec) => spec.transform,
+            _ => return false,
+        };
+        transform == Transform::CenteredL2
     }
+}
+
+/// A method that sees all queries of an episode at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TransductiveSpec {
+    /// How the queries are assigned.
+    pub inference: Inference,
+    /// What is done to features before.
+    pub transform: Transform,
+}
+
+/// How a transductive method assigns the queries of an episode.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Inference {
+    /// Nearest rectified prototype (BD-CSPN).
+    Bdcspn,
+    /// Rectified prototypes, and near queries alike (LaplacianShot).
+    LaplacianShot,
+    /// Prototypes that maximise the mutual information of queries and answers (α-TIM).
+    Tim {
+        /// Order of Tsallis's entropy; 1 is Shannon's.
+        alpha: f64,
+    },
+    /// Optimal transport of the queries to class centres (PT-MAP).
+    PtMap,
 }
 
 /// The nearest support images of each query.

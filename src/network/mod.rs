@@ -18,7 +18,9 @@ pub use choice::{
     DynamicDriver, Prototypes, Transform, Trunk,
 };
 pub use episode::EpisodeShape;
-pub use head::{CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, KnnSpec};
+pub use head::{
+    CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, Inference, KnnSpec, TransductiveSpec,
+};
 pub use layer::{Conv, Linear, Norm, Pool};
 
 /// Channels, height and width of an image or of its features.

@@ -61,8 +61,8 @@ fn method(pipeline: &Pipeline) -> String {
     let detail = match method.kind {
         MethodKind::Fsct | MethodKind::Profoct | MethodKind::Ctx => word(&method.attention),
         MethodKind::Protonet | MethodKind::Knn => word(&method.distance),
-        MethodKind::Simpleshot => word(&method.transform),
-        MethodKind::Logistic => return word(&method.kind),
+        MethodKind::Simpleshot => word(&method.resolved_transform()),
+        _ => return word(&method.kind),
     };
     format!("{} {detail}", word(&method.kind))
 }

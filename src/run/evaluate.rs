@@ -168,7 +168,7 @@ impl<'a> Features<'a> {
             let shape = EpisodeShape::from(episode.shape());
             let (support, query) = self.of(episode)?;
             let logits = to_host(self.net.head.forward(support, query, shape).logits);
-            let accuracy = accuracy(&logits, shape);
+            let accuracy = accuracy(&logits, episode);
             accuracies.push(accuracy);
             let answer = Answer { episode, logits: &logits, accuracy };
             tally.add(&answer);

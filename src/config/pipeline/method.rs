@@ -51,9 +51,17 @@ pub struct Method {
     /// Distance between queries and prototypes, or support images; `protonet` and `knn` only.
     #[serde(default)]
     pub distance: Distance,
-    /// Transformation of the features before the nearest centroid; `simpleshot` only.
-    #[serde(default)]
-    pub transform: Transform,
+    /// Transformation of the features before they are compared; `simpleshot`, `bdcspn`,
+    /// `laplacianshot` and `tim` only. Not written, it is `centered_l2` for `simpleshot` and
+    /// `laplacianshot`, and `l2` for the others, as in their papers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Transform>,
+    /// Order α of the entropies of α-TIM, above 0; `tim` only. 1 is the mutual information of TIM.
+    ///
+    /// The paper takes 2 for one shot and 7 for five; larger values bear queries that are less balanced.
+    #[schemars(range(max = 100), extend("exclusiveMinimum" = 0))]
+    #[serde(default = "default_alpha")]
+    pub alpha: f64,
     /// Number of nearest support images that vote, the k of k-NN; `knn` only.
     ///
     /// An episode has n_way · k_shot support images: with more than k_shot neighbours, images of other
@@ -92,6 +100,9 @@ fn default_dim_attn() -> usize {
 fn default_neighbors() -> usize {
     1
 }
+fn default_alpha() -> f64 {
+    2.0
+}
 
 /// Few-shot method: how queries are compared with the supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,11 +125,23 @@ pub enum MethodKind {
     Logistic,
     /// The nearest support images vote (k-NN); it has no gradient, and only tests.
     Knn,
+    /// BD-CSPN (Liu et al., ECCV 2020, arXiv 1911.10713): prototypes rectified by the queries.
+    /// Transductive: it sees all queries of an episode at once, and only tests.
+    Bdcspn,
+    /// LaplacianShot (Ziko et al., ICML 2020, arXiv 2006.15486): near queries get the same class.
+    /// Transductive, and only tests.
+    Laplacianshot,
+    /// α-TIM (Veilleux et al., NeurIPS 2021, arXiv 2204.11181): the information that queries have
+    /// about their classes is maximised. Transductive, and only tests.
+    Tim,
+    /// PT-MAP (Hu et al. 2020, arXiv 2006.03806): optimal transport of the queries to the classes,
+    /// which it takes to have equally many. Transductive, and only tests.
+    PtMap,
 }
 
 impl MethodKind {
     /// Every method, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Fsct,
         Self::Profoct,
         Self::Ctx,
@@ -126,6 +149,10 @@ impl MethodKind {
         Self::Simpleshot,
         Self::Logistic,
         Self::Knn,
+        Self::Bdcspn,
+        Self::Laplacianshot,
+        Self::Tim,
+        Self::PtMap,
     ];
 
     /// Whether it has weights of its own, which training finds. A method without any can be put on
@@ -136,7 +163,12 @@ impl MethodKind {
 
     /// Whether a loss can be propagated through it to the features.
     pub fn has_gradient(self) -> bool {
-        !matches!(self, Self::Logistic | Self::Knn)
+        !matches!(self, Self::Logistic | Self::Knn) && !self.is_transductive()
+    }
+
+    /// Whether an answer depends on the other queries of the episode.
+    pub fn is_transductive(self) -> bool {
+        matches!(self, Self::Bdcspn | Self::Laplacianshot | Self::Tim | Self::PtMap)
     }
 }
 
@@ -158,6 +190,16 @@ impl Method {
     /// of each way.
     pub fn is_tied_to_episode(&self) -> bool {
         self.weighs_shots() && self.prototypes == Prototypes::PerWay
+    }
+
+    /// What is done to features before they are compared.
+    pub fn resolved_transform(&self) -> Transform {
+        let default = match self.kind {
+            MethodKind::Simpleshot | MethodKind::Laplacianshot => Transform::CenteredL2,
+            MethodKind::Bdcspn | MethodKind::Tim => Transform::L2,
+            _ => Transform::None,
+        };
+        self.transform.unwrap_or(default)
     }
 
     /// Whether prototypes are weighted means of the shots.

@@ -33,7 +33,7 @@ pub use count::{Between, Count};
 pub use data::{Cache, Classes, Columns, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
 pub use early_stopping::EarlyStopping;
-pub use episode::{Episode, Episodes, OtherEpisode};
+pub use episode::{Dirichlet, Episode, Episodes, OtherEpisode, QueryDistribution};
 pub use finding::Finding;
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{

@@ -26,6 +26,7 @@ pub enum Keys {
 /// Keys that only some methods read.
 const OF_METHODS: Keys = Keys::These(&[
     "method.alignment",
+    "method.alpha",
     "method.attention",
     "method.classifier",
     "method.depth",
@@ -133,8 +134,8 @@ rules! {
         "A run writes absolute paths into its `pipeline.yaml`, so that it can be resumed and tested from \
          any folder, and YAML text is UTF-8. Rename the folder, or name an absolute path that is UTF-8.";
     NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
-        "`distance` belongs to `protonet` and `knn`; `transform` to `simpleshot`; `n_neighbors` to \
-         `knn`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, \
+        "`distance` belongs to `protonet` and `knn`; `transform` to `simpleshot`, `bdcspn`, \
+         `laplacianshot` and `tim`; `alpha` to `tim`; `n_neighbors` to `knn`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, \
          `prototypes` and `classifier` to `fsct` and `profoct`; `attention` to those two and `ctx`. \
          Elsewhere the key would do nothing. Remove it, or choose the method that reads it.";
     Unused Warning These(&[
@@ -261,7 +262,7 @@ rules! {
          prototype.";
     NoGradient Error These(&["method.kind"]), "no_gradient",
         "the method classifies frozen features and cannot train":
-        "`logistic` and `knn` are computed anew from the support of each episode, and no gradient \
+        "`logistic`, `knn` and the transductive methods are computed anew from the support of each episode, and no gradient \
          passes through them. Write `train: {epochs: 0}`, which tests the backbone as it was loaded \
          from `backbone.weights`. Or train with another method, and test its backbone with \
          `fsct eval RUN --head logistic`.";

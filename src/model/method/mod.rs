@@ -6,6 +6,8 @@ pub mod knn;
 pub mod logistic;
 pub mod protonet;
 pub mod simpleshot;
+pub mod transductive;
+pub mod transform;
 pub mod vectors;
 
 use burn::prelude::*;
@@ -19,6 +21,8 @@ use knn::Knn;
 use logistic::Logistic;
 use protonet::Protonet;
 use simpleshot::SimpleShot;
+use transductive::Transductive;
+use transform::FeatureTransform;
 
 /// The answer of a head to an episode.
 pub struct HeadOutput {
@@ -44,6 +48,8 @@ pub enum Head {
     Logistic(Logistic),
     /// Votes of the nearest support images.
     Knn(Knn),
+    /// A method that sees all queries at once.
+    Transductive(Transductive),
 }
 
 impl Head {
@@ -58,6 +64,9 @@ impl Head {
             }
             HeadSpec::Logistic => Self::Logistic(Logistic::default()),
             HeadSpec::Knn(spec) => Self::Knn(Knn::new(*spec)),
+            HeadSpec::Transductive(spec) => {
+                Self::Transductive(Transductive::new(*spec, size(features), init))
+            }
         }
     }
 
@@ -73,6 +82,7 @@ impl Head {
             Self::SimpleShot(head) => head.forward(flat(support), flat(query), shape),
             Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
             Self::Knn(head) => head.forward(flat(support), flat(query), shape),
+            Self::Transductive(head) => head.forward(flat(support), flat(query), shape),
         }
     }
 
@@ -86,7 +96,7 @@ impl Head {
     pub fn averages_shots(&self) -> bool {
         match self {
             Self::Fsct(_) => true,
-            Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) => false,
+            Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) | Self::Transductive(_) => false,
             Self::Protonet(head) => head.averages_shots(),
             Self::SimpleShot(head) => head.averages_shots(),
         }
@@ -100,23 +110,32 @@ impl Head {
         }
     }
 
-    /// Whether it subtracts a mean feature of the training images that is not computed.
-    pub fn lacks_mean(&self) -> bool {
-        matches!(self, Self::SimpleShot(head) if head.lacks_mean())
-    }
-
-    /// The mean feature of the training images, where one is subtracted.
-    pub fn mean(&self) -> Option<Vec<f32>> {
+    /// What it does to features before it compares them, where it does something.
+    fn features(&self) -> Option<&FeatureTransform> {
         match self {
-            Self::SimpleShot(head) => head.mean.as_ref().map(|mean| to_host(mean.val())),
+            Self::SimpleShot(head) => Some(&head.features),
+            Self::Transductive(head) => Some(&head.features),
             _ => None,
         }
     }
 
+    /// Whether it subtracts a mean feature of the training images that is not computed.
+    pub fn lacks_mean(&self) -> bool {
+        self.features().is_some_and(FeatureTransform::lacks_mean)
+    }
+
+    /// The mean feature of the training images, where one is subtracted.
+    pub fn mean(&self) -> Option<Vec<f32>> {
+        let mean = self.features()?.mean.as_ref()?;
+        Some(to_host(mean.val()))
+    }
+
     /// Sets the mean feature of the training images, where one is subtracted; zeros take it away.
     pub fn set_mean(&mut self, values: &[f32]) {
-        if let Self::SimpleShot(head) = self {
-            head.set_mean(values);
+        match self {
+            Self::SimpleShot(head) => head.features.set_mean(values),
+            Self::Transductive(head) => head.features.set_mean(values),
+            _ => {}
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn logits(
         HeadSpec::SimpleShot(transform) => {
             simpleshot::logits(graph, *transform, features, support, query)
         }
-        HeadSpec::Logistic | HeadSpec::Knn(_) => return Ok(None),
+        HeadSpec::Logistic | HeadSpec::Knn(_) | HeadSpec::Transductive(_) => return Ok(None),
     };
     logits.map(Some)
 }

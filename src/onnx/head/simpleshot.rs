@@ -39,7 +39,7 @@ fn transformed(
         Transform::None => return Ok(rows.clone()),
         Transform::L2 => rows.clone(),
         Transform::CenteredL2 => {
-            let mean = graph.weight("head.SimpleShot.mean")?;
+            let mean = graph.weight("head.SimpleShot.features.mean")?;
             graph.sub(rows, &mean)
         }
     };

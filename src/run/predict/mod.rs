@@ -63,6 +63,17 @@ impl Predictor {
         trained: &Pipeline,
         pipeline: Pipeline,
     ) -> Result<Self, RunError> {
+        if pipeline.method.kind.is_transductive() {
+            return Err(RunError::Missing {
+                reason: format!(
+                    "`method.kind: {}` is transductive: an answer would depend on the other images",
+                    pipeline.method.kind
+                ),
+                help: "make a run of the same backbone with another method, such as \
+                       `method.kind: simpleshot`"
+                    .into(),
+            });
+        }
         let selected = device::select(pipeline.device, pipeline.memory.allocator)?;
         let device = selected.device;
         let net = restored(checkpoint, trained, &pipeline, &device)?;
