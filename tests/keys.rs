@@ -80,7 +80,12 @@ fn method_keys_matter() {
             "kind: protonet, distance: cosine",
             "kind: protonet, distance: mahalanobis",
             "kind: protonet, label_smoothing: 0.1",
+            "kind: simpleshot",
         ],
+    );
+    all_matter(
+        "kind: simpleshot",
+        &["kind: simpleshot, transform: none", "kind: simpleshot, label_smoothing: 0.1"],
     );
 }
 

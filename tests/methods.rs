@@ -8,7 +8,8 @@ use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::{EpisodeShape, Head};
 use fsct::network::{
-    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Prototypes,
+    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Inference, KnnSpec,
+    Prototypes, TransductiveSpec, Transform,
 };
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
@@ -42,6 +43,22 @@ fn symmetric() -> Vec<HeadSpec> {
     specs.extend(
         [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis].map(HeadSpec::Protonet),
     );
+    specs.extend([Transform::None, Transform::L2, Transform::CenteredL2].map(HeadSpec::SimpleShot));
+    specs.push(HeadSpec::Logistic);
+    specs.extend(
+        [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis]
+            .map(|distance| HeadSpec::Knn(KnnSpec { neighbors: 2, distance })),
+    );
+    for inference in [
+        Inference::Bdcspn,
+        Inference::LaplacianShot,
+        Inference::Tim { alpha: 1.0 },
+        Inference::Tim { alpha: 2.0 },
+        Inference::PtMap,
+    ] {
+        let transform = Transform::L2;
+        specs.push(HeadSpec::Transductive(TransductiveSpec { inference, transform }));
+    }
     specs
 }
 
@@ -150,12 +167,13 @@ fn a_query_is_nearest_to_the_class_it_equals() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let shape = EpisodeShape { n_way: 4, k_shot: 1, n_query: 1 };
     let support = features(4, 1, &mut rng);
-    for distance in [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis] {
-        let head = head(&HeadSpec::Protonet(distance), shape);
+    let without_weights = |spec: &HeadSpec| !matches!(spec, HeadSpec::Fsct(_) | HeadSpec::Ctx(_));
+    for spec in symmetric().into_iter().filter(without_weights) {
+        let head = head(&spec, shape);
         let logits = logits(&head, &support, &support, shape);
         for (row, logits) in logits.chunks_exact(4).enumerate() {
             let best = fsct::run::answer::argmax(logits);
-            assert_eq!(best, row, "{distance:?}: {logits:?}");
+            assert_eq!(best, row, "{spec:?}: {logits:?}");
         }
     }
 }

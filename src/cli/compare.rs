@@ -113,7 +113,7 @@ impl Compare {
         list: &mut Option<Asked>,
         interrupt: &Interrupt,
     ) -> Result<Vec<Vec<bool>>, RunError> {
-        let Ready { net, data, device, pipeline } = &model.ready()?;
+        let Ready { net, data, device, pipeline } = &model.ready(interrupt)?;
         let set = data.split(self.split);
         let episodes = match list {
             Some(asked) => asked.of(name, self.split, set, pipeline)?,
@@ -127,8 +127,8 @@ impl Compare {
         let device = &device.device;
         evaluate_episodes(net, pipeline, set, device, &episodes, interrupt, &mut |_, answer| {
             let shape = answer.episode.shape();
-            let rows = answer.logits.chunks_exact(shape.n_way).enumerate();
-            all.push(rows.map(|(row, logits)| argmax(logits) == row / shape.n_query).collect());
+            let rows = answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths());
+            all.push(rows.map(|(logits, truth)| argmax(logits) == truth).collect());
             Ok(())
         })?;
         Ok(all)

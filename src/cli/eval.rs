@@ -12,7 +12,7 @@ use super::run::located;
 use crate::Error;
 use crate::atomic_file::AtomicFile;
 use crate::cli::print::{errln, out};
-use crate::config::Episodes;
+use crate::config::{Episodes, MethodKind};
 use crate::data::{EpisodeIndices, ImageSet, Split, write_episodes};
 use crate::report::{Verbosity, table};
 use crate::run::answer::{Answer, argmax};
@@ -35,6 +35,11 @@ pub struct Eval {
     /// pipeline's test.episodes]
     #[arg(long, value_name = "N | FILE")]
     pub episodes: Option<String>,
+    /// Test the backbone with another classifier than it was trained with, one that has no weights: protonet,
+    /// simpleshot, logistic, knn, bdcspn, laplacianshot, tim or pt_map. Its keys are set as `--set
+    /// method.n_neighbors=3`
+    #[arg(long, value_name = "METHOD", value_parser = head)]
+    pub head: Option<MethodKind>,
     /// Write each query's true and predicted class and its logits, one line of JSON per query
     #[arg(long, value_name = "OUT.jsonl")]
     pub predictions: Option<PathBuf>,
@@ -65,7 +70,7 @@ impl Eval {
     pub fn run(self, output: Output) -> Result<(), Error> {
         let interrupt = Interrupt::on_signals()
             .map_err(RunError::file("listen for signals in", "this process"))?;
-        let model = Model::open(&self.run, &self.set)?;
+        let model = Model::with_head(&self.run, &self.set, self.head)?;
         let text =
             self.test(&model, output, &interrupt).map_err(|error| located(error, &model.loaded))?;
         out!("{text}")
@@ -78,7 +83,7 @@ impl Eval {
         output: Output,
         interrupt: &Interrupt,
     ) -> Result<String, RunError> {
-        let Ready { net, data, device, pipeline } = &model.ready()?;
+        let Ready { net, data, device, pipeline } = &model.ready(interrupt)?;
         let quiet = output.verbosity() == Verbosity::Quiet;
         if !quiet {
             data.notes().iter().for_each(|note| errln!("note: {note}"));
@@ -130,6 +135,7 @@ impl Eval {
             let result = serde_json::json!({
                 "pipeline": pipeline.name,
                 "checkpoint": model.path,
+                "method": pipeline.method.kind,
                 "split": self.split.to_string(),
                 "episode": shapes,
                 "accuracy": accuracy,
@@ -144,15 +150,29 @@ impl Eval {
             return Ok(result);
         }
         Ok(format!(
-            "{}: {} {}-way {}-shot episodes of {}, checkpoint {}\nnote: {features}\n{}{result}",
+            "{}: {} {}-way {}-shot episodes of {}, checkpoint {}{}\nnote: {features}\n{}{result}",
             pipeline.name,
             episodes.len(),
             shapes.n_way,
             shapes.k_shot,
             self.split,
             model.path.display(),
+            self.head.map(|head| format!(", head {head}")).unwrap_or_default(),
             table::scores(scores),
         ))
+    }
+}
+
+/// A method that any backbone can be tested with.
+fn head(text: &str) -> Result<MethodKind, String> {
+    let heads = || MethodKind::ALL.into_iter().filter(|kind| !kind.has_weights());
+    let listed = heads().map(|kind| kind.to_string()).collect::<Vec<_>>().join(", ");
+    match MethodKind::ALL.into_iter().find(|kind| kind.to_string() == text) {
+        Some(kind) if kind.has_weights() => Err(format!(
+            "`{text}` has weights of its own, which must be trained; without are {listed}"
+        )),
+        Some(kind) => Ok(kind),
+        None => Err(format!("there is no such method; choose from {listed}")),
     }
 }
 
@@ -165,12 +185,13 @@ fn write_predictions(
     let shape = answer.episode.shape();
     let name = |class: &usize| set.classes()[*class].name.as_str();
     let classes: Vec<&str> = answer.episode.classes.iter().map(name).collect();
-    for (row, image) in answer.episode.query.iter().enumerate() {
+    let queries = answer.episode.query.iter().zip(answer.episode.truths());
+    for (row, (image, truth)) in queries.enumerate() {
         let logits = &answer.logits[row * shape.n_way..(row + 1) * shape.n_way];
         let prediction = Prediction {
             episode,
             query: set.image_name(*image),
-            class: classes[row / shape.n_query],
+            class: classes[truth],
             predicted: classes[argmax(logits)],
             classes: classes.clone(),
             logits,

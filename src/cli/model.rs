@@ -2,19 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-
 use super::run::{open_data, stored_pipeline};
 use crate::cli::print::errln;
-use crate::config::{Diagnostic, Diagnostics, Episode, Loaded, Overrides, Pipeline, Rule};
+use crate::config::{
+    Diagnostic, Diagnostics, Episode, Loaded, Method, MethodKind, Optimizer, Overrides, Pipeline,
+    Rule, Train,
+};
 use crate::data::{Dataset, EpisodeIndices, ImageSet, Sampler, Split, Stream, read_episodes};
 use crate::device::Selected;
 use crate::model::FewShotNet;
-use crate::run::RunError;
 use crate::run::changes::{Change, affects_test, changes, is_fixed_in_test};
 use crate::run::checkpoint::Checkpoint;
+use crate::run::feature_mean::center;
 use crate::run::folder::RunFolder;
-use crate::{Error, device, plan};
+use crate::run::restored::restored;
+use crate::run::{Interrupt, RunError};
+use crate::{Error, device};
 
 /// A trained model and its pipeline.
 pub(super) struct Model {
@@ -35,15 +38,34 @@ pub(super) struct Ready {
 impl Model {
     /// Reads a checkpoint, or the best one of a run.
     pub(super) fn open(run: &Path, set: &[String]) -> Result<Self, Error> {
+        Self::with_head(run, set, None)
+    }
+
+    /// Reads a checkpoint, or the best one of a run. A `head` without weights takes the place of the trained one.
+    pub(super) fn with_head(
+        run: &Path,
+        set: &[String],
+        head: Option<MethodKind>,
+    ) -> Result<Self, Error> {
         let path = RunFolder::checkpoint(run)?;
-        let checkpoint = Checkpoint::read(&path)?;
+        let mut checkpoint = Checkpoint::read(&path)?;
         let trained = stored_pipeline(&checkpoint, &Overrides::default())?.pipeline;
+        let mut tested = trained.clone();
+        if let Some(kind) = head {
+            tested.method = Method::of(kind);
+            // Nothing is trained, and so nothing is said about training.
+            tested.train = Train { epochs: 0, early_stopping: None, ..tested.train };
+            tested.optimizer = Optimizer::default();
+            checkpoint.pipeline = tested.to_yaml();
+            // It was fitted to the answers of the trained head.
+            checkpoint.progress.temperature = None;
+        }
         let loaded = stored_pipeline(&checkpoint, &Overrides::from_process(set.to_vec()))?;
-        let changes = changes(&trained, &loaded.absolute());
+        let changes = changes(&tested, &loaded.absolute());
         let (fixed, free): (Vec<_>, Vec<_>) =
-            changes.iter().partition(|change| is_fixed_in_test(&change.key, &trained));
+            changes.iter().partition(|change| is_fixed_in_test(&change.key, &tested));
         if !fixed.is_empty() {
-            let diagnostics = fixed.iter().map(|change| fixed_key(change, &loaded, &trained));
+            let diagnostics = fixed.iter().map(|change| fixed_key(change, &loaded, &tested));
             return Err(Diagnostics::new(diagnostics.collect()).into());
         }
         for change in free.iter().filter(|change| !affects_test(&change.key)) {
@@ -53,16 +75,20 @@ impl Model {
     }
 
     /// Loads the weights and opens the data.
-    pub(super) fn ready(&self) -> Result<Ready, RunError> {
+    ///
+    /// # Errors
+    /// Those of both; and when `interrupt` asks to stop while a mean feature is computed.
+    pub(super) fn ready(&self, interrupt: &Interrupt) -> Result<Ready, RunError> {
         let pipeline = self.loaded.absolute();
         let device = device::select(pipeline.device, pipeline.memory.allocator)?;
-        let net = FewShotNet::new(
-            &plan::network(&self.trained),
-            self.trained.seed,
-            &device.device.clone().autodiff(),
-        );
-        let net = self.checkpoint.load_model(net)?.valid();
+        let mut net = restored(&self.checkpoint, &self.trained, &pipeline, &device.device)?;
         let data = open_data(&pipeline)?;
+        if net.head.lacks_mean() {
+            errln!(
+                "note: the mean feature of the training images is not in the checkpoint, and is computed"
+            );
+            center(&mut net, &pipeline, &data, &device.device, interrupt)?;
+        }
         Ok(Ready { net, data, device, pipeline })
     }
 }
@@ -85,8 +111,14 @@ fn fixed_key(change: &Change, loaded: &Loaded, trained: &Pipeline) -> Diagnostic
         return loaded.diagnostic_of(Rule::Value, key, message).help(help);
     }
     let message = format!("the trained model fixes {change}");
-    let help = "leave the key as it was trained; another model must be trained first";
-    loaded.diagnostic_of(Rule::Value, key, message).help(help.to_owned())
+    let kind = loaded.pipeline.method.kind;
+    let help = match key.as_str() {
+        "method.kind" if !kind.has_weights() => {
+            format!("`fsct eval RUN --head {kind}` tests the trained backbone with it")
+        }
+        _ => "leave the key as it was trained; another model must be trained first".to_owned(),
+    };
+    loaded.diagnostic_of(Rule::Value, key, message).help(help)
 }
 
 /// Ways, shots and queries of a split's episodes; the greatest where they vary.

@@ -55,6 +55,9 @@ fn of_method(method: &Method) -> Vec<String> {
         MethodKind::Protonet => {
             return vec!["train_test.py has no prototypical network".to_owned()];
         }
+        kind => {
+            return vec![format!("train_test.py has no `method.kind: {kind}`")];
+        }
     };
     let mut differences: Vec<String> = constants
         .iter()

@@ -111,7 +111,7 @@ impl Report {
     /// Tests the checkpoint of a run.
     fn evidence(&self, folder: &RunFolder, interrupt: &Interrupt) -> Result<Evidence, Error> {
         let model = Model::open(folder.path(), &self.set)?;
-        let Ready { net, data, device, pipeline } = &model.ready()?;
+        let Ready { net, data, device, pipeline } = &model.ready(interrupt)?;
         let environment = Environment::with_data(device.kind(), pipeline, data);
         let set = data.split(Split::Novel);
         let asked = episodes(None, Split::Novel, set, pipeline)?;

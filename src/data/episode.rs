@@ -19,10 +19,18 @@ pub struct EpisodeIndices {
     pub support: Vec<usize>,
     /// Numbers of the query images, by class: `n_way · n_query`.
     pub query: Vec<usize>,
+    /// Number of query images of each class; they may differ in tests.
+    pub query_counts: Vec<usize>,
 }
 
 impl EpisodeIndices {
-    /// Ways, shots and queries.
+    /// The class of each query, as its place in the episode.
+    pub fn truths(&self) -> impl Iterator<Item = usize> {
+        let counts = self.query_counts.iter().enumerate();
+        counts.flat_map(|(class, count)| std::iter::repeat_n(class, *count))
+    }
+
+    /// Ways, shots and queries; of the queries, the mean of the classes.
     pub fn shape(&self) -> Episode {
         let n_way = self.classes.len().max(1);
         Episode { n_way, k_shot: self.support.len() / n_way, n_query: self.query.len() / n_way }
@@ -100,14 +108,20 @@ pub fn write_episodes(
     let mut file = BufWriter::new(file);
     for episode in episodes {
         let shape = episode.shape();
-        let names = |images: &[usize], count: usize| {
+        let names = |images: &[usize], counts: &[usize]| {
             let name = |image: &usize| set.image_name(*image).to_owned();
-            images.chunks_exact(count).map(|it| it.iter().map(name).collect()).collect()
+            let mut rest = images;
+            let of_class = |count: &usize| {
+                let (own, others) = rest.split_at(*count);
+                rest = others;
+                own.iter().map(name).collect()
+            };
+            counts.iter().map(of_class).collect()
         };
         let line = ListedEpisode {
             classes: episode.classes.iter().map(|it| set.classes()[*it].name.clone()).collect(),
-            support: names(&episode.support, shape.k_shot),
-            query: names(&episode.query, shape.n_query),
+            support: names(&episode.support, &vec![shape.k_shot; shape.n_way]),
+            query: names(&episode.query, &episode.query_counts),
         };
         serde_json::to_writer(&mut file, &line)
             .map_err(std::io::Error::from)
@@ -144,8 +158,22 @@ impl<'a> Known<'a> {
         if let Some(again) = repeated(&classes) {
             return Err(format!("the class `{}` is named twice", line.classes[again]));
         }
-        let support = self.images(&classes, &line.support, "support")?;
-        let query = self.images(&classes, &line.query, "query")?;
+        let each = line.support.first().map_or(0, Vec::len);
+        if line.support.len() != n_way
+            || each == 0
+            || line.support.iter().any(|it| it.len() != each)
+        {
+            return Err("`support` is not a list for each class, all of one length".to_owned());
+        }
+        let query_counts: Vec<usize> = line.query.iter().map(Vec::len).collect();
+        let queries: usize = query_counts.iter().sum();
+        if line.query.len() != n_way || queries == 0 || !queries.is_multiple_of(n_way) {
+            return Err(format!(
+                "`query` is not a list for each class, with a multiple of {n_way} images in all"
+            ));
+        }
+        let support = self.images(&classes, &line.support)?;
+        let query = self.images(&classes, &line.query)?;
         let k_shot = support.len() / n_way;
         if k_shot != shape.k_shot {
             return Err(format!("{k_shot} shots, but the model is tested with {}", shape.k_shot));
@@ -156,20 +184,11 @@ impl<'a> Known<'a> {
             let name = names.clone().nth(again).map_or("", String::as_str);
             return Err(format!("the image `{name}` is listed twice"));
         }
-        Ok(EpisodeIndices { classes, support, query })
+        Ok(EpisodeIndices { classes, support, query, query_counts })
     }
 
-    fn images(
-        &self,
-        classes: &[usize],
-        lists: &[Vec<String>],
-        what: &str,
-    ) -> Result<Vec<usize>, String> {
-        let count = lists.first().map_or(0, Vec::len);
-        if lists.len() != classes.len() || count == 0 || lists.iter().any(|it| it.len() != count) {
-            return Err(format!("`{what}` is not a list for each class, all of one length"));
-        }
-        let mut images = Vec::with_capacity(classes.len() * count);
+    fn images(&self, classes: &[usize], lists: &[Vec<String>]) -> Result<Vec<usize>, String> {
+        let mut images = Vec::new();
         for (class, names) in classes.iter().zip(lists) {
             for name in names {
                 let image = self.image(*class, name)?;

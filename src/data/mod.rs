@@ -7,6 +7,7 @@
 mod cache;
 pub mod codec;
 mod dataset;
+mod dirichlet;
 mod episode;
 mod error;
 mod formats;

@@ -2,8 +2,9 @@ use rand::seq::index::sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::dirichlet::{counts, shares};
 use super::{DataError, EpisodeIndices, ImageSet};
-use crate::config::{Episode, Episodes, OtherEpisode, Pipeline};
+use crate::config::{Dirichlet, Episode, Episodes, OtherEpisode, Pipeline, QueryDistribution};
 
 /// Which sequence of episodes: with one seed, training, validation and test draw different ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub struct Sampler {
     seed: [u8; 32],
     /// Numbers of the classes that are drawn from, where some are left out.
     classes: Option<Vec<usize>>,
+    distribution: QueryDistribution,
 }
 
 impl Sampler {
@@ -47,7 +49,9 @@ impl Sampler {
             Stream::Train | Stream::Validate => pipeline.seed,
         };
         let keys = Keys::new(stream, other.unwrap_or_default());
-        Self::with_keys(set, shapes, seed, stream, &keys)
+        let distribution = other.unwrap_or_default().query_distribution;
+        let sampler = Self::with_keys(set, shapes, seed, stream, &keys)?;
+        Ok(Self { distribution, ..sampler })
     }
 
     /// A sampler over `set`.
@@ -86,7 +90,8 @@ impl Sampler {
             Stream::Validate => 2,
             Stream::Test => 3,
         };
-        Ok(Self { set: set.clone(), shapes, seed: key, classes })
+        let distribution = QueryDistribution::Uniform;
+        Ok(Self { set: set.clone(), shapes, seed: key, classes, distribution })
     }
 
     /// The episode with this number.
@@ -102,11 +107,19 @@ impl Sampler {
         let mut episode = EpisodeIndices {
             support: Vec::with_capacity(n_way * k_shot),
             query: Vec::with_capacity(n_way * n_query),
+            query_counts: vec![n_query; n_way],
             classes,
         };
-        for class in &episode.classes {
+        if let QueryDistribution::Dirichlet(Dirichlet { dirichlet }) = self.distribution {
+            let images = |class: &usize| self.set.classes()[*class].images.len();
+            let room: Vec<usize> =
+                episode.classes.iter().map(|class| images(class) - k_shot).collect();
+            let shares = shares(dirichlet, n_way, &mut rng);
+            episode.query_counts = counts(&shares, n_way * n_query, &room);
+        }
+        for (class, queries) in episode.classes.iter().zip(&episode.query_counts) {
             let images = &self.set.classes()[*class].images;
-            let picked = sample(&mut rng, images.len(), k_shot + n_query).into_vec();
+            let picked = sample(&mut rng, images.len(), k_shot + queries).into_vec();
             let picked = picked.into_iter().map(|index| images[index]);
             for (place, image) in picked.enumerate() {
                 if place < k_shot {

@@ -12,11 +12,13 @@ mod episode;
 pub mod init;
 pub mod kernel;
 pub mod layers;
+pub mod lbfgs;
 pub mod mahalanobis;
 pub mod method;
 pub mod names;
 pub mod norm;
 pub mod prototypes;
+pub mod rows;
 pub mod weights;
 
 use burn::prelude::*;

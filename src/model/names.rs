@@ -82,13 +82,25 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["head", "classifier", "output", "direction"] => "linear.2.L.weight_v".into(),
         ["head", "classifier", "output", leaf] => format!("linear.2.{leaf}"),
         ["head", "project", leaf] => format!("linear_attn.{leaf}"),
+        // Ours: the reference has no SimpleShot.
+        ["head", "features", "mean"] => "feature_mean".into(),
         _ => return None,
     };
     Some(name)
 }
 
 /// Enum variants are part of our paths and irrelevant to the tensor.
-const VARIANTS: &[&str] = &["Conv", "ResNet", "Fsct", "Ctx", "Protonet", "Cosine", "Linear"];
+const VARIANTS: &[&str] = &[
+    "Conv",
+    "ResNet",
+    "Fsct",
+    "Ctx",
+    "Protonet",
+    "SimpleShot",
+    "Transductive",
+    "Cosine",
+    "Linear",
+];
 
 fn norm_leaf(leaf: &str) -> &str {
     match leaf {

@@ -86,7 +86,7 @@ pub enum Alignment {
     Mean,
 }
 
-/// Distance between queries and prototypes.
+/// Distance between queries and prototypes, or between queries and support images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distance {
@@ -98,6 +98,19 @@ pub enum Distance {
     /// Squared Mahalanobis distance under the support features' covariance, shrunk half-way to a
     /// multiple of the identity; by Woodbury's identity, without any d×d matrix.
     Mahalanobis,
+}
+
+/// What is done to a feature vector before it is compared: SimpleShot's transformations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Nothing: the paper's UN.
+    None,
+    /// Divided by its Euclidean length: the paper's L2N.
+    L2,
+    /// The mean feature of the training images subtracted, then divided by its length: the paper's
+    /// CL2N. The mean is kept in the checkpoint.
+    CenteredL2,
 }
 
 /// How the covariance term is computed.

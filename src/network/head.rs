@@ -1,11 +1,11 @@
 //! The heads of the few-shot methods, as layers over the features of an episode.
 
-use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes};
+use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes, Transform};
 use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
 /// What turns features into logits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum HeadSpec {
     /// Few-shot cosine transformer; also ProFOCT's head.
     Fsct(FsctSpec),
@@ -13,6 +13,14 @@ pub enum HeadSpec {
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
+    /// Nearest centroid of transformed features.
+    SimpleShot(Transform),
+    /// Logistic regression on the support features of each episode.
+    Logistic,
+    /// The nearest support images of each query.
+    Knn(KnnSpec),
+    /// A method that sees all queries of an episode at once.
+    Transductive(TransductiveSpec),
 }
 
 impl HeadSpec {
@@ -26,9 +34,58 @@ impl HeadSpec {
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
-            Self::Protonet(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
+
+    /// Values that a checkpoint has of the head and training does not change: a mean feature.
+    pub fn buffers(&self, features: Map) -> usize {
+        if self.is_centered() { size(features) } else { 0 }
+    }
+
+    /// Whether it subtracts the mean feature of the training images.
+    pub fn is_centered(&self) -> bool {
+        let transform = match self {
+            Self::SimpleShot(transform) => *transform,
+            Self::Transductive(spec) => spec.transform,
+            _ => return false,
+        };
+        transform == Transform::CenteredL2
+    }
+}
+
+/// A method that sees all queries of an episode at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TransductiveSpec {
+    /// How the queries are assigned.
+    pub inference: Inference,
+    /// What is done to features before.
+    pub transform: Transform,
+}
+
+/// How a transductive method assigns the queries of an episode.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Inference {
+    /// Nearest rectified prototype (BD-CSPN).
+    Bdcspn,
+    /// Rectified prototypes, and near queries alike (LaplacianShot).
+    LaplacianShot,
+    /// Prototypes that maximise the mutual information of queries and answers (α-TIM).
+    Tim {
+        /// Order of Tsallis's entropy; 1 is Shannon's.
+        alpha: f64,
+    },
+    /// Optimal transport of the queries to class centres (PT-MAP).
+    PtMap,
+}
+
+/// The nearest support images of each query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnnSpec {
+    /// Number of support images that vote.
+    pub neighbors: usize,
+    /// Distance that says which are near.
+    pub distance: Distance,
 }
 
 /// A few-shot cosine transformer.

@@ -15,10 +15,12 @@ pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::Block;
 pub use choice::{
     Activations, Alignment, Attention, BatchNormMode, Classifier, CovarianceForm, Distance,
-    DynamicDriver, Prototypes, Trunk,
+    DynamicDriver, Prototypes, Transform, Trunk,
 };
 pub use episode::EpisodeShape;
-pub use head::{CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec};
+pub use head::{
+    CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, Inference, KnnSpec, TransductiveSpec,
+};
 pub use layer::{Conv, Linear, Norm, Pool};
 
 /// Channels, height and width of an image or of its features.

@@ -60,7 +60,9 @@ fn method(pipeline: &Pipeline) -> String {
     let method = &pipeline.method;
     let detail = match method.kind {
         MethodKind::Fsct | MethodKind::Profoct | MethodKind::Ctx => word(&method.attention),
-        MethodKind::Protonet => word(&method.distance),
+        MethodKind::Protonet | MethodKind::Knn => word(&method.distance),
+        MethodKind::Simpleshot => word(&method.resolved_transform()),
+        _ => return word(&method.kind),
     };
     format!("{} {detail}", word(&method.kind))
 }

@@ -73,14 +73,16 @@ impl<'a> OnnxModel<'a> {
     }
 
     /// The file that turns `support`, `[n_way, k_shot, C, H, W]`, and `query`, `[queries, C, H, W]`, into `logits`,
-    /// `[queries, n_way]`.
+    /// `[queries, n_way]`. None of a method that is solved anew for each support, which has no graph.
     ///
     /// # Errors
     /// As [`Self::backbone`].
-    pub fn head(&self) -> Result<Vec<u8>, WeightsError> {
+    pub fn head(&self) -> Result<Option<Vec<u8>>, WeightsError> {
         let mut graph = Graph::new(&self.tensors);
         let [support, query] = ["support", "query"].map(String::from);
-        let logits = head::logits(&mut graph, self.network, &support, &query)?;
+        let Some(logits) = head::logits(&mut graph, self.network, &support, &query)? else {
+            return Ok(None);
+        };
         let features = || self.network.backbone.features().map(Dim::Fixed);
         let ways_and_shots = head::ways_and_shots(self.network);
         let [n_way, _] = head::ways_and_shots(self.network);
@@ -90,7 +92,7 @@ impl<'a> OnnxModel<'a> {
             value(&query, queries().chain(features())),
         ];
         let output = value("logits", queries().chain([n_way]));
-        self.file(graph.finish("head", inputs, &logits, output), "the head")
+        self.file(graph.finish("head", inputs, &logits, output), "the head").map(Some)
     }
 
     fn file(&self, graph: GraphProto, what: &str) -> Result<Vec<u8>, WeightsError> {

@@ -10,7 +10,7 @@ use crate::model::names::reference_name;
 use crate::model::weights::read;
 use crate::network::{
     Alignment, Attention, BackboneSpec, Classifier, CtxSpec, Distance, EpisodeShape, FsctSpec,
-    HeadSpec, Prototypes, Trunk,
+    HeadSpec, KnnSpec, Prototypes, Transform, Trunk,
 };
 use proto::{NodeProto, ValueInfoProto};
 
@@ -47,6 +47,9 @@ fn heads() -> Vec<HeadSpec> {
         HeadSpec::Protonet(Distance::Euclidean),
         HeadSpec::Protonet(Distance::Cosine),
         HeadSpec::Protonet(Distance::Mahalanobis),
+        HeadSpec::SimpleShot(Transform::None),
+        HeadSpec::SimpleShot(Transform::L2),
+        HeadSpec::SimpleShot(Transform::CenteredL2),
     ]
 }
 
@@ -55,7 +58,7 @@ fn files(network: &Network, norm: BatchNormMode) -> (Vec<NamedTensor>, [ModelPro
     let tensors = read(&net);
     let entries = vec![("fsct.image.size".to_owned(), "40".to_owned())];
     let model = OnnxModel::new(network, norm, tensors.clone(), entries).unwrap();
-    let files = [model.backbone().unwrap(), model.head().unwrap()];
+    let files = [model.backbone().unwrap(), model.head().unwrap().unwrap()];
     (tensors, files.map(|bytes| ModelProto::decode(bytes.as_slice()).unwrap()))
 }
 
@@ -169,6 +172,21 @@ fn every_head_has_its_shapes_and_its_weights() {
         assert_eq!(dims(&graph.input[0]), [ways, shots, "64", "2", "2"]);
         assert_eq!(dims(&graph.input[1]), ["queries", "64", "2", "2"]);
         assert_eq!(dims(&graph.output[0]), ["queries", ways]);
+    }
+}
+
+/// Nothing that other programs would take for the method is written.
+#[test]
+fn a_head_that_is_solved_for_each_support_has_no_graph() {
+    for head in
+        [HeadSpec::Logistic, HeadSpec::Knn(KnnSpec { neighbors: 1, distance: Distance::Cosine })]
+    {
+        let backbone = backbones().swap_remove(0);
+        let network = Network { backbone, head, episode: EPISODE };
+        let tensors = read(&FewShotNet::new(&network, 7, &Device::flex()));
+        let model = OnnxModel::new(&network, BatchNormMode::Running, tensors, Vec::new()).unwrap();
+        assert!(model.backbone().is_ok());
+        assert_eq!(model.head().unwrap(), None);
     }
 }
 

@@ -1,7 +1,9 @@
 //! A pipeline's network.
 
 use crate::config::{BackboneKind, MethodKind, Pipeline};
-use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Network};
+use crate::network::{
+    BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Inference, KnnSpec, Network, TransductiveSpec,
+};
 
 /// The network that a pipeline describes.
 pub fn network(pipeline: &Pipeline) -> Network {
@@ -30,6 +32,9 @@ fn backbone(pipeline: &Pipeline) -> BackboneSpec {
 
 fn head(pipeline: &Pipeline) -> HeadSpec {
     let method = &pipeline.method;
+    let transform = method.resolved_transform();
+    let transductive =
+        |inference| HeadSpec::Transductive(TransductiveSpec { inference, transform });
     match method.kind {
         MethodKind::Fsct | MethodKind::Profoct => HeadSpec::Fsct(FsctSpec {
             attention: method.attention,
@@ -46,6 +51,15 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             alignment: method.alignment,
         }),
         MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+        MethodKind::Simpleshot => HeadSpec::SimpleShot(transform),
+        MethodKind::Logistic => HeadSpec::Logistic,
+        MethodKind::Knn => {
+            HeadSpec::Knn(KnnSpec { neighbors: method.n_neighbors, distance: method.distance })
+        }
+        MethodKind::Bdcspn => transductive(Inference::Bdcspn),
+        MethodKind::Laplacianshot => transductive(Inference::LaplacianShot),
+        MethodKind::Tim => transductive(Inference::Tim { alpha: method.alpha }),
+        MethodKind::PtMap => transductive(Inference::PtMap),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a model says to an episode.
 
 use crate::data::EpisodeIndices;
-use crate::model::EpisodeShape;
 
 /// The answer to one episode.
 pub struct Answer<'a> {
@@ -14,10 +13,10 @@ pub struct Answer<'a> {
 }
 
 /// Share of the queries whose largest logit is their class; the first of equals counts.
-pub fn accuracy(logits: &[f32], shape: EpisodeShape) -> f64 {
-    let rows = logits.chunks_exact(shape.n_way);
-    let right = rows.enumerate().filter(|(row, logits)| argmax(logits) == row / shape.n_query);
-    right.count() as f64 / shape.queries() as f64
+pub fn accuracy(logits: &[f32], episode: &EpisodeIndices) -> f64 {
+    let rows = logits.chunks_exact(episode.classes.len());
+    let right = rows.zip(episode.truths()).filter(|(logits, truth)| argmax(logits) == *truth);
+    right.count() as f64 / episode.query.len() as f64
 }
 
 /// Where the largest value stands; the first of equals.
@@ -37,8 +36,15 @@ mod tests {
 
     #[test]
     fn accuracy_counts_largest_logits() {
-        let shape = EpisodeShape { n_way: 2, k_shot: 1, n_query: 2 };
         let logits = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.5];
-        assert_eq!(accuracy(&logits, shape), 0.5);
+        let episode = |query_counts: [usize; 2]| EpisodeIndices {
+            classes: vec![0, 1],
+            support: vec![0, 1],
+            query: vec![2, 3, 4, 5],
+            query_counts: query_counts.to_vec(),
+        };
+        assert_eq!(accuracy(&logits, &episode([2, 2])), 0.5);
+        assert_eq!(accuracy(&logits, &episode([1, 3])), 0.75);
+        assert_eq!(accuracy(&logits, &episode([4, 0])), 0.5);
     }
 }

@@ -47,10 +47,9 @@ pub(super) fn line(answer: &Answer, set: &ImageSet) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let rows = answer.logits.chunks_exact(shape.n_way).enumerate();
-    let right = rows
-        .map(|(row, logits)| if argmax(logits) == row / shape.n_query { '1' } else { '0' })
-        .collect();
+    let rows = answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths());
+    let right =
+        rows.map(|(logits, truth)| if argmax(logits) == truth { '1' } else { '0' }).collect();
     serde_json::to_string(&Answered { asked, right }).unwrap_or_default() + "\n"
 }
 

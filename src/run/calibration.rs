@@ -31,12 +31,13 @@ impl TemperatureFit {
     /// Adds the queries of an episode, up to 131,072 logits in all.
     pub fn add(&mut self, answer: &Answer) {
         let shape = answer.episode.shape();
-        for (row, logits) in answer.logits.chunks_exact(shape.n_way).enumerate() {
+        for (logits, truth) in answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths())
+        {
             if self.logits.len() + shape.n_way > KEPT {
                 return;
             }
             self.logits.extend_from_slice(logits);
-            self.queries.push((shape.n_way, row / shape.n_query));
+            self.queries.push((shape.n_way, truth));
         }
     }
 
@@ -103,11 +104,12 @@ impl Reliability {
     /// Counts the queries of an answered episode, with logits divided by `temperature`.
     pub fn add(&mut self, answer: &Answer, temperature: f64) {
         let shape = answer.episode.shape();
-        for (row, logits) in answer.logits.chunks_exact(shape.n_way).enumerate() {
+        for (logits, truth) in answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths())
+        {
             let confidence = confidence(logits, temperature);
             let bin = &mut self.bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
             bin.queries += 1;
-            bin.right += usize::from(argmax(logits) == row / shape.n_query);
+            bin.right += usize::from(argmax(logits) == truth);
             bin.confidence += confidence;
         }
     }
@@ -175,7 +177,9 @@ mod tests {
     fn fitted(margin: f32, right: usize, wrong: usize) -> (f64, f64, f64) {
         let count = right + wrong;
         let query = (0..2 * count).collect();
-        let episode = EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query };
+        let query_counts = vec![count; 2];
+        let episode =
+            EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query, query_counts };
         let rows = (0..2 * count).flat_map(|row| {
             let is_right = row % count < right;
             if (row < count) == is_right { [margin, 0.0] } else { [0.0, margin] }

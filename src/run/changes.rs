@@ -81,7 +81,9 @@ const SHOTS: [&str; 2] = ["episode.k_shot", "episode.k_shot.max"];
 pub fn fixes_model(key: &str, trained: &Pipeline) -> bool {
     let of_loss = is_under(key, "method.vic") || key == "method.label_smoothing";
     let of_head = is_under(key, "method") && !of_loss;
-    of_head
+    // A method without weights has its settings from the pipeline alone.
+    let is_setting = !trained.method.kind.has_weights() && key != "method.kind";
+    of_head && !is_setting
         || ["backbone.kind", "backbone.trunk", "data.image_size"].contains(&key)
         || (trained.method.weighs_shots() && SHOTS.contains(&key))
         || (trained.method.is_tied_to_episode() && key == "episode.n_way")
@@ -100,12 +102,13 @@ pub fn is_fixed_in_test(key: &str, trained: &Pipeline) -> bool {
 
 /// Whether a test of a trained model depends on a key.
 pub fn affects_test(key: &str) -> bool {
-    const KEYS: [&str; 9] = [
+    const KEYS: [&str; 10] = [
         "backbone.batch_norm",
         "data",
         "device",
         "episode",
         "memory.allocator",
+        "method",
         "name",
         "seed",
         "test",
@@ -113,7 +116,9 @@ pub fn affects_test(key: &str) -> bool {
     ];
     // The images that are embedded at once, which changes no result.
     let at_once = ["memory.accumulation_steps", "memory.accumulation_unit"].contains(&key);
-    let of_test = KEYS.iter().any(|it| is_under(key, it)) && !is_under(key, "data.augment");
+    let of_training = ["data.augment", "method.label_smoothing", "method.vic"];
+    let of_test =
+        KEYS.iter().any(|it| is_under(key, it)) && !of_training.iter().any(|it| is_under(key, it));
     of_test || at_once
 }
 
@@ -198,6 +203,12 @@ mod tests {
         assert!(fixes_model("episode.k_shot", &shared), "its weights of the shots have that shape");
         assert!(fixes_model("episode.k_shot.max", &shared));
         assert!(!fixes_model("episode.k_shot.min", &shared));
+        let knn = pipeline(&["method.kind=knn", "train.epochs=0"]);
+        assert!(is_fixed_in_test("method.kind", &knn));
+        assert!(
+            !is_fixed_in_test("method.n_neighbors", &knn) && affects_test("method.n_neighbors")
+        );
+        assert!(!affects_test("method.label_smoothing"));
         assert!(is_resumable("test.episodes") && !is_resumable("validate.episodes"));
         assert!(!is_resumable("memory.amp") && !affects_test("optimizer.learning_rate"));
     }

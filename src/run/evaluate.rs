@@ -168,7 +168,7 @@ impl<'a> Features<'a> {
             let shape = EpisodeShape::from(episode.shape());
             let (support, query) = self.of(episode)?;
             let logits = to_host(self.net.head.forward(support, query, shape).logits);
-            let accuracy = accuracy(&logits, shape);
+            let accuracy = accuracy(&logits, episode);
             accuracies.push(accuracy);
             let answer = Answer { episode, logits: &logits, accuracy };
             tally.add(&answer);
@@ -191,6 +191,25 @@ impl<'a> Features<'a> {
             Some(bank) => Ok(self.rows(bank, images)),
             None => self.embed_all(images),
         }
+    }
+
+    /// Mean of the features of all images, each once, in the order of the split; summed in f64. Takes the memory of one
+    /// pass.
+    ///
+    /// # Errors
+    /// As [`Self::of_images`].
+    pub fn mean(&self) -> Result<Vec<f32>, RunError> {
+        let ids: Vec<usize> = (0..self.set.len()).collect();
+        let mut sums: Vec<f64> = Vec::new();
+        for chunk in ids.chunks(self.at_once) {
+            let features = to_host(self.of_images(chunk)?);
+            let dim = features.len() / chunk.len();
+            sums.resize(dim, 0.0);
+            for row in features.chunks_exact(dim) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+            }
+        }
+        Ok(sums.into_iter().map(|sum| (sum / ids.len() as f64) as f32).collect())
     }
 
     fn rows(&self, bank: &Tensor<4>, images: &[usize]) -> Tensor<4> {

@@ -80,7 +80,7 @@ fn largest_in_tests(pipeline: &Pipeline) -> Option<String> {
     ]
     .into_iter()
     .filter(|(_, episodes, other, _)| {
-        let OtherEpisode { n_way: ways, k_shot: shots, n_query: queries } =
+        let OtherEpisode { n_way: ways, k_shot: shots, n_query: queries, .. } =
             other.unwrap_or_default();
         let open = n_way.varies() && ways.is_none()
             || k_shot.varies() && shots.is_none()

@@ -50,8 +50,9 @@ impl Tally {
     pub fn add(&mut self, answer: &Answer) {
         let shape = answer.episode.shape();
         let classes = &answer.episode.classes;
-        for (row, logits) in answer.logits.chunks_exact(shape.n_way).enumerate() {
-            let (truth, guess) = (row / shape.n_query, argmax(logits));
+        for (logits, truth) in answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths())
+        {
+            let guess = argmax(logits);
             *self.confusion.entry((classes[truth], classes[guess])).or_default() += 1;
         }
         self.reliability.add(answer, 1.0);
@@ -95,8 +96,12 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_definitions() {
-        let episode =
-            EpisodeIndices { classes: vec![4, 7], support: vec![0, 1], query: vec![2, 3, 4, 5] };
+        let episode = EpisodeIndices {
+            classes: vec![4, 7],
+            support: vec![0, 1],
+            query: vec![2, 3, 4, 5],
+            query_counts: vec![2, 2],
+        };
         // Class 4 is called 4 and 7, class 7 is called 7 and 7.
         let sure = 3.0f32.ln();
         let logits = [sure, 0.0, 0.0, sure, 0.0, sure, 0.0, sure];
@@ -110,8 +115,12 @@ mod tests {
 
     #[test]
     fn a_model_that_is_sure_and_wrong_is_not_calibrated() {
-        let episode =
-            EpisodeIndices { classes: vec![0, 1], support: vec![0, 1], query: vec![2, 3] };
+        let episode = EpisodeIndices {
+            classes: vec![0, 1],
+            support: vec![0, 1],
+            query: vec![2, 3],
+            query_counts: vec![1, 1],
+        };
         let mut tally = Tally::default();
         tally.add(&Answer { episode: &episode, logits: &[0.0, 50.0, 50.0, 0.0], accuracy: 0.0 });
         assert!((tally.reliability.ece() - 1.0).abs() < 1e-9);

@@ -3,12 +3,18 @@
 import zlib
 
 import numpy as np
-import torch
 
 SAMPLES = 6
 
 
 def uniform(name, count):
+    """`numbers` as a tensor."""
+    import torch  # not needed by the scripts that take `numbers`
+
+    return torch.from_numpy(numbers(name, count))
+
+
+def numbers(name, count):
     """`count` numbers in [−1, 1): a hash of the position, seeded by the name."""
     x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(zlib.crc32(name.encode()))
     x ^= x >> np.uint32(16)
@@ -17,7 +23,7 @@ def uniform(name, count):
     x *= np.uint32(0xC2B2AE35)
     x ^= x >> np.uint32(16)
     # 24 bits are exact in float32, which is what the test holds them in.
-    return torch.from_numpy((x >> np.uint32(8)).astype(np.float64) / 2**23 - 1.0)
+    return (x >> np.uint32(8)).astype(np.float64) / 2**23 - 1.0
 
 
 def digits(number):

@@ -14,9 +14,9 @@ use crate::config::{Overrides, Pipeline};
 use crate::loss::weights::VicWeights;
 use crate::model::FewShotNet;
 use crate::report::Verbosity;
-use crate::run::RunError;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::{RunFolder, write_atomically};
+use crate::run::{RunError, feature_mean};
 use crate::weights::{Exported, Names};
 use crate::{Error, graph, plan};
 
@@ -87,6 +87,9 @@ impl Export {
         free(&self.to, self.force)?;
         let Trained { path, checkpoint, pipeline, net } = Trained::read(&self.run)?;
         let names = self.names.unwrap_or_else(|| default_names(format, &pipeline));
+        if net.head.lacks_mean() && names != Names::Torchvision {
+            return Err(feature_mean::missing(&path).into());
+        }
         let mut exported =
             Exported::new(&net, names, pipeline.episode.largest().n_way).map_err(RunError::from)?;
         if names != Names::Torchvision
@@ -113,8 +116,10 @@ impl Export {
         let files = onnx::Files::of(&self.to);
         files.free(self.force)?;
         let Trained { path, checkpoint, pipeline, net } = Trained::read(&self.run)?;
-        let notes = files.write(&net, &pipeline, &checkpoint)?;
-        let written = format!("{} and {}", files.backbone.display(), files.head.display());
+        if net.head.lacks_mean() {
+            return Err(feature_mean::missing(&path).into());
+        }
+        let (written, notes) = files.write(&net, &pipeline, &checkpoint)?;
         said(&written, &path, &notes, output)
     }
 

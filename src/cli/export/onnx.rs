@@ -33,13 +33,14 @@ impl Files {
         free(&self.head, force)
     }
 
-    /// Writes both; returns what the user should know.
+    /// Writes both, or the backbone alone where the head has no graph; returns what was
+    /// written and what the user should know.
     pub(super) fn write(
         &self,
         net: &FewShotNet,
         pipeline: &Pipeline,
         checkpoint: &Checkpoint,
-    ) -> Result<Vec<String>, RunError> {
+    ) -> Result<(String, Vec<String>), RunError> {
         let network = plan::network(pipeline);
         let norm = pipeline.backbone.resolved_batch_norm();
         // A data set that is not there is no reason not to export.
@@ -49,8 +50,19 @@ impl Files {
         let model = OnnxModel::new(&network, norm, read(net), entries)?;
         let (backbone, head) = (model.backbone()?, model.head()?);
         write_atomically(&absolute(&self.backbone), &backbone)?;
-        write_atomically(&absolute(&self.head), &head)?;
         let mut notes = Vec::new();
+        let mut written = self.backbone.display().to_string();
+        match &head {
+            Some(head) => {
+                write_atomically(&absolute(&self.head), head)?;
+                written += &format!(" and {}", self.head.display());
+            }
+            None => notes.push(format!(
+                "`method.kind: {}` is computed anew from each support and has no ONNX graph: only the \
+                 backbone is written; classify its features with the same method of another library",
+                pipeline.method.kind
+            )),
+        }
         if norm == BatchNormMode::Episode {
             notes.push(
                 "batch norm is on episode statistics: features depend on the images that are embedded \
@@ -61,6 +73,6 @@ impl Files {
         if let Err(error) = ink {
             notes.push(format!("`fsct.image.invert` in the metadata is `unknown`: {error}"));
         }
-        Ok(notes)
+        Ok((written, notes))
     }
 }

@@ -105,7 +105,7 @@ impl From<Episodes> for EpisodeShape {
 }
 
 /// Shape of the episodes where it is not that of training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtherEpisode {
     /// Classes in an episode; as in training where it is not written.
@@ -120,6 +120,34 @@ pub struct OtherEpisode {
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_query: Option<usize>,
+    /// How the n_way · n_query queries are spread over the classes: `uniform`, or `{dirichlet: 2}`.
+    ///
+    /// `uniform` is the benchmarks' n_query of each class. `dirichlet` draws the shares of the classes
+    /// anew for each episode, as "Realistic Evaluation of Transductive Few-Shot Learning" (arXiv
+    /// 2204.11181), which takes 2. Methods that see all queries at once gain from even shares.
+    pub query_distribution: QueryDistribution,
+}
+
+/// How the queries of an episode are spread over its classes.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryDistribution {
+    /// Each class has n_query queries.
+    #[default]
+    Uniform,
+    /// Shares of the classes from a symmetric Dirichlet distribution.
+    #[serde(untagged)]
+    Dirichlet(Dirichlet),
+}
+
+/// A symmetric Dirichlet distribution of the shares of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dirichlet {
+    /// Concentration α, above 0: 1 makes all shares equally likely, 2 is the papers' choice, and large
+    /// values give even shares.
+    #[schemars(range(max = 1000), extend("exclusiveMinimum" = 0))]
+    pub dirichlet: f64,
 }
 
 impl OtherEpisode {

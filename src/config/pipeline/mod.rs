@@ -33,10 +33,12 @@ pub use count::{Between, Count};
 pub use data::{Cache, Classes, Columns, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
 pub use early_stopping::EarlyStopping;
-pub use episode::{Episode, Episodes, OtherEpisode};
+pub use episode::{Dirichlet, Episode, Episodes, OtherEpisode, QueryDistribution};
 pub use finding::Finding;
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
-pub use method::{Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes};
+pub use method::{
+    Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes, Transform,
+};
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use optimizer_state::{OptimizerState, STATE_BLOCK};
 pub use read_by::{READ_BY, rule_of_unread};

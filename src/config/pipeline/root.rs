@@ -12,7 +12,7 @@ use super::{
     episode::{self, Episode, Episodes, OtherEpisode},
     finding::{Checks, Finding},
     memory::{self, AccumulationUnit, Memory},
-    method::{self, Method},
+    method::{self, Method, Surroundings},
     optimizer::{self, Optimizer},
     optimizer_state,
     report::Report,
@@ -123,8 +123,14 @@ impl Pipeline {
         backbone::check(backbone, data.image_size, &mut checks);
         let others = [self.validate.episode, self.test.episode];
         episode::check(episode, self.method.is_tied_to_episode(), others, &mut checks);
-        let trains = backbone.train || self.train.trained_epochs() == 0;
-        method::check(&self.method, trains, episode.k_shot.max(), &mut checks);
+        let test = self.test_episode();
+        let surroundings = Surroundings {
+            trains: self.train.trained_epochs() > 0,
+            trains_backbone: backbone.train,
+            k_shot: episode.k_shot.max(),
+            test_supports: test.n_way * test.k_shot,
+        };
+        method::check(&self.method, &surroundings, &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
         optimizer_state::check(self.optimizer.state, self.device, &mut checks);

@@ -26,6 +26,7 @@ pub enum Keys {
 /// Keys that only some methods read.
 const OF_METHODS: Keys = Keys::These(&[
     "method.alignment",
+    "method.alpha",
     "method.attention",
     "method.classifier",
     "method.depth",
@@ -34,7 +35,9 @@ const OF_METHODS: Keys = Keys::These(&[
     "method.distance",
     "method.heads",
     "method.mlp_dim",
+    "method.n_neighbors",
     "method.prototypes",
+    "method.transform",
 ]);
 
 const ROOTS: Keys =
@@ -131,10 +134,10 @@ rules! {
         "A run writes absolute paths into its `pipeline.yaml`, so that it can be resumed and tested from \
          any folder, and YAML text is UTF-8. Rename the folder, or name an absolute path that is UTF-8.";
     NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
-        "`distance` belongs to `protonet`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, \
-         `dim_head`, `mlp_dim`, `prototypes` and `classifier` to `fsct` and `profoct`; `attention` \
-         to all but `protonet`. Elsewhere the key would do nothing. Remove it, or choose the method \
-         that reads it.";
+        "`distance` belongs to `protonet` and `knn`; `transform` to `simpleshot`, `bdcspn`, \
+         `laplacianshot` and `tim`; `alpha` to `tim`; `n_neighbors` to `knn`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, \
+         `prototypes` and `classifier` to `fsct` and `profoct`; `attention` to those two and `ctx`. \
+         Elsewhere the key would do nothing. Remove it, or choose the method that reads it.";
     Unused Warning These(&[
         "data.splits",
         "data.rotations",
@@ -150,7 +153,7 @@ rules! {
         "Another key's value decides whether this one is read: only `sgd` has momentum, only \
          cosine schedules a final share. Remove it, or change the other key.";
     NothingToTrain Error These(&["backbone.train"]), "nothing_to_train",
-        "a prototypical network has no weights but its backbone's":
+        "the method has no weights but its backbone's":
         "With `backbone.train: false` no step could change anything. Train the backbone, or use a \
          method with weights of its own.";
     NoSuchTrunk Error These(&["backbone.trunk"]), "no_such_trunk",
@@ -257,6 +260,16 @@ rules! {
         "with one shot the invariance term is zero":
         "It is the distance of support features to their prototype, and a single shot is its own \
          prototype.";
+    NoGradient Error These(&["method.kind"]), "no_gradient",
+        "the method classifies frozen features and cannot train":
+        "`logistic`, `knn` and the transductive methods are computed anew from the support of each episode, and no gradient \
+         passes through them. Write `train: {epochs: 0}`, which tests the backbone as it was loaded \
+         from `backbone.weights`. Or train with another method, and test its backbone with \
+         `fsct eval RUN --head logistic`.";
+    TooManyNeighbors Error These(&["method.n_neighbors"]), "too_many",
+        "more neighbours vote than an episode has support images":
+        "A test episode has n_way · k_shot support images. If all of them voted, every query would \
+         get the same answer.";
     VicWithoutProfoct Error These(&["method.vic"]), "without_profoct",
         "VIC terms belong to `profoct`":
         "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \

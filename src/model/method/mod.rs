@@ -2,15 +2,27 @@
 
 pub mod ctx;
 pub mod fsct;
+pub mod knn;
+pub mod logistic;
 pub mod protonet;
+pub mod simpleshot;
+pub mod transductive;
+pub mod transform;
+pub mod vectors;
 
 use burn::prelude::*;
 
 use super::init::Init;
+use super::layers::to_host;
 use crate::network::{EpisodeShape, HeadSpec, Map, size};
 use ctx::Ctx;
 use fsct::Fsct;
+use knn::Knn;
+use logistic::Logistic;
 use protonet::Protonet;
+use simpleshot::SimpleShot;
+use transductive::Transductive;
+use transform::FeatureTransform;
 
 /// The answer of a head to an episode.
 pub struct HeadOutput {
@@ -30,6 +42,14 @@ pub enum Head {
     Ctx(Ctx),
     /// The head of a prototypical network.
     Protonet(Protonet),
+    /// Nearest centroid of transformed features.
+    SimpleShot(SimpleShot),
+    /// Logistic regression on each support.
+    Logistic(Logistic),
+    /// Votes of the nearest support images.
+    Knn(Knn),
+    /// A method that sees all queries at once.
+    Transductive(Transductive),
 }
 
 impl Head {
@@ -39,6 +59,14 @@ impl Head {
             HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
             HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
             HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+            HeadSpec::SimpleShot(transform) => {
+                Self::SimpleShot(SimpleShot::new(*transform, size(features), init))
+            }
+            HeadSpec::Logistic => Self::Logistic(Logistic::default()),
+            HeadSpec::Knn(spec) => Self::Knn(Knn::new(*spec)),
+            HeadSpec::Transductive(spec) => {
+                Self::Transductive(Transductive::new(*spec, size(features), init))
+            }
         }
     }
 
@@ -46,10 +74,15 @@ impl Head {
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`
     pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
+        let flat = |maps: Tensor<4>| maps.flatten::<2>(1, 3);
         match self {
-            Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Fsct(head) => head.forward(flat(support), flat(query), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
-            Self::Protonet(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Protonet(head) => head.forward(flat(support), flat(query), shape),
+            Self::SimpleShot(head) => head.forward(flat(support), flat(query), shape),
+            Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
+            Self::Knn(head) => head.forward(flat(support), flat(query), shape),
+            Self::Transductive(head) => head.forward(flat(support), flat(query), shape),
         }
     }
 
@@ -63,8 +96,9 @@ impl Head {
     pub fn averages_shots(&self) -> bool {
         match self {
             Self::Fsct(_) => true,
-            Self::Ctx(_) => false,
+            Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) | Self::Transductive(_) => false,
             Self::Protonet(head) => head.averages_shots(),
+            Self::SimpleShot(head) => head.averages_shots(),
         }
     }
 
@@ -72,7 +106,36 @@ impl Head {
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
-            Self::Ctx(_) | Self::Protonet(_) => None,
+            _ => None,
+        }
+    }
+
+    /// What it does to features before it compares them, where it does something.
+    fn features(&self) -> Option<&FeatureTransform> {
+        match self {
+            Self::SimpleShot(head) => Some(&head.features),
+            Self::Transductive(head) => Some(&head.features),
+            _ => None,
+        }
+    }
+
+    /// Whether it subtracts a mean feature of the training images that is not computed.
+    pub fn lacks_mean(&self) -> bool {
+        self.features().is_some_and(FeatureTransform::lacks_mean)
+    }
+
+    /// The mean feature of the training images, where one is subtracted.
+    pub fn mean(&self) -> Option<Vec<f32>> {
+        let mean = self.features()?.mean.as_ref()?;
+        Some(to_host(mean.val()))
+    }
+
+    /// Sets the mean feature of the training images, where one is subtracted; zeros take it away.
+    pub fn set_mean(&mut self, values: &[f32]) {
+        match self {
+            Self::SimpleShot(head) => head.features.set_mean(values),
+            Self::Transductive(head) => head.features.set_mean(values),
+            _ => {}
         }
     }
 }

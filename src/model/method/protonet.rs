@@ -4,16 +4,10 @@
 use burn::prelude::*;
 
 use super::HeadOutput;
+use super::vectors::{COSINE_SCALE, euclidean, means, unit};
 use crate::model::layers::{product, to_f32};
 use crate::model::mahalanobis::squared_distances;
 use crate::network::{Distance, EpisodeShape};
-
-/// Factor on cosine similarities: logits within ±1 would keep the softmax near uniform (Gidaris and
-/// Komodakis, CVPR 2018, learn it and start at 10).
-pub const COSINE_SCALE: f64 = 10.0;
-
-/// Keeps the cosine of a zero vector finite.
-pub const EPSILON: f64 = 1e-8;
 
 /// Logits are negative distances to the mean of each class. It has no parameters.
 #[derive(Module, Debug)]
@@ -42,12 +36,7 @@ impl Protonet {
     /// - `query`: `[Q, dim]`
     pub fn forward(&self, support: Tensor<2>, query: Tensor<2>, shape: EpisodeShape) -> HeadOutput {
         let (support, query) = (to_f32(support), to_f32(query));
-        let [_, dim] = support.dims();
-        let prototypes = support
-            .clone()
-            .reshape([shape.n_way, shape.k_shot, dim])
-            .mean_dim(1)
-            .reshape([shape.n_way, dim]);
+        let prototypes = means(support.clone(), shape);
         let logits = match self.distance {
             Distance::Euclidean => -euclidean(query, prototypes),
             Distance::Cosine => product(unit(query), unit(prototypes).transpose()) * COSINE_SCALE,
@@ -55,16 +44,4 @@ impl Protonet {
         };
         HeadOutput { logits, attended: None }
     }
-}
-
-/// `‖q − p‖² = ‖q‖² − 2 q·p + ‖p‖²`: never a `[Q, n_way, dim]` tensor.
-fn euclidean(query: Tensor<2>, prototypes: Tensor<2>) -> Tensor<2> {
-    let queries = query.clone().square().sum_dim(1);
-    let classes = prototypes.clone().square().sum_dim(1).transpose();
-    queries + classes - product(query, prototypes.transpose()) * 2.0
-}
-
-fn unit(rows: Tensor<2>) -> Tensor<2> {
-    let norm = rows.clone().square().sum_dim(1).sqrt();
-    rows / (norm + EPSILON)
 }

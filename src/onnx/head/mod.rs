@@ -3,6 +3,7 @@
 mod ctx;
 mod fsct;
 mod protonet;
+mod simpleshot;
 
 use super::graph::{Dim, Graph, Value};
 use crate::network::{HeadSpec, Network, Prototypes};
@@ -18,15 +19,16 @@ pub(super) fn ways_and_shots(network: &Network) -> [Dim; 2] {
     }
 }
 
-/// Logits `[queries, n_way]` of `query`, `[queries, C, H, W]`, given `support`, `[n_way, k_shot, C, H, W]`.
+/// Logits `[queries, n_way]` of `query`, `[queries, C, H, W]`, given `support`, `[n_way, k_shot, C, H, W]`. None of a
+/// method that computes them on the host.
 pub(super) fn logits(
     graph: &mut Graph,
     network: &Network,
     support: &Value,
     query: &Value,
-) -> Result<Value, WeightsError> {
+) -> Result<Option<Value>, WeightsError> {
     let features = network.backbone.features();
-    match &network.head {
+    let logits = match &network.head {
         HeadSpec::Fsct(spec) => {
             fsct::logits(graph, spec, features, network.episode, support, query)
         }
@@ -34,5 +36,10 @@ pub(super) fn logits(
         HeadSpec::Protonet(distance) => {
             Ok(protonet::logits(graph, *distance, features, support, query))
         }
-    }
+        HeadSpec::SimpleShot(transform) => {
+            simpleshot::logits(graph, *transform, features, support, query)
+        }
+        HeadSpec::Logistic | HeadSpec::Knn(_) | HeadSpec::Transductive(_) => return Ok(None),
+    };
+    logits.map(Some)
 }

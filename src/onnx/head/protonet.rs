@@ -2,7 +2,7 @@
 
 use super::super::graph::{Element, Graph, Value};
 use crate::model::mahalanobis::TINY;
-use crate::model::method::protonet::{COSINE_SCALE, EPSILON};
+use crate::model::method::vectors::{COSINE_SCALE, EPSILON};
 use crate::network::{Distance, Map, size};
 
 pub(super) fn logits(
@@ -38,7 +38,7 @@ pub(super) fn logits(
 }
 
 /// `−‖q − p‖² = 2 q·p − ‖q‖² − ‖p‖²`
-fn euclidean(graph: &mut Graph, query: &Value, prototypes: &Value) -> Value {
+pub(super) fn euclidean(graph: &mut Graph, query: &Value, prototypes: &Value) -> Value {
     let queries = graph.squares(query, 1);
     let classes = graph.squares(prototypes, 1);
     let classes = graph.transpose(&classes, &[1, 0]);

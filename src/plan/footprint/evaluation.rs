@@ -4,7 +4,7 @@ use super::backbone::Pass;
 use super::timeline::Use;
 use super::{F32, Images, Walk, head};
 use crate::config::BatchNormMode;
-use crate::network::{Activations, EpisodeShape};
+use crate::network::{Activations, EpisodeShape, size};
 use crate::tiling::MAX_BANK_BYTES;
 
 impl Walk<'_> {
@@ -21,6 +21,28 @@ impl Walk<'_> {
             let left = self.time.now().of(Use::Activations);
             self.time.free(Use::Activations, left);
         }
+        if self.plan.network.head.is_centered() {
+            self.mean_feature();
+        }
+    }
+
+    /// Passes over the training images, whose features are summed on the host in f64.
+    fn mean_feature(&mut self) {
+        let network = &self.plan.network;
+        let pass = Pass {
+            images: self.plan.pipeline.images_at_once() as u64,
+            element: F32,
+            engine: self.engine(),
+            of_episode: false,
+            is_added: false,
+            activations: Activations::F32,
+        };
+        let (image, features) = (pass.map(network.backbone.image()), network.backbone.features());
+        self.time.hold(Use::Activations, 2 * F32 * size(features) as u64);
+        self.time.hold(Use::Activations, image);
+        self.through(&pass, Images::Given);
+        let left = self.time.now().of(Use::Activations);
+        self.time.free(Use::Activations, left);
     }
 
     /// A pass without a tape over some images, the features of a whole split where they are kept,

@@ -6,7 +6,7 @@
 
 use super::timeline::{Timeline, Use};
 use crate::config::MethodKind;
-use crate::network::{EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Map, size};
+use crate::network::{EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Inference, Map, size};
 use crate::plan::Plan;
 
 const F32: u64 = 4;
@@ -54,7 +54,7 @@ impl Sizes {
                 sizes.pairs = pairs * wide;
                 sizes.projected = (queries + support) * wide * F32;
             }
-            HeadSpec::Protonet(_) => {}
+            _ => {}
         }
         sizes
     }
@@ -84,7 +84,12 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        HeadSpec::Protonet(_) => {
+        // Of these, only the first two train.
+        HeadSpec::Protonet(_)
+        | HeadSpec::SimpleShot(_)
+        | HeadSpec::Logistic
+        | HeadSpec::Knn(_)
+        | HeadSpec::Transductive(_) => {
             let kept = sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, sizes.features * 3);
@@ -112,7 +117,15 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
             attention.max(feed_forward)
         }
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
-        HeadSpec::Protonet(_) => 2 * sizes.features,
+        HeadSpec::Protonet(_) | HeadSpec::SimpleShot(_) | HeadSpec::Logistic | HeadSpec::Knn(_) => {
+            2 * sizes.features
+        }
+        // Copies on the host, in f64.
+        HeadSpec::Transductive(spec) => match spec.inference {
+            Inference::Bdcspn | Inference::LaplacianShot => sizes.features * 24 / 5,
+            Inference::Tim { .. } => sizes.features * 9 / 5,
+            Inference::PtMap => sizes.features * 26 / 5,
+        },
     };
     time.touch(Use::Activations, live);
 }

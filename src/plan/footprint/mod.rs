@@ -121,7 +121,9 @@ impl<'a> Walk<'a> {
             self.blocks.iter().flat_map(Block::layers).map(|(_, norm)| norm.buffers()).sum();
         let trained = self.trained();
         let padding = self.padding(F32);
-        self.time.hold(Use::Parameters, (in_backbone + in_head + running) as u64 * F32 + padding);
+        let network = &self.plan.network;
+        let buffers = running + network.head.buffers(network.backbone.features());
+        self.time.hold(Use::Parameters, (in_backbone + in_head + buffers) as u64 * F32 + padding);
         let trained_padding = if trains { padding } else { 0 };
         let state = self.optimizer_state();
         self.time.hold(Use::Optimizer, state + trained_padding * self.moments());

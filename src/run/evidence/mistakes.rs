@@ -44,10 +44,11 @@ impl Answers {
 
     pub(super) fn add(&mut self, answer: &Answer) {
         let shape = answer.episode.shape();
-        let EpisodeIndices { classes, support, query } = answer.episode;
+        let EpisodeIndices { classes, support, query, .. } = answer.episode;
         let mut line = String::with_capacity(query.len());
-        for (row, logits) in answer.logits.chunks_exact(shape.n_way).enumerate() {
-            let (truth, guess) = (row / shape.n_query, argmax(logits));
+        let rows = answer.logits.chunks_exact(shape.n_way).zip(answer.episode.truths());
+        for (row, (logits, truth)) in rows.enumerate() {
+            let guess = argmax(logits);
             line.push(if truth == guess { '1' } else { '0' });
             if truth == guess {
                 continue;
@@ -91,7 +92,7 @@ impl Answers {
 /// A digest of the classes and images of episodes, by name.
 pub(super) fn digest(set: &ImageSet, episodes: &[EpisodeIndices]) -> String {
     let mut hash = Sha256::new();
-    for EpisodeIndices { classes, support, query } in episodes {
+    for EpisodeIndices { classes, support, query, .. } in episodes {
         let classes = classes.iter().map(|it| set.classes()[*it].name.as_str());
         let images = support.iter().chain(query).map(|it| set.image_name(*it));
         for name in classes.chain(images) {

@@ -6,7 +6,6 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
 use burn::prelude::*;
 
 pub use prediction::{Guess, Prediction};
@@ -14,15 +13,16 @@ pub use support::Support;
 
 use support::Rows;
 
-use super::RunError;
 use super::checkpoint::Checkpoint;
 use super::folder::RunFolder;
+use super::restored::restored;
+use super::{RunError, feature_mean};
 use crate::config::{Overrides, Pipeline, load_str};
 use crate::data::{self, DataError, ImageSet, Item};
 use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::network::BatchNormMode;
-use crate::{Error, device, plan};
+use crate::{Error, device};
 
 /// Is told the number of each image, in order, and its prediction or why it cannot be read.
 pub type OnPrediction<'a, E> =
@@ -63,11 +63,23 @@ impl Predictor {
         trained: &Pipeline,
         pipeline: Pipeline,
     ) -> Result<Self, RunError> {
+        if pipeline.method.kind.is_transductive() {
+            return Err(RunError::Missing {
+                reason: format!(
+                    "`method.kind: {}` is transductive: an answer would depend on the other images",
+                    pipeline.method.kind
+                ),
+                help: "make a run of the same backbone with another method, such as \
+                       `method.kind: simpleshot`"
+                    .into(),
+            });
+        }
         let selected = device::select(pipeline.device, pipeline.memory.allocator)?;
         let device = selected.device;
-        let net =
-            FewShotNet::new(&plan::network(trained), trained.seed, &device.clone().autodiff());
-        let net = checkpoint.load_model(net)?.valid();
+        let net = restored(checkpoint, trained, &pipeline, &device)?;
+        if net.head.lacks_mean() {
+            return Err(feature_mean::missing(&checkpoint.path));
+        }
         let norm = pipeline.backbone.resolved_batch_norm();
         let temperature = checkpoint.progress.temperature;
         Ok(Self { checkpoint: checkpoint.path.clone(), net, pipeline, device, norm, temperature })

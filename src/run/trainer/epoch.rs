@@ -18,6 +18,7 @@ impl Trainer<'_> {
         let EpochMeans { loss, accuracy } = means;
         let epoch = self.progress.epoch + 1;
         reporter.report(&Event::Epoch(Epoch { epoch, loss, accuracy }))?;
+        self.center(reporter)?;
         let validated = self.validate(epoch, reporter)?;
         self.progress.epoch = epoch;
         self.progress.epoch_sums = Default::default();

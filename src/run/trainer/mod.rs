@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod center;
 mod epoch;
 mod save;
 mod start;
@@ -95,11 +96,13 @@ impl Trainer<'_> {
             self.save(&self.folder.last(), reporter)?;
         }
         if train.trained_epochs() == 0 {
+            self.center(reporter)?;
             // What is tested, also by later calls.
             return self.save_last(reporter);
         }
         let mut loader = self.loader()?;
         while !self.is_over() {
+            self.uncenter();
             while self.left_in_epoch() > 0 {
                 self.one_step(&mut loader, reporter)?;
                 let every = train.checkpoint_every;
