@@ -67,7 +67,7 @@ fn gradients_near(pipeline: &Pipeline, first: u64, noise: f64) -> ByPath {
     // A dynamic loss scale finds its place first.
     let grads = loop {
         let grads = step.grads(&net, window.clone(), &mut StepContext::new(&mut state)).unwrap();
-        if grads.finite.unwrap_or(true) {
+        if grads.norm.is_none_or(f64::is_finite) {
             break grads;
         }
     };
