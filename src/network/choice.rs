@@ -51,6 +51,18 @@ pub enum Attention {
     Softmax,
 }
 
+/// Classifier over all training classes, on top of the features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassHead {
+    /// A linear layer with bias.
+    #[default]
+    Linear,
+    /// Cosine similarity to a direction of each class, times a learned magnitude of it (Baseline++, Chen
+    /// et al., ICLR 2019).
+    Cosine,
+}
+
 /// Last layer of FSCT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

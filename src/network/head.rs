@@ -1,6 +1,6 @@
 //! The heads of the few-shot methods, as layers over the features of an episode.
 
-use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes};
+use super::choice::{Alignment, Attention, ClassHead, Classifier, Distance, Prototypes};
 use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
@@ -13,6 +13,8 @@ pub enum HeadSpec {
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
+    /// The classifier of pretraining, over all training classes.
+    Classes(ClassesSpec),
 }
 
 impl HeadSpec {
@@ -27,6 +29,10 @@ impl HeadSpec {
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
             Self::Protonet(_) => Vec::new(),
+            Self::Classes(spec) => {
+                let layer = spec.layer(size(features));
+                vec![HeadLayer::linear("classes", layer, episode.images())]
+            }
         }
     }
 }
@@ -135,6 +141,23 @@ impl CtxSpec {
     /// The 1×1 convolution over `features` that makes queries, keys and values.
     pub fn project(&self, features: Map) -> Conv {
         Conv::new(features, self.dim_attn, 1, 1, 0)
+    }
+}
+
+/// A classifier over all training classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassesSpec {
+    /// How features become logits.
+    pub kind: ClassHead,
+    /// Number of training classes.
+    pub classes: usize,
+}
+
+impl ClassesSpec {
+    /// The layer over `dim` features. The cosine layer has the same number of values: a direction of each
+    /// class in place of its weights, and a magnitude in place of its bias.
+    pub fn layer(&self, dim: usize) -> Linear {
+        Linear { input: dim, output: self.classes, bias: true }
     }
 }
 

@@ -14,11 +14,11 @@ mod layer;
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::Block;
 pub use choice::{
-    Activations, Alignment, Attention, BatchNormMode, Classifier, CovarianceForm, Distance,
-    DynamicDriver, Prototypes, Trunk,
+    Activations, Alignment, Attention, BatchNormMode, ClassHead, Classifier, CovarianceForm,
+    Distance, DynamicDriver, Prototypes, Trunk,
 };
 pub use episode::EpisodeShape;
-pub use head::{CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec};
+pub use head::{ClassesSpec, CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec};
 pub use layer::{Conv, Linear, Norm, Pool};
 
 /// Channels, height and width of an image or of its features.

@@ -1,5 +1,6 @@
 //! Few-shot methods: the features of an episode → logits. One method a file.
 
+pub mod classes;
 pub mod ctx;
 pub mod fsct;
 pub mod protonet;
@@ -8,6 +9,7 @@ use burn::prelude::*;
 
 use super::init::Init;
 use crate::network::{EpisodeShape, HeadSpec, Map, size};
+use classes::Classes;
 use ctx::Ctx;
 use fsct::Fsct;
 use protonet::Protonet;
@@ -30,6 +32,8 @@ pub enum Head {
     Ctx(Ctx),
     /// The head of a prototypical network.
     Protonet(Protonet),
+    /// The classifier of pretraining.
+    Classes(Classes),
 }
 
 impl Head {
@@ -39,9 +43,13 @@ impl Head {
             HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
             HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
             HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+            HeadSpec::Classes(spec) => Self::Classes(Classes::new(spec, size(features), init)),
         }
     }
 
+    /// Logits of an episode's queries over its classes; of the classifier of pretraining over all training
+    /// classes, whatever the support is.
+    ///
     /// # Shapes
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`
@@ -50,6 +58,7 @@ impl Head {
             Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
             Self::Protonet(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Classes(head) => head.forward(query.flatten(1, 3)),
         }
     }
 
@@ -63,7 +72,7 @@ impl Head {
     pub fn averages_shots(&self) -> bool {
         match self {
             Self::Fsct(_) => true,
-            Self::Ctx(_) => false,
+            Self::Ctx(_) | Self::Classes(_) => false,
             Self::Protonet(head) => head.averages_shots(),
         }
     }
@@ -72,7 +81,7 @@ impl Head {
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
-            Self::Ctx(_) | Self::Protonet(_) => None,
+            Self::Ctx(_) | Self::Protonet(_) | Self::Classes(_) => None,
         }
     }
 }

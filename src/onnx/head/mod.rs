@@ -34,5 +34,9 @@ pub(super) fn logits(
         HeadSpec::Protonet(distance) => {
             Ok(protonet::logits(graph, *distance, features, support, query))
         }
+        HeadSpec::Classes(_) => Err(WeightsError::Names {
+            reason: "the classifier of pretraining answers no episodes".into(),
+            help: "resume the run, and export it when its episodes have begun".into(),
+        }),
     }
 }
