@@ -210,6 +210,44 @@ fn the_plan_has_the_peaks_of_both_parts() {
     assert!(offline.contains("the data was not read"), "{offline}");
 }
 
+/// Baseline, Baseline++ and Meta-Baseline, from pretraining to the test.
+#[test]
+fn the_baselines_answer_novel_classes() {
+    let train = "train:\n  pretrain: {epochs: 3, batch_size: 32, head: HEAD, optimizer: {learning_rate: 0.003}}\n";
+    for (method, head, episodes) in [
+        ("kind: baseline", "linear", 0),
+        ("kind: baseline_plus_plus", "cosine", 0),
+        ("kind: protonet, distance: scaled_cosine", "linear", 12),
+    ] {
+        let text = format!(
+            "version: 1\nname: tiny\nseed: 11\ndevice: cpu\n\
+             data: {{format: synthetic, image_size: 16}}\n\
+             episode: {{n_way: 3, k_shot: 2, n_query: 3}}\nbackbone: {{kind: conv4s}}\n\
+             method: {{{method}}}\n{}  epochs: 1\n  episodes_per_epoch: {episodes}\n\
+             validate: {{episodes: 10}}\ntest: {{episodes: 40}}\n",
+            train.replace("HEAD", head)
+        );
+        let place = Workplace::new(&text);
+        succeeded(&place.fsct(&["run", "tiny.yaml"]));
+        let run = place.run_folder();
+        let metrics = result(&run);
+        let novel = metrics["novel"]["mean"].as_f64().unwrap();
+        assert!(novel > 0.5, "{method}: {novel} of three ways");
+        assert_eq!(metrics["steps"].as_u64(), Some(episodes));
+        let again = succeeded(&place.fsct(&["eval", run.to_str().unwrap()]));
+        assert!(again.contains("novel"), "{again}");
+        let onnx = place.fsct(&["export", run.to_str().unwrap(), "--to", "model.onnx"]);
+        assert_eq!(onnx.status.success(), episodes > 0, "{}", words(&onnx.stderr));
+        if episodes == 0 {
+            assert!(
+                words(&onnx.stderr).contains("trained on each support"),
+                "{}",
+                words(&onnx.stderr)
+            );
+        }
+    }
+}
+
 /// A message without its line breaks and frame.
 fn words(bytes: &[u8]) -> String {
     text(bytes).split_whitespace().filter(|it| *it != "│").collect::<Vec<_>>().join(" ")

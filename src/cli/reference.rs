@@ -55,6 +55,9 @@ fn of_method(method: &Method) -> Vec<String> {
         MethodKind::Protonet => {
             return vec!["train_test.py has no prototypical network".to_owned()];
         }
+        MethodKind::Baseline | MethodKind::BaselinePlusPlus => {
+            return vec!["train_test.py has no classifier that a support trains".to_owned()];
+        }
     };
     let mut differences: Vec<String> = constants
         .iter()

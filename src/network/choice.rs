@@ -110,6 +110,9 @@ pub enum Distance {
     /// Squared Mahalanobis distance under the support features' covariance, shrunk half-way to a
     /// multiple of the identity; by Woodbury's identity, without any d×d matrix.
     Mahalanobis,
+    /// Cosine similarity times a learned factor, which starts at 10 (Meta-Baseline, Chen et al., ICCV
+    /// 2021, arXiv 2003.04390).
+    ScaledCosine,
 }
 
 /// How the covariance term is computed.

@@ -13,6 +13,8 @@ pub enum HeadSpec {
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
+    /// A classifier that each episode trains on its support.
+    Baseline(ClassHead),
     /// The classifier of pretraining, over all training classes.
     Classes(ClassesSpec),
 }
@@ -28,7 +30,13 @@ impl HeadSpec {
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
-            Self::Protonet(_) => Vec::new(),
+            Self::Protonet(Distance::ScaledCosine) => vec![HeadLayer {
+                name: "scale",
+                shape: None,
+                parameters: 1,
+                rows: episode.queries(),
+            }],
+            Self::Protonet(_) | Self::Baseline(_) => Vec::new(),
             Self::Classes(spec) => {
                 let layer = spec.layer(size(features));
                 vec![HeadLayer::linear("classes", layer, episode.images())]

@@ -61,6 +61,7 @@ fn method(pipeline: &Pipeline) -> String {
     let detail = match method.kind {
         MethodKind::Fsct | MethodKind::Profoct | MethodKind::Ctx => word(&method.attention),
         MethodKind::Protonet => word(&method.distance),
+        MethodKind::Baseline | MethodKind::BaselinePlusPlus => return word(&method.kind),
     };
     format!("{} {detail}", word(&method.kind))
 }

@@ -1,7 +1,7 @@
 //! A pipeline's network.
 
 use crate::config::{BackboneKind, MethodKind, Pipeline};
-use crate::network::{BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Network};
+use crate::network::{BackboneSpec, ClassHead, CtxSpec, FsctSpec, HeadSpec, Network};
 
 /// The network that a pipeline describes.
 pub fn network(pipeline: &Pipeline) -> Network {
@@ -46,6 +46,8 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             alignment: method.alignment,
         }),
         MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+        MethodKind::Baseline => HeadSpec::Baseline(ClassHead::Linear),
+        MethodKind::BaselinePlusPlus => HeadSpec::Baseline(ClassHead::Cosine),
     }
 }
 

@@ -91,6 +91,18 @@ pub enum MethodKind {
     /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
     /// own.
     Protonet,
+    /// A linear classifier, trained on the support of each test episode (Baseline, Chen et al., ICLR 2019,
+    /// arXiv 1904.04232); it has no gradient, and only tests.
+    Baseline,
+    /// The same with a cosine classifier (Baseline++ of the same paper).
+    BaselinePlusPlus,
+}
+
+impl MethodKind {
+    /// Whether a loss can be propagated through it to the features.
+    pub fn has_gradient(self) -> bool {
+        !matches!(self, Self::Baseline | Self::BaselinePlusPlus)
+    }
 }
 
 impl Method {
@@ -106,7 +118,13 @@ impl Method {
     }
 }
 
-pub(super) fn check(method: &Method, trains_backbone: bool, k_shot: usize, checks: &mut Checks) {
+/// `trains` says whether there are training episodes, `trains_backbone` whether they may train the backbone.
+pub(super) fn check(
+    method: &Method,
+    [trains, trains_backbone]: [bool; 2],
+    k_shot: usize,
+    checks: &mut Checks,
+) {
     // A method without weights of its own needs a backbone that is trained.
     if method.kind == MethodKind::Protonet && !trains_backbone {
         checks.push(Finding::new(
@@ -115,6 +133,14 @@ pub(super) fn check(method: &Method, trains_backbone: bool, k_shot: usize, check
             "`backbone.train: false` leaves `method.kind: protonet` nothing to train",
             "remove it, or use a method with weights of its own",
         ));
+    }
+    if trains && !method.kind.has_gradient() {
+        let kind = word(&method.kind);
+        let message = format!("`method.kind: {kind}` has no gradient that could train a backbone");
+        let help = "write `train: {epochs: 0, pretrain: {}}`, which trains the backbone as a classifier, or \
+                    name a trained one in `backbone.weights`";
+        checks
+            .push(Finding::new(Rule::NoGradient, "method.kind", message, help).label("only tests"));
     }
     let Some(terms) = &method.vic else { return };
     if method.kind == MethodKind::Profoct {

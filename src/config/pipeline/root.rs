@@ -120,7 +120,8 @@ impl Pipeline {
         backbone::check(backbone, data.image_size, &mut checks);
         let others = [self.validate.episode, self.test.episode];
         episode::check(episode, self.method.is_tied_to_episode(), others, &mut checks);
-        let trains = backbone.train || self.train.trained_epochs() == 0;
+        let has_episodes = self.train.trained_epochs() > 0;
+        let trains = [has_episodes, backbone.train || !has_episodes];
         method::check(&self.method, trains, episode.k_shot.max(), &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
         let (epochs, steps) = (self.train.trained_epochs(), self.train.steps(memory));

@@ -265,6 +265,11 @@ rules! {
         "with one shot the invariance term is zero":
         "It is the distance of support features to their prototype, and a single shot is its own \
          prototype.";
+    NoGradient Error These(&["method.kind"]), "no_gradient",
+        "the method classifies frozen features and cannot train":
+        "`baseline` and `baseline_plus_plus` train a classifier anew on the support of each episode, and no \
+         gradient passes through it. Write `train: {epochs: 0, pretrain: {}}`, which trains the backbone as a \
+         classifier of the training classes, or `epochs: 0` and a trained backbone in `backbone.weights`.";
     VicWithoutProfoct Error These(&["method.vic"]), "without_profoct",
         "VIC terms belong to `profoct`":
         "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \

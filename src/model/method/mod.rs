@@ -1,5 +1,6 @@
 //! Few-shot methods: the features of an episode → logits. One method a file.
 
+pub mod baseline;
 pub mod classes;
 pub mod ctx;
 pub mod fsct;
@@ -9,6 +10,7 @@ use burn::prelude::*;
 
 use super::init::Init;
 use crate::network::{EpisodeShape, HeadSpec, Map, size};
+use baseline::Baseline;
 use classes::Classes;
 use ctx::Ctx;
 use fsct::Fsct;
@@ -32,6 +34,8 @@ pub enum Head {
     Ctx(Ctx),
     /// The head of a prototypical network.
     Protonet(Protonet),
+    /// A classifier that each episode trains.
+    Baseline(Baseline),
     /// The classifier of pretraining.
     Classes(Classes),
 }
@@ -42,7 +46,10 @@ impl Head {
         match spec {
             HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
             HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
-            HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+            HeadSpec::Protonet(distance) => {
+                Self::Protonet(Protonet::new(*distance).with_scale(init))
+            }
+            HeadSpec::Baseline(kind) => Self::Baseline(Baseline::new(*kind)),
             HeadSpec::Classes(spec) => Self::Classes(Classes::new(spec, size(features), init)),
         }
     }
@@ -58,6 +65,7 @@ impl Head {
             Self::Fsct(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
             Self::Protonet(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
+            Self::Baseline(head) => head.forward(support.flatten(1, 3), query.flatten(1, 3), shape),
             Self::Classes(head) => head.forward(query.flatten(1, 3)),
         }
     }
@@ -72,7 +80,7 @@ impl Head {
     pub fn averages_shots(&self) -> bool {
         match self {
             Self::Fsct(_) => true,
-            Self::Ctx(_) | Self::Classes(_) => false,
+            Self::Ctx(_) | Self::Baseline(_) | Self::Classes(_) => false,
             Self::Protonet(head) => head.averages_shots(),
         }
     }
@@ -81,7 +89,7 @@ impl Head {
     pub fn prototype_weight(&self) -> Option<Tensor<3>> {
         match self {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
-            Self::Ctx(_) | Self::Protonet(_) | Self::Classes(_) => None,
+            _ => None,
         }
     }
 }

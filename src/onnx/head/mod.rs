@@ -32,8 +32,13 @@ pub(super) fn logits(
         }
         HeadSpec::Ctx(spec) => ctx::logits(graph, spec, features, support, query),
         HeadSpec::Protonet(distance) => {
-            Ok(protonet::logits(graph, *distance, features, support, query))
+            protonet::logits(graph, *distance, features, support, query)
         }
+        HeadSpec::Baseline(_) => Err(WeightsError::Names {
+            reason: "a classifier that is trained on each support is no graph of fixed operations".into(),
+            help: "export the backbone's tensors with `--to model.safetensors`, and train the classifier there"
+                .into(),
+        }),
         HeadSpec::Classes(_) => Err(WeightsError::Names {
             reason: "the classifier of pretraining answers no episodes".into(),
             help: "resume the run, and export it when its episodes have begun".into(),

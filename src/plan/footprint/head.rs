@@ -56,7 +56,7 @@ impl Sizes {
                 sizes.pairs = pairs * wide;
                 sizes.projected = (queries + support) * wide * F32;
             }
-            HeadSpec::Protonet(_) | HeadSpec::Classes(_) => {}
+            HeadSpec::Protonet(_) | HeadSpec::Baseline(_) | HeadSpec::Classes(_) => {}
         }
         sizes
     }
@@ -86,7 +86,8 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        HeadSpec::Protonet(_) => {
+        // A classifier that each support trains never propagates back.
+        HeadSpec::Protonet(_) | HeadSpec::Baseline(_) => {
             let kept = sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, sizes.features * 3);
@@ -116,7 +117,7 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
         }
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
         // The classifier of pretraining is validated by class means.
-        HeadSpec::Protonet(_) | HeadSpec::Classes(_) => 2 * sizes.features,
+        HeadSpec::Protonet(_) | HeadSpec::Baseline(_) | HeadSpec::Classes(_) => 2 * sizes.features,
     };
     time.touch(Use::Activations, live);
 }
