@@ -199,7 +199,7 @@ fn run_sum_kernel<T: Float>(
 pub enum By {
     /// Units, each with a part of a tile.
     Units(Tile),
-    /// Tensor cores.
+    /// Tensor cores of the GPU.
     Cores,
 }
 
