@@ -57,7 +57,7 @@ fn step(pipeline: &str) -> Result<(usize, f64), Box<dyn std::error::Error>> {
         let mut state = StageState::default();
         let mut cx = StepContext::new(&mut state);
         let start = Instant::now();
-        let window = vec![Episode { images: images.clone(), shape }];
+        let window = vec![Episode { images: images.clone(), shape, labels: None }];
         built.step.grads(&net, window, &mut cx)?;
         seconds = seconds.min(start.elapsed().as_secs_f64());
         peak = peak_bytes().saturating_sub(before);

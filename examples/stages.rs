@@ -56,7 +56,7 @@ fn main() -> Result<(), StepError> {
         let mut state = StageState::default();
         let before = current_bytes();
         reset_peak();
-        let episode = Episode { images: images.clone(), shape };
+        let episode = Episode { images: images.clone(), shape, labels: None };
         let mut cx = StepContext::new(&mut state);
         let grads = step.grads(&net, episode, &mut cx)?;
         let took = peak_bytes().saturating_sub(before) as u64;

@@ -61,7 +61,10 @@ impl Case {
         let images = Tensor::<4>::from_data(TensorData::new(values, dims), &device);
         let mut state = StageState::default();
         (0..steps).map(move |_| {
-            let window = vec![Episode { images: images.clone(), shape }; built.episodes_a_step];
+            let window = vec![
+                Episode { images: images.clone(), shape, labels: None };
+                built.episodes_a_step
+            ];
             let grads = built.step.grads(&net, window, &mut StepContext::new(&mut state)).unwrap();
             assert!(grads.norm.is_none_or(f64::is_finite));
             let moments = grads.moments.iter().flatten();

@@ -57,7 +57,8 @@ fn gradients(pipeline: &Pipeline, steps: usize) -> impl Iterator<Item = ByPath> 
     let shape = EpisodeShape::from(pipeline.episode);
     let mut state = StageState::default();
     (0..steps).map(move |_| {
-        let window = vec![Episode { images: images(shape), shape }; built.episodes_a_step];
+        let window =
+            vec![Episode { images: images(shape), shape, labels: None }; built.episodes_a_step];
         let grads = built.step.grads(&net, window, &mut StepContext::new(&mut state)).unwrap();
         assert!(grads.norm.is_none_or(f64::is_finite));
         by_path(&net, &grads.gradients)

@@ -60,7 +60,7 @@ fn gradients_near(pipeline: &Pipeline, first: u64, noise: f64) -> ByPath {
         };
         let images = draw();
         let off = draw() * noise;
-        Episode { images: images.clone() + images * off, shape }
+        Episode { images: images.clone() + images * off, shape, labels: None }
     });
     let mut state = StageState::default();
     let window: Vec<Episode> = window.collect();

@@ -197,7 +197,11 @@ fn noise(shape: EpisodeShape, seed: u64) -> Episode {
     let dims = [shape.images(), 1, 16, 16];
     let values: Vec<f32> =
         (0..dims.iter().product()).map(|_| rng.random_range(-1.7..1.7)).collect();
-    Episode { images: Tensor::from_data(TensorData::new(values, dims), &Device::flex()), shape }
+    Episode {
+        images: Tensor::from_data(TensorData::new(values, dims), &Device::flex()),
+        shape,
+        labels: None,
+    }
 }
 
 fn gradients(pipeline: &Pipeline, window: Vec<Episode>) -> ByPath {

@@ -12,7 +12,7 @@ use fsct::device::{DeviceKind, allocator};
 use fsct::graph;
 use fsct::model::{EpisodeShape, FewShotNet};
 use fsct::plan::footprint::{CachedImages, Environment, Use};
-use fsct::plan::{Footprint, compile};
+use fsct::plan::{Footprint, TrainingSet, compile};
 use fsct::stage::{Episode, StageState, StepContext};
 
 /// The bytes of the process are counted: one test at a time.
@@ -172,6 +172,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
             data_bytes: 0,
             cached: CachedImages::default(),
             tested_images: 0,
+            training: TrainingSet { classes: 0, images: 0 },
         },
     );
 
@@ -199,6 +200,7 @@ fn measured_and_predicted(case: &Case) -> (u64, u64, String) {
                     &device,
                 ),
                 shape,
+                labels: None,
             })
             .collect();
         let mut cx = StepContext::new(&mut state);

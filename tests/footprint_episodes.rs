@@ -7,7 +7,7 @@ use fsct::config::{BatchNormMode, Overrides, load_str};
 use fsct::device::{DeviceKind, allocator};
 use fsct::model::{EpisodeShape, FewShotNet};
 use fsct::plan::footprint::{CachedImages, Environment, Use};
-use fsct::plan::{Footprint, compile};
+use fsct::plan::{Footprint, TrainingSet, compile};
 
 /// Bytes of a test of one episode above its network: (measured, predicted).
 fn tested(backbone: &str, method: &str, episode: &str) -> (u64, u64) {
@@ -27,6 +27,7 @@ fn tested(backbone: &str, method: &str, episode: &str) -> (u64, u64) {
         cached: CachedImages::default(),
         // Of more images than the episode, so that no split's features are kept.
         tested_images: 1 << 40,
+        training: TrainingSet { classes: 0, images: 0 },
     };
     let footprint = Footprint::of(&plan, environment);
     let device = Device::flex();

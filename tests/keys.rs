@@ -28,7 +28,7 @@ fn steps(backbone: &str, method: &str) -> Vec<f64> {
     let mut seen = Vec::new();
     for _ in 0..3 {
         let mut cx = StepContext::new(&mut state);
-        let window = vec![Episode { images: images.clone(), shape }];
+        let window = vec![Episode { images: images.clone(), shape, labels: None }];
         let grads = step.grads(&net, window, &mut cx).unwrap();
         seen.extend([grads.terms[0].loss, grads.gradients.global_norm(&net)]);
         if pipeline.backbone.resolved_batch_norm().moves_running() {

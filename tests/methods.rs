@@ -41,7 +41,8 @@ fn symmetric() -> Vec<HeadSpec> {
     specs.extend(attentions.map(|it| fsct(it, Classifier::Reference, Prototypes::Shared)));
     specs.push(fsct(Attention::Cosine, Classifier::Cosine, Prototypes::Shared));
     specs.extend(
-        [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis].map(HeadSpec::Protonet),
+        [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis, Distance::ScaledCosine]
+            .map(HeadSpec::Protonet),
     );
     specs.extend([Transform::None, Transform::L2, Transform::CenteredL2].map(HeadSpec::SimpleShot));
     specs.push(HeadSpec::Logistic);

@@ -28,7 +28,7 @@ fn peak(method: &str) -> usize {
     reset_peak();
     let mut state = StageState::default();
     let mut cx = StepContext::new(&mut state);
-    step.grads(&net, vec![Episode { images, shape }], &mut cx).unwrap();
+    step.grads(&net, vec![Episode { images, shape, labels: None }], &mut cx).unwrap();
     peak_bytes() - before
 }
 

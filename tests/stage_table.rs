@@ -75,7 +75,7 @@ fn step(memory: &str, rounding: Option<FloatDType>) -> (Vec<&'static str>, ByPat
         net = write(net, &mut |_, _| weights.next().map(|values| round(values, dtype)));
         images = images.cast(dtype).cast(FloatDType::F32);
     }
-    let window = vec![Episode { images, shape }; built.episodes_a_step];
+    let window = vec![Episode { images, shape, labels: None }; built.episodes_a_step];
     let mut state = StageState::default();
     let grads = built.step.grads(&net, window, &mut StepContext::new(&mut state)).unwrap();
     assert!(grads.norm.is_none_or(f64::is_finite), "{memory}");

@@ -92,7 +92,7 @@ fn episode(seed: u64) -> Episode {
     let shape = [SHAPE.images(), 1, SIZE, SIZE];
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random()).collect();
     let images = Tensor::from_data(TensorData::new(values, shape), &Device::flex());
-    Episode { images, shape: SHAPE }
+    Episode { images, shape: SHAPE, labels: None }
 }
 
 fn backward(method: Method, embedding: impl Embed + 'static) -> BoxStep<Episode> {

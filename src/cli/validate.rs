@@ -15,7 +15,7 @@ use crate::cli::print::{errln, out};
 use crate::{
     Error,
     config::{self, Diagnostic, Diagnostics, Loaded, Overrides, Rule, check_files, load},
-    data::{self, DataError, DataWarning, Sampler, Split, Stream},
+    data::{self, Batches, DataError, DataWarning, Sampler, Split, Stream},
     device::{self, DeviceError},
     graph,
     weights::WeightsError,
@@ -151,6 +151,9 @@ fn episodes(loaded: &Loaded) -> Result<Vec<DataWarning>, DataError> {
         if episodes > 0 {
             Sampler::of(data.split(split), pipeline, stream)?;
         }
+    }
+    if let Some(pretrain) = &pipeline.train.pretrain {
+        Batches::new(data.split(Split::Base), pipeline.seed, pretrain.batch_size)?;
     }
     Ok(data.warnings().to_vec())
 }

@@ -4,6 +4,7 @@
 //! format → listing (what lies where) → image set (decoded when used) → sampler (which images) → loader (prepared episodes)
 //! ```
 
+mod batches;
 mod cache;
 pub mod codec;
 mod dataset;
@@ -29,6 +30,7 @@ mod thumbnail;
 pub mod transform;
 mod zipped;
 
+pub use batches::Batches;
 pub use dataset::{
     DataWarning, Dataset, format_of, ink_is_dark, open, open_class_folders, open_files,
 };
@@ -38,7 +40,7 @@ pub use formats::{Options, SplitLists, guess, images_in, is_unsplit, list};
 pub use image_set::{Class, ImageSet};
 pub use known::note as published;
 pub use listing::{EmptyClass, Item, Listing, mark_repeated};
-pub use loader::{EPISODES_IN_LOADER, EpisodeBatch, Loader};
+pub use loader::{EPISODES_IN_LOADER, EpisodeBatch, Loader, Sequence};
 pub use resize::{View, resize_bilinear};
 pub use sampler::{Sampler, Stream};
 pub use shape::ImageShape;

@@ -107,6 +107,18 @@ pub struct Loss {
 }
 
 impl Objective {
+    /// The loss of a batch of pretraining, over all its classes.
+    ///
+    /// # Shapes
+    /// - `logits`: `[N, classes]`
+    /// - `labels`: `[N]`
+    pub fn of_batch(&self, logits: Tensor<2>, labels: Tensor<1, Int>) -> Loss {
+        let correct = share_correct(&logits, &labels);
+        let total = cross_entropy(logits, labels, self.label_smoothing);
+        let [cross_entropy, accuracy] = read([total.clone(), correct]);
+        Loss { total, terms: Terms { loss: cross_entropy, cross_entropy, accuracy, vic: None } }
+    }
+
     /// The loss of one episode. Dynamic weights that follow the loss are updated here, once.
     ///
     /// # Shapes
@@ -120,10 +132,7 @@ impl Objective {
         weights: &mut Option<VicWeights>,
     ) -> Loss {
         let targets = shape.targets(&output.logits.device());
-        let correct = (output.logits.clone().detach().argmax(1).reshape([shape.queries()]))
-            .equal(targets.clone())
-            .float()
-            .mean();
+        let correct = share_correct(&output.logits, &targets);
         let ce = cross_entropy(output.logits, targets, self.label_smoothing);
 
         let Some(vic) = &self.vic else {
@@ -159,6 +168,13 @@ impl Objective {
             },
         }
     }
+}
+
+/// The share of the rows whose largest logit is that of their target.
+fn share_correct(logits: &Tensor<2>, targets: &Tensor<1, Int>) -> Tensor<1> {
+    let [rows, _] = logits.dims();
+    let answers = logits.clone().detach().argmax(1).reshape([rows]);
+    answers.equal(targets.clone()).float().mean()
 }
 
 /// Reads scalars from the device in one transfer, as each transfer waits for the device.

@@ -29,6 +29,12 @@ impl<'a> Init<'a> {
         Param::from_tensor(Tensor::full(shape, value, self.device))
     }
 
+    /// A parameter with given values, off the tape.
+    pub fn parameter<const D: usize>(&self, values: Tensor<D>) -> Param<Tensor<D>> {
+        let values = values.into_data();
+        Param::from_tensor(Tensor::from_data(values, self.device))
+    }
+
     /// A buffer: recorded with the model, never trained.
     pub fn buffer<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         Param::initialized(ParamId::new(), Tensor::full(shape, value, self.device))

@@ -81,6 +81,8 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["head", "classifier", "output", "magnitude"] => "linear.2.L.weight_g".into(),
         ["head", "classifier", "output", "direction"] => "linear.2.L.weight_v".into(),
         ["head", "classifier", "output", leaf] => format!("linear.2.{leaf}"),
+        // Meta-Baseline's name.
+        ["head", "scale"] => "temp".into(),
         ["head", "project", leaf] => format!("linear_attn.{leaf}"),
         // Ours: the reference has no SimpleShot.
         ["head", "features", "mean"] => "feature_mean".into(),

@@ -51,6 +51,18 @@ pub enum Attention {
     Softmax,
 }
 
+/// Classifier over all training classes, on top of the features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassHead {
+    /// A linear layer with bias.
+    #[default]
+    Linear,
+    /// Cosine similarity to a direction of each class, times a learned magnitude of it (Baseline++, Chen
+    /// et al., ICLR 2019).
+    Cosine,
+}
+
 /// Last layer of FSCT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +110,9 @@ pub enum Distance {
     /// Squared Mahalanobis distance under the support features' covariance, shrunk half-way to a
     /// multiple of the identity; by Woodbury's identity, without any d×d matrix.
     Mahalanobis,
+    /// Cosine similarity times a learned factor, which starts at 10 (Meta-Baseline, Chen et al., ICCV
+    /// 2021, arXiv 2003.04390).
+    ScaledCosine,
 }
 
 /// What is done to a feature vector before it is compared: SimpleShot's transformations.

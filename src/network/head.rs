@@ -1,6 +1,6 @@
 //! The heads of the few-shot methods, as layers over the features of an episode.
 
-use super::choice::{Alignment, Attention, Classifier, Distance, Prototypes, Transform};
+use super::choice::{Alignment, Attention, ClassHead, Classifier, Distance, Prototypes, Transform};
 use super::layer::{Conv, Linear};
 use super::{EpisodeShape, Map, size};
 
@@ -21,6 +21,10 @@ pub enum HeadSpec {
     Knn(KnnSpec),
     /// A method that sees all queries of an episode at once.
     Transductive(TransductiveSpec),
+    /// A classifier that each episode trains on its support.
+    Baseline(ClassHead),
+    /// The classifier of pretraining, over all training classes.
+    Classes(ClassesSpec),
 }
 
 impl HeadSpec {
@@ -33,6 +37,16 @@ impl HeadSpec {
                 let pixels = project.output[1] * project.output[2];
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
+            }
+            Self::Protonet(Distance::ScaledCosine) => vec![HeadLayer {
+                name: "scale",
+                shape: None,
+                parameters: 1,
+                rows: episode.queries(),
+            }],
+            Self::Classes(spec) => {
+                let layer = spec.layer(size(features));
+                vec![HeadLayer::linear("classes", layer, episode.images())]
             }
             _ => Vec::new(),
         }
@@ -192,6 +206,23 @@ impl CtxSpec {
     /// The 1×1 convolution over `features` that makes queries, keys and values.
     pub fn project(&self, features: Map) -> Conv {
         Conv::new(features, self.dim_attn, 1, 1, 0)
+    }
+}
+
+/// A classifier over all training classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassesSpec {
+    /// How features become logits.
+    pub kind: ClassHead,
+    /// Number of training classes.
+    pub classes: usize,
+}
+
+impl ClassesSpec {
+    /// The layer over `dim` features. The cosine layer has the same number of values: a direction of each
+    /// class in place of its weights, and a magnitude in place of its bias.
+    pub fn layer(&self, dim: usize) -> Linear {
+        Linear { input: dim, output: self.classes, bias: true }
     }
 }
 

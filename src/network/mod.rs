@@ -14,12 +14,13 @@ mod layer;
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::Block;
 pub use choice::{
-    Activations, Alignment, Attention, BatchNormMode, Classifier, CovarianceForm, Distance,
-    DynamicDriver, Prototypes, Transform, Trunk,
+    Activations, Alignment, Attention, BatchNormMode, ClassHead, Classifier, CovarianceForm,
+    Distance, DynamicDriver, Prototypes, Transform, Trunk,
 };
 pub use episode::EpisodeShape;
 pub use head::{
-    CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, Inference, KnnSpec, TransductiveSpec,
+    ClassesSpec, CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, Inference, KnnSpec,
+    TransductiveSpec,
 };
 pub use layer::{Conv, Linear, Norm, Pool};
 

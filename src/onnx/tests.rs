@@ -46,6 +46,7 @@ fn heads() -> Vec<HeadSpec> {
         ctx(Attention::Softmax),
         HeadSpec::Protonet(Distance::Euclidean),
         HeadSpec::Protonet(Distance::Cosine),
+        HeadSpec::Protonet(Distance::ScaledCosine),
         HeadSpec::Protonet(Distance::Mahalanobis),
         HeadSpec::SimpleShot(Transform::None),
         HeadSpec::SimpleShot(Transform::L2),

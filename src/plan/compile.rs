@@ -15,13 +15,21 @@ pub struct Plan {
     pub stages: Vec<StageSpec>,
     /// What the user should know about the stages.
     pub notes: Vec<Note>,
+    /// The pipeline of the whole run, where this is the plan of its pretraining.
+    pub pretraining_of: Option<Box<Pipeline>>,
 }
 
 /// Resolves a pipeline into its network and the stages around a training step.
 pub fn compile(pipeline: &Pipeline) -> Plan {
     let stages: Vec<StageSpec> = KINDS.iter().filter_map(|kind| (kind.plan)(pipeline)).collect();
     let notes = stages.iter().flat_map(|stage| stage.get().notes()).collect();
-    Plan { pipeline: pipeline.clone(), network: network(pipeline), stages, notes }
+    Plan {
+        pipeline: pipeline.clone(),
+        network: network(pipeline),
+        stages,
+        notes,
+        pretraining_of: None,
+    }
 }
 
 impl Plan {
@@ -30,6 +38,11 @@ impl Plan {
         let mut step = StepShape::PLAIN;
         self.stages.iter().for_each(|stage| stage.get().shape(&mut step));
         step
+    }
+
+    /// Optimizer steps an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.pipeline.train.episodes_per_epoch.div_ceil(self.step_shape().episodes)
     }
 
     /// The stage that a kind of device cannot carry out, if there is one.

@@ -4,8 +4,10 @@
 mod compile;
 pub mod fit;
 pub mod footprint;
+mod pretraining;
 mod resolve;
 
 pub use compile::{Plan, compile};
 pub use footprint::Footprint;
+pub use pretraining::TrainingSet;
 pub use resolve::network;

@@ -2,7 +2,8 @@
 
 use crate::config::{BackboneKind, MethodKind, Pipeline};
 use crate::network::{
-    BackboneSpec, CtxSpec, FsctSpec, HeadSpec, Inference, KnnSpec, Network, TransductiveSpec,
+    BackboneSpec, ClassHead, CtxSpec, FsctSpec, HeadSpec, Inference, KnnSpec, Network,
+    TransductiveSpec,
 };
 
 /// The network that a pipeline describes.
@@ -60,6 +61,8 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
         MethodKind::Laplacianshot => transductive(Inference::LaplacianShot),
         MethodKind::Tim => transductive(Inference::Tim { alpha: method.alpha }),
         MethodKind::PtMap => transductive(Inference::PtMap),
+        MethodKind::Baseline => HeadSpec::Baseline(ClassHead::Linear),
+        MethodKind::BaselinePlusPlus => HeadSpec::Baseline(ClassHead::Cosine),
     }
 }
 

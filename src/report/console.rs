@@ -3,13 +3,17 @@ use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::sentences::{loaded, peak, peak_differs, settings, stopped_early};
+use super::sentences::{self, loaded, peak, peak_differs, settings, stopped_early};
 use super::smoothed::Smoothed;
 use super::table::{bytes, finished};
 use super::terminal;
+use crate::config::TrainingPhase;
 use crate::run::RunError;
 use crate::run::changes::Change;
-use crate::run::events::{Event, Finished, Forked, Reporter, Started, Step, Validated};
+use crate::run::events::{
+    Epoch, Event, Finished, Forked, Pretrained, PretrainingLength, Reporter, Started, Step,
+    Validated,
+};
 
 /// How much output a run prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,12 +26,20 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// The bars of the two parts of a training.
+const PRETRAINING: &str = "{bar:28} {pos}/{len} steps of pretraining  {msg}  eta {eta}";
+const TRAINING: &str = "{bar:28} {pos}/{len} steps  {msg}  eta {eta}";
+
 /// Prints a run's progress: a progress bar on a terminal, plain lines elsewhere.
 pub struct Console {
     verbosity: Verbosity,
     terminal: bool,
     bar: Option<ProgressBar>,
     epochs: usize,
+    /// Optimizer steps on episodes in all.
+    steps: usize,
+    /// The pretraining before the episodes.
+    pretraining: Option<PretrainingLength>,
     forked: bool,
     loss: Smoothed,
     accuracy: Smoothed,
@@ -43,6 +55,8 @@ impl Console {
             terminal: terminal::is_capable(&io::stdout()) && terminal::is_capable(&io::stderr()),
             bar: None,
             epochs: 0,
+            steps: 0,
+            pretraining: None,
             forked: false,
             loss: Smoothed::default(),
             accuracy: Smoothed::default(),
@@ -98,6 +112,7 @@ impl Console {
 
     fn started(&mut self, started: &Started) {
         self.epochs = started.epochs;
+        self.pretraining = started.pretraining;
         if self.verbosity == Verbosity::Quiet {
             return;
         }
@@ -114,25 +129,40 @@ impl Console {
             .map(|it| format!("{} {} classes, {} images", it.split, it.classes, it.images));
         self.line(&format!("data: {}", splits.collect::<Vec<_>>().join("; ")));
         self.line(&format!("run: {}", started.folder.display()));
-        if started.resumed_at_step > 0 && !self.forked {
-            self.line(&format!("resumed after step {}", started.resumed_at_step));
+        let before = started.pretraining.filter(|it| !it.is_over);
+        let (resumed, of) = match before {
+            Some(it) => (it.resumed_at_step, " of pretraining"),
+            None => (started.resumed_at_step, ""),
+        };
+        if resumed > 0 && !self.forked {
+            self.line(&format!("resumed after step {resumed}{of}"));
         }
-        self.start_bar(
-            started.epochs * started.steps_per_epoch,
-            started.resumed_at_step,
-            "{bar:28} {pos}/{len} steps  {msg}  eta {eta}",
-        );
+        self.steps = started.epochs * started.steps_per_epoch;
+        match before {
+            Some(it) => self.start_bar(it.epochs * it.steps_per_epoch, resumed, PRETRAINING),
+            None => self.start_bar(self.steps, resumed, TRAINING),
+        }
     }
 
-    fn step(&mut self, step: &Step) {
+    /// What is printed before an epoch of a part of the training, and its number of epochs.
+    fn part(&self, phase: TrainingPhase) -> (&'static str, usize) {
+        match phase {
+            TrainingPhase::Pretraining => {
+                ("pretraining, ", self.pretraining.map_or(0, |it| it.epochs))
+            }
+            TrainingPhase::Episodes => ("", self.epochs),
+        }
+    }
+
+    fn step(&mut self, step: &Step, phase: TrainingPhase) {
+        let (part, epochs) = self.part(phase);
         let loss = self.loss.update(step.terms.loss);
         let accuracy = self.accuracy.update(step.terms.accuracy);
         if let Some(bar) = &self.bar {
             bar.set_position(step.step as u64);
             bar.set_message(format!(
-                "epoch {}/{}  loss {loss:.3}  acc {:.1} %  mem {} ({})",
+                "epoch {}/{epochs}  loss {loss:.3}  acc {:.1} %  mem {} ({})",
                 step.epoch,
-                self.epochs,
                 100.0 * accuracy,
                 bytes(step.memory.current_bytes),
                 peak(&step.memory),
@@ -143,7 +173,7 @@ impl Console {
                 format!(", V {:.4} I {:.4} C {:.4}", vic.variance, vic.invariance, vic.covariance)
             });
             self.line(&format!(
-                "step {}: loss {:.4}{vic}, accuracy {:.1} %, gradient norm {:.3}, {:.0} images/s, \
+                "{part}step {}: loss {:.4}{vic}, accuracy {:.1} %, gradient norm {:.3}, {:.0} images/s, \
                  {}{}",
                 step.step,
                 step.terms.loss,
@@ -156,14 +186,36 @@ impl Console {
         }
     }
 
-    fn validated(&mut self, validated: &Validated) {
+    fn epoch(&mut self, it: &Epoch, phase: TrainingPhase) {
         if self.verbosity > Verbosity::Quiet {
-            let best = if validated.best { ", best so far" } else { "" };
+            let (part, epochs) = self.part(phase);
             self.line(&format!(
-                "epoch {}/{}: validation {}{best}",
-                validated.epoch, self.epochs, validated.accuracy
+                "{part}epoch {}/{epochs}: loss {:.4}, accuracy {:.2} %",
+                it.epoch,
+                it.loss,
+                100.0 * it.accuracy
             ));
         }
+    }
+
+    fn validated(&mut self, it: &Validated, phase: TrainingPhase) {
+        if self.verbosity > Verbosity::Quiet {
+            let (part, epochs) = self.part(phase);
+            let by = if part.is_empty() { "" } else { " by class means" };
+            let best = if it.best { ", best so far" } else { "" };
+            self.line(&format!(
+                "{part}epoch {}/{epochs}: validation{by} {}{best}",
+                it.epoch, it.accuracy
+            ));
+        }
+    }
+
+    fn pretrained(&mut self, it: &Pretrained) {
+        if self.verbosity > Verbosity::Quiet {
+            self.line(&sentences::pretrained(it));
+        }
+        (self.loss, self.accuracy) = (Smoothed::default(), Smoothed::default());
+        self.start_bar(self.steps, 0, TRAINING);
     }
 
     fn finished(&mut self, event: &Finished) -> Result<(), RunError> {
@@ -194,16 +246,13 @@ impl Reporter for Console {
             }
             Event::Weights(_) => {}
             Event::Started(started) => self.started(started),
-            Event::Step(step) => self.step(step),
-            Event::Epoch(epoch) if self.verbosity > Verbosity::Quiet => self.line(&format!(
-                "epoch {}/{}: loss {:.4}, accuracy {:.2} %",
-                epoch.epoch,
-                self.epochs,
-                epoch.loss,
-                100.0 * epoch.accuracy
-            )),
-            Event::Epoch(_) => {}
-            Event::Validated(validated) => self.validated(validated),
+            Event::Step(step) => self.step(step, TrainingPhase::Episodes),
+            Event::Epoch(epoch) => self.epoch(epoch, TrainingPhase::Episodes),
+            Event::Validated(validated) => self.validated(validated, TrainingPhase::Episodes),
+            Event::PretrainStep(step) => self.step(step, TrainingPhase::Pretraining),
+            Event::PretrainEpoch(epoch) => self.epoch(epoch, TrainingPhase::Pretraining),
+            Event::PretrainValidated(it) => self.validated(it, TrainingPhase::Pretraining),
+            Event::Pretrained(pretrained) => self.pretrained(pretrained),
             Event::StoppedEarly(stopped) if self.verbosity > Verbosity::Quiet => {
                 self.line(&stopped_early(stopped));
             }

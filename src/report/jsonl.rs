@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::config::TrainingPhase;
 use crate::run::RunError;
+use crate::run::checkpoint::Progress;
 use crate::run::events::{Event, Reporter};
 
 /// `events.jsonl`: every event as a line of JSON.
@@ -21,11 +23,11 @@ impl Jsonl {
         Ok(Self { path: path.to_owned(), file: File::create(path)?, length: 0 })
     }
 
-    /// Continues a file after `step` optimizer steps and `epoch` completed epochs.
+    /// Continues a file after the steps and epochs of a checkpoint.
     ///
     /// What a killed run wrote after its last checkpoint is cut off, as it is about to happen
     /// again; so is a line that was never finished.
-    pub fn resume(path: &Path, step: usize, epoch: usize) -> io::Result<Self> {
+    pub fn resume(path: &Path, progress: &Progress) -> io::Result<Self> {
         let text = match fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -33,7 +35,7 @@ impl Jsonl {
         };
         let kept: usize = text
             .split_inclusive('\n')
-            .take_while(|line| line.ends_with('\n') && happened_by(line, step, epoch))
+            .take_while(|line| line.ends_with('\n') && happened_by(line, progress))
             .map(str::len)
             .sum();
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
@@ -43,17 +45,25 @@ impl Jsonl {
     }
 }
 
-fn happened_by(line: &str, step: usize, epoch: usize) -> bool {
+fn happened_by(line: &str, progress: &Progress) -> bool {
     let Ok(event) = serde_json::from_str::<Value>(line) else {
         return false;
     };
+    let Progress { phase, step, epoch, .. } = *progress;
     let at_most = |key: &str, limit: usize| event[key].as_u64().is_none_or(|it| it <= limit as u64);
-    match event["event"].as_str() {
-        Some("step" | "checkpoint") => at_most("step", step),
-        Some("epoch" | "validated") => at_most("epoch", epoch),
-        Some("tested" | "stopped_early" | "finished") => false,
-        Some(_) => true,
-        None => false,
+    let in_pretraining = phase == TrainingPhase::Pretraining;
+    let Some(kind) = event["event"].as_str() else { return false };
+    let of_pretraining = kind.starts_with("pretrain_") || event["phase"] == "pretraining";
+    match kind.strip_prefix("pretrain_").unwrap_or(kind) {
+        "tested" | "stopped_early" | "finished" => false,
+        // Either part of a training counts its own steps.
+        "step" | "checkpoint" | "epoch" | "validated" if of_pretraining != in_pretraining => {
+            of_pretraining
+        }
+        "step" | "checkpoint" => at_most("step", step),
+        "epoch" | "validated" => at_most("epoch", epoch),
+        "pretrained" => !in_pretraining,
+        _ => true,
     }
 }
 
@@ -97,7 +107,8 @@ mod tests {
         );
         let lost = "{\"event\":\"step\",\"step\":3,\"epoch\":1}\n{\"event\":\"st";
         fs::write(&path, format!("{known}{lost}")).unwrap();
-        let mut log = Jsonl::resume(&path, 2, 0).unwrap();
+        let progress = Progress { step: 2, ..Progress::default() };
+        let mut log = Jsonl::resume(&path, &progress).unwrap();
         log.report(&Event::Warning { message: "again".into() }).unwrap();
         drop(log);
         let text = fs::read_to_string(&path).unwrap();
@@ -106,7 +117,28 @@ mod tests {
 
     #[test]
     fn an_epoch_that_no_checkpoint_knows_happens_again() {
-        assert!(happened_by("{\"event\":\"validated\",\"epoch\":1}", 10, 1));
-        assert!(!happened_by("{\"event\":\"validated\",\"epoch\":2}", 10, 1));
+        let progress = Progress { step: 10, epoch: 1, ..Progress::default() };
+        assert!(happened_by("{\"event\":\"validated\",\"epoch\":1}", &progress));
+        assert!(!happened_by("{\"event\":\"validated\",\"epoch\":2}", &progress));
+    }
+
+    #[test]
+    fn each_part_of_a_training_counts_its_own_steps() {
+        let at = |phase| Progress { phase, step: 10, epoch: 1, ..Progress::default() };
+        let pretraining = at(TrainingPhase::Pretraining);
+        let episodes = at(TrainingPhase::Episodes);
+        for (line, in_pretraining, in_episodes) in [
+            ("{\"event\":\"pretrain_step\",\"step\":10}", true, true),
+            ("{\"event\":\"pretrain_step\",\"step\":11}", false, true),
+            ("{\"event\":\"pretrain_validated\",\"epoch\":2}", false, true),
+            ("{\"event\":\"checkpoint\",\"phase\":\"pretraining\",\"step\":11}", false, true),
+            ("{\"event\":\"pretrained\"}", false, true),
+            ("{\"event\":\"checkpoint\",\"step\":0}", false, true),
+            ("{\"event\":\"step\",\"step\":1}", false, true),
+            ("{\"event\":\"step\",\"step\":11}", false, false),
+        ] {
+            assert_eq!(happened_by(line, &pretraining), in_pretraining, "{line}");
+            assert_eq!(happened_by(line, &episodes), in_episodes, "{line}");
+        }
     }
 }

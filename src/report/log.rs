@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::report::sentences::{loaded, peak_differs, settings, stopped_early};
+use crate::config::TrainingPhase;
+use crate::report::sentences::{loaded, peak_differs, pretrained, settings, stopped_early};
 use crate::report::table::bytes;
 use crate::run::events::{Event, Finished, Started, Validated};
 
@@ -16,6 +17,9 @@ pub(super) struct Log {
     pub started: Option<Started>,
     pub steps: Vec<StepLine>,
     pub validated: Vec<Validated>,
+    pub pretraining: PretrainingLog,
+    /// The part of the training that the run is in.
+    pub part: TrainingPhase,
     pub remarks: Vec<Remark>,
     pub phase: Phase,
     /// The peak that the plan predicts, as far as it is known.
@@ -27,6 +31,21 @@ pub(super) struct Log {
     pub unreadable: usize,
     /// Whether the last line was cut short: the run was killed while it wrote.
     pub is_cut: bool,
+}
+
+/// What the events of pretraining say. Steps and epochs are counted from its start.
+#[derive(Debug, Default)]
+pub(super) struct PretrainingLog {
+    pub steps: Vec<StepLine>,
+    pub validated: Vec<Validated>,
+}
+
+/// The part of a training that a run is in.
+pub(super) struct Current<'a> {
+    pub steps: &'a [StepLine],
+    pub validated: &'a [Validated],
+    /// Epochs in all and steps of each, once they are known.
+    pub length: Option<[usize; 2]>,
 }
 
 /// What a run does.
@@ -109,16 +128,23 @@ impl Log {
     /// Adds the events of lines that follow those read so far.
     pub fn add_lines(&mut self, bytes: &[u8]) {
         const STEP: &[u8] = b"{\"event\":\"step\",";
+        const PRETRAIN_STEP: &[u8] = b"{\"event\":\"pretrain_step\",";
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let read = match line.starts_with(STEP) {
-                true => serde_json::from_slice(line).map(|step| {
-                    self.phase = Phase::Training;
+            let read = if line.starts_with(STEP) {
+                serde_json::from_slice(line).map(|step| {
+                    (self.phase, self.part) = (Phase::Training, TrainingPhase::Episodes);
                     self.steps.push(step);
-                }),
-                false => serde_json::from_slice(line).map(|event| self.add(event)),
+                })
+            } else if line.starts_with(PRETRAIN_STEP) {
+                serde_json::from_slice(line).map(|step| {
+                    (self.phase, self.part) = (Phase::Training, TrainingPhase::Pretraining);
+                    self.pretraining.steps.push(step);
+                })
+            } else {
+                serde_json::from_slice(line).map(|event| self.add(event))
             };
             match read {
                 Ok(()) => {}
@@ -128,23 +154,47 @@ impl Log {
         }
     }
 
-    /// Steps of the whole training, once it is known.
+    /// The part of the training that the run is in.
+    pub fn current(&self) -> Current<'_> {
+        let started = self.started.as_ref();
+        match self.part {
+            TrainingPhase::Episodes => Current {
+                steps: &self.steps,
+                validated: &self.validated,
+                length: started.map(|it| [it.epochs, it.steps_per_epoch]),
+            },
+            TrainingPhase::Pretraining => Current {
+                steps: &self.pretraining.steps,
+                validated: &self.pretraining.validated,
+                length: started
+                    .and_then(|it| it.pretraining)
+                    .map(|it| [it.epochs, it.steps_per_epoch]),
+            },
+        }
+    }
+
+    /// Steps of the whole part of the training that the run is in, once they are known.
     pub fn steps_in_all(&self) -> Option<usize> {
-        self.started.as_ref().map(|it| it.epochs * it.steps_per_epoch)
+        self.current().length.map(|[epochs, steps]| epochs * steps)
     }
 
     /// What follows a checkpoint: the next epoch, or the test.
     fn training_or_testing(&self) -> Phase {
         let taken = self.steps.last().map_or(0, |it| it.step);
         match self.steps_in_all() {
+            // Episodes follow.
+            Some(_) if self.part == TrainingPhase::Pretraining => Phase::Training,
             Some(all) if taken >= all => Phase::Testing,
             _ => Phase::Training,
         }
     }
 
     /// Steps that a resumed run takes again: those after its checkpoint, where memory ran out.
-    fn forget_after(&mut self, step: usize) {
-        self.steps.retain(|it| it.step <= step);
+    fn forget_after(&mut self, started: &Started) {
+        self.steps.retain(|it| it.step <= started.resumed_at_step);
+        if let Some(before) = started.pretraining {
+            self.pretraining.steps.retain(|it| it.step <= before.resumed_at_step);
+        }
     }
 
     fn add(&mut self, event: Event) {
@@ -152,10 +202,19 @@ impl Log {
         match event {
             Event::Weights(weights) => remark("note", loaded(&weights)),
             Event::Started(started) => {
-                if started.resumed_at_step > 0 {
-                    remark("change", format!("resumed after step {}", started.resumed_at_step));
+                let before = started.pretraining.filter(|it| !it.is_over);
+                let (step, of) = match before {
+                    Some(it) => (it.resumed_at_step, " of pretraining"),
+                    None => (started.resumed_at_step, ""),
+                };
+                if step > 0 {
+                    remark("change", format!("resumed after step {step}{of}"));
                 }
-                self.forget_after(started.resumed_at_step);
+                self.part = match before {
+                    Some(_) => TrainingPhase::Pretraining,
+                    None => TrainingPhase::Episodes,
+                };
+                self.forget_after(&started);
                 self.predicted_peak_bytes = started.predicted_peak_bytes;
                 self.started = Some(started);
                 self.phase = self.training_or_testing();
@@ -171,6 +230,17 @@ impl Log {
             Event::Validated(validated) => {
                 self.validated.retain(|it| it.epoch < validated.epoch);
                 self.validated.push(validated);
+                self.phase = self.training_or_testing();
+            }
+            Event::PretrainValidated(validated) => {
+                self.pretraining.validated.retain(|it| it.epoch < validated.epoch);
+                self.pretraining.validated.push(validated);
+                self.phase = self.training_or_testing();
+            }
+            Event::Pretrained(it) => {
+                remark("note", pretrained(&it));
+                self.part = TrainingPhase::Episodes;
+                self.clock = None;
                 self.phase = self.training_or_testing();
             }
             Event::StoppedEarly(stopped) => {
@@ -197,12 +267,12 @@ impl Log {
                 self.finished = Some(finished);
                 self.phase = Phase::Finished;
             }
-            Event::Epoch(_) => self.phase = Phase::Validating,
+            Event::Epoch(_) | Event::PretrainEpoch(_) => self.phase = Phase::Validating,
             Event::Checkpoint { step, seconds, .. } => {
                 self.clock = seconds.map(|seconds| (step, seconds)).or(self.clock);
                 self.phase = self.training_or_testing();
             }
-            Event::Step(_) | Event::Tested { .. } => {}
+            Event::Step(_) | Event::PretrainStep(_) | Event::Tested { .. } => {}
         }
     }
 }

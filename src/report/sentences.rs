@@ -1,9 +1,9 @@
 //! Sentences about a run: its weights, its peak memory, its memory settings.
 
-use super::table::bytes;
+use super::table::{bytes, epochs};
 use crate::config::Memory;
 use crate::device::MemoryUse;
-use crate::run::events::{LoadedWeights, StoppedEarly};
+use crate::run::events::{LoadedWeights, Pretrained, StoppedEarly};
 
 /// `stopped early after epoch 7 of 50: validation accuracy has not risen since epoch 4`
 pub(super) fn stopped_early(stopped: &StoppedEarly) -> String {
@@ -16,6 +16,20 @@ pub(super) fn stopped_early(stopped: &StoppedEarly) -> String {
         "stopped early after epoch {epoch} of {of}: validation accuracy has not risen{by} since \
          epoch {best_epoch}"
     )
+}
+
+/// `pretraining is over after 3 epochs: the episodes start from the best backbone (validation by class means
+/// 61.20 ± 1.10 % in epoch 2)`
+pub(super) fn pretrained(it: &Pretrained) -> String {
+    let chosen = match (it.checkpoint.as_str(), &it.best_validation) {
+        ("best", Some(best)) => format!(
+            "the best backbone (validation by class means {} in epoch {})",
+            best.accuracy, best.epoch
+        ),
+        _ => "the last backbone".to_owned(),
+    };
+    let epochs = epochs(it.epochs);
+    format!("pretraining is over after {epochs}: the episodes start from {chosen}")
 }
 
 /// The advice about a peak that is far from its prediction.

@@ -12,7 +12,18 @@ const CLASSES: usize = 20;
 pub fn finished(finished: &Finished) -> String {
     let result = &finished.metrics.result;
     let cost = &finished.metrics.cost;
-    let mut rows = vec![("training episodes", result.train_episodes.to_string())];
+    let mut rows = Vec::new();
+    if let Some(before) = &result.pretraining {
+        let accuracy = before.train_accuracy.unwrap_or(f64::NAN);
+        let trained = format!("{}, accuracy {:.2} %", epochs(before.epochs), 100.0 * accuracy);
+        let chosen = before.best_validation.as_ref().filter(|_| before.checkpoint == "best");
+        let chosen = chosen.map_or_else(
+            || "; the last backbone is used".to_owned(),
+            |best| format!("; validation by class means {} (epoch {})", best.accuracy, best.epoch),
+        );
+        rows.push(("pretraining", trained + &chosen));
+    }
+    rows.push(("training episodes", result.train_episodes.to_string()));
     if let (Some(loss), Some(accuracy)) = (result.train_loss, result.train_accuracy) {
         rows.push(("last epoch", format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy)));
     }
@@ -38,7 +49,7 @@ pub fn finished(finished: &Finished) -> String {
         rows.push(("skipped steps", skipped));
     }
     rows.push(("time", duration(cost.seconds)));
-    if result.steps > 0 {
+    if result.steps > 0 || result.pretraining.is_some() {
         rows.push(("speed", format!("{:.0} images/s in training", cost.train_images_per_second)));
     }
     let predicted = match cost.predicted_peak_bytes {
@@ -87,6 +98,11 @@ fn calibration(scores: &Scores) -> String {
     scores.calibrated.map_or(plain.clone(), |Calibrated { temperature, ece }| {
         format!("{plain}, {:.2} % at temperature {temperature:.2}", 100.0 * ece)
     })
+}
+
+/// `1 epoch`, `7 epochs`.
+pub(super) fn epochs(count: usize) -> String {
+    if count == 1 { "1 epoch".to_owned() } else { format!("{count} epochs") }
 }
 
 /// `512 B`, `3.42 MiB`.

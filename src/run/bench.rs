@@ -83,6 +83,7 @@ pub fn measure(
     // Only a step is measured and predicted, not a test of the model.
     (pipeline.validate.episodes, pipeline.test.episodes) = (0, 0);
     (pipeline.train.epochs, pipeline.train.episodes_per_epoch) = (1, 1);
+    pipeline.train.pretrain = None;
     let plan = plan::compile(&pipeline);
     RunError::unless_available(&plan, selected)?;
     let device = &selected.device;
@@ -91,7 +92,8 @@ pub fn measure(
     let shape = EpisodeShape::from(pipeline.episode);
     let size = pipeline.data.image_size;
     let channels = pipeline.backbone.kind.channels();
-    let episode = || Episode { images: images(shape, [channels, size, size], device), shape };
+    let episode =
+        || Episode { images: images(shape, [channels, size, size], device), shape, labels: None };
 
     clear_cache::clear(device);
     warm_up(device);

@@ -19,10 +19,10 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::RunError;
 use super::divergence::LossWatch;
-use super::events::Validated;
+use super::events::{Pretrained, Validated};
 use crate::atomic_file;
-use crate::config::Memory;
-use crate::model::FewShotNet;
+use crate::config::{Memory, TrainingPhase};
+use crate::model::{FewShotNet, Head};
 use crate::numbers::finite_or_nan;
 use crate::stage::StageState;
 
@@ -32,6 +32,13 @@ const FORMAT: u32 = 1;
 /// Where a run stands, without its tensors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
+    /// The part of the training that steps, epochs, episodes and the best validation are of. In pretraining an
+    /// episode is a batch.
+    #[serde(default, skip_serializing_if = "TrainingPhase::is_episodes")]
+    pub phase: TrainingPhase,
+    /// What pretraining came to, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<Pretrained>,
     /// Optimizer steps taken or skipped.
     pub step: usize,
     /// Number of completed epochs.
@@ -221,7 +228,21 @@ impl Checkpoint {
     }
 
     /// Puts the weights into `net`, which must have the same shape.
+    ///
+    /// # Errors
+    /// When they have other shapes, or are of the classifier of pretraining and `net` has another head.
     pub fn load_model(&self, net: FewShotNet) -> Result<FewShotNet, RunError> {
+        let is_pretraining = self.progress.phase == TrainingPhase::Pretraining;
+        if is_pretraining && !matches!(net.head, Head::Classes(_)) {
+            return Err(RunError::Checkpoint {
+                path: self.path.clone(),
+                reason: "its run is still in pretraining, and has no few-shot model yet".into(),
+                help:
+                    "resume the run until its episodes begin; another pipeline can start from this \
+                       backbone with `backbone.weights: {from: checkpoint, path: …}`"
+                        .into(),
+            });
+        }
         let fits = |reason: String| RunError::Checkpoint {
             path: self.path.clone(),
             reason,

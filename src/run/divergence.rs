@@ -66,6 +66,8 @@ pub struct Divergence {
     pub last_finite: Option<(usize, f64)>,
     /// What it probably comes from.
     pub cause: Cause,
+    /// The key of the optimizer in use.
+    pub optimizer: &'static str,
     /// The run's folder, if it has a checkpoint to resume from.
     pub checkpoint: Option<PathBuf>,
 }
@@ -116,6 +118,7 @@ impl std::error::Error for Divergence {}
 impl Divergence {
     /// The likely cause, what to try, and what is left.
     pub fn help(&self) -> String {
+        let optimizer = self.optimizer;
         let (cause, first) = match self.cause {
             Cause::FixedScale(scale) => (
                 format!("`memory.loss_scale: {scale:?}` is too large for these gradients"),
@@ -125,7 +128,7 @@ impl Divergence {
                 "values leave the range of f16 (65504), through a high learning rate or a method \
                  that needs f32"
                     .into(),
-                "memory.amp=bf16` or `off`, or a lower `optimizer.learning_rate".into(),
+                format!("memory.amp=bf16` or `off`, or a lower `{optimizer}.learning_rate"),
             ),
             Cause::Data => (
                 "images (`fsct data inspect`, `data.normalize`) or the weights that training \
@@ -134,10 +137,10 @@ impl Divergence {
                 "backbone.weights` left out, to see which of the two it is".into(),
             ),
             Cause::LearningRate(rate) => (
-                format!("`optimizer.learning_rate: {rate}` is too high"),
+                format!("`{optimizer}.learning_rate: {rate}` is too high"),
                 format!(
-                    "optimizer.learning_rate={}`, `optimizer.clip_norm=1` or some \
-                     `optimizer.schedule.warmup_steps",
+                    "{optimizer}.learning_rate={}`, `{optimizer}.clip_norm=1` or some \
+                     `{optimizer}.schedule.warmup_steps",
                     rate / 10.0
                 ),
             ),
@@ -213,6 +216,7 @@ mod tests {
                 in_a_row: 5,
                 last_finite: watch.last_finite,
                 cause,
+                optimizer: "optimizer",
                 checkpoint: Some("runs/a".into()),
             };
             assert!(divergence.help().contains(word), "{word}: {}", divergence.help());

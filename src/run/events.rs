@@ -8,7 +8,7 @@ use super::RunError;
 use super::changes::Change;
 use super::score::Scores;
 use super::statistics::Accuracy;
-use crate::config::Memory;
+use crate::config::{Memory, TrainingPhase};
 use crate::device::MemoryUse;
 use crate::loss::Terms;
 use crate::numbers::finite_or_nan;
@@ -40,8 +40,20 @@ pub enum Event {
     Validated(Validated),
     /// Training ended before its last epoch: validation no longer improved.
     StoppedEarly(StoppedEarly),
+    /// An optimizer step of pretraining was taken or skipped; steps and epochs are counted from its start, and
+    /// batches in place of episodes.
+    PretrainStep(Step),
+    /// An epoch of pretraining is over.
+    PretrainEpoch(Epoch),
+    /// The backbone was validated by class means after an epoch of pretraining.
+    PretrainValidated(Validated),
+    /// Pretraining is over; the episodes begin, with steps and epochs counted anew.
+    Pretrained(Pretrained),
     /// A checkpoint was written.
     Checkpoint {
+        /// The part of the training whose steps are counted.
+        #[serde(default, skip_serializing_if = "TrainingPhase::is_episodes")]
+        phase: TrainingPhase,
         /// Optimizer steps it holds.
         step: usize,
         /// Path of the file.
@@ -151,6 +163,41 @@ pub struct Started {
     /// Most bytes that the plan predicts to be in use at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_peak_bytes: Option<u64>,
+    /// The pretraining before the episodes, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretraining: Option<PretrainingLength>,
+}
+
+/// How long pretraining is, and what of it is done when the run starts or is resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PretrainingLength {
+    /// Epochs in all, `train.pretrain.epochs`.
+    pub epochs: usize,
+    /// Optimizer steps an epoch.
+    pub steps_per_epoch: usize,
+    /// Optimizer steps already taken.
+    pub resumed_at_step: usize,
+    /// Whether the episodes have begun.
+    pub is_over: bool,
+}
+
+/// What pretraining came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pretrained {
+    /// Epochs that were trained.
+    pub epochs: usize,
+    /// Optimizer steps, those that were skipped included.
+    pub steps: usize,
+    /// Optimizer steps that were skipped.
+    pub skipped_steps: usize,
+    /// Loss of the last epoch.
+    pub train_loss: Option<f64>,
+    /// Accuracy of the last epoch on its training images.
+    pub train_accuracy: Option<f64>,
+    /// Best validation accuracy and its epoch.
+    pub best_validation: Option<Validated>,
+    /// The backbone that the episodes start from: `best` or `last`.
+    pub checkpoint: String,
 }
 
 /// Size of a split.
@@ -259,6 +306,9 @@ pub struct Metrics {
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
+    /// What pretraining came to, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretraining: Option<Pretrained>,
     /// Number of training episodes.
     pub train_episodes: usize,
     /// Optimizer steps, those that were skipped included.

@@ -6,15 +6,15 @@ use super::RunError;
 use super::changes::Change;
 use super::checkpoint::{Checkpoint, Progress};
 use super::events::{
-    Event, Finished, Forked, Metrics, Reporter, RunCost, RunResult, SplitSize, Started,
-    StoppedEarly,
+    Event, Finished, Forked, Metrics, PretrainingLength, Reporter, RunCost, RunResult, SplitSize,
+    Started, StoppedEarly,
 };
 use super::evidence::{Evidence, memory_course};
 use super::folder::{RunFolder, write_atomically};
 use super::testing::test;
 use super::trainer::{Place, Start, Trainer};
-use crate::config::{Allocator, Episode, Episodes, OtherEpisode, Pipeline};
-use crate::data::{DataWarning, Dataset, Sampler, Split, Stream};
+use crate::config::{Allocator, Episode, Episodes, OtherEpisode, Pipeline, TrainingPhase};
+use crate::data::{Batches, DataWarning, Dataset, Sampler, Split, Stream};
 use crate::device::take_ahead;
 use crate::graph;
 use crate::plan::footprint::{Environment, Use};
@@ -65,6 +65,9 @@ fn check_episodes(data: &Dataset, pipeline: &Pipeline) -> Result<Vec<String>, Ru
                 ));
             }
         }
+    }
+    if let Some(pretrain) = &pipeline.train.pretrain {
+        Batches::new(data.split(Split::Base), pipeline.seed, pretrain.batch_size)?;
     }
     notes.extend(largest_in_tests(pipeline));
     Ok(notes)
@@ -118,17 +121,34 @@ pub fn run(
     for note in &plan.notes {
         reporter.report(&Event::Warning { message: format!("`{}`: {}", note.key, note.text) })?;
     }
-    let predicted = Footprint::of(plan, Environment::with_data(device.kind(), pipeline, data));
+    let environment = Environment::with_data(device.kind(), pipeline, data);
+    let predicted = Footprint::of(plan, environment);
     if let Some(gpu) = predicted.gpu
         && pipeline.memory.allocator == Allocator::Pooled
     {
         take_ahead(&device.device, gpu.reserved);
     }
-    let mut trainer = Trainer::new(plan, place, &start, reporter)?;
+    let pretraining = plan.pretraining(environment.training);
+    let phase = start.phase(pretraining.is_some());
+    let first = match phase {
+        TrainingPhase::Pretraining => pretraining.as_ref().ok_or_else(no_pretraining)?,
+        TrainingPhase::Episodes => plan,
+    };
+    let mut trainer = Trainer::new(first, place, &start, reporter)?;
     if let Start::Fork(from, changes) = start {
         let step = from.progress.step;
         reporter.report(&Event::Forked(Forked { from: from.path, step, changes }))?;
     }
+    let resumed_at_step = trainer.progress().step;
+    let length = pretraining.as_ref().map(|it| PretrainingLength {
+        epochs: it.pipeline.train.epochs,
+        steps_per_epoch: it.pipeline.train.episodes_per_epoch,
+        resumed_at_step: match (phase, &trainer.progress().pretrained) {
+            (TrainingPhase::Pretraining, _) => resumed_at_step,
+            (TrainingPhase::Episodes, before) => before.as_ref().map_or(0, |it| it.steps),
+        },
+        is_over: phase == TrainingPhase::Episodes,
+    });
     reporter.report(&Event::Started(Started {
         name: pipeline.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -143,18 +163,26 @@ pub fn run(
             })
             .to_vec(),
         epochs: pipeline.train.trained_epochs(),
-        steps_per_epoch: trainer.steps_per_epoch(),
-        resumed_at_step: trainer.progress().step,
+        steps_per_epoch: plan.steps_per_epoch(),
+        resumed_at_step: match phase {
+            TrainingPhase::Pretraining => 0,
+            TrainingPhase::Episodes => resumed_at_step,
+        },
         folder: folder.path().to_owned(),
         predicted_peak_bytes: Some(predicted.whole_run()),
+        pretraining: length,
     }))?;
+    if phase == TrainingPhase::Pretraining {
+        trainer.train(reporter)?;
+        trainer = trainer.into_episodes(plan, place, reporter)?;
+    }
     trainer.train(reporter)?;
     let stopped_early = stopped_early(&trainer, pipeline);
     if let Some(stopped) = stopped_early {
         reporter.report(&Event::StoppedEarly(stopped))?;
     }
     // The prediction without training is of the test, which is yet to come.
-    if pipeline.train.trained_epochs() > 0
+    if (pipeline.train.trained_epochs() > 0 || pretraining.is_some())
         && let Some(event) = far_from_prediction(trainer.cost().1, &predicted)
     {
         reporter.report(&event)?;
@@ -169,6 +197,7 @@ pub fn run(
     let progress = trainer.progress();
     let metrics = Metrics {
         result: RunResult {
+            pretraining: progress.pretrained.clone(),
             train_episodes: progress.episodes,
             steps: progress.step,
             skipped_steps: progress.skipped_steps,
@@ -191,7 +220,6 @@ pub fn run(
     let json = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
     write_atomically(&folder.metrics(), &json)?;
     if pipeline.report.html {
-        let environment = Environment::with_data(device.kind(), pipeline, data);
         let evidence = Evidence::new(memory_course(plan, environment), tested.evidence);
         if let Err(error) = evidence.write(&folder.evidence()) {
             let message = format!("the report will lack the test and the features: {error}");
@@ -203,6 +231,14 @@ pub fn run(
         folder: folder.path().to_owned(),
     }))?;
     Ok(metrics)
+}
+
+/// The error of a fork that leaves out the pretraining in which its checkpoint is.
+pub(crate) fn no_pretraining() -> RunError {
+    RunError::Missing {
+        reason: "the checkpoint is in the middle of pretraining, and the pipeline has no `train.pretrain`".into(),
+        help: "write `train.pretrain` as it was, or use the checkpoint as `backbone.weights`".into(),
+    }
 }
 
 /// How training ended before its last epoch, if it did.
@@ -253,7 +289,8 @@ mod tests {
     fn a_peak_far_from_its_prediction_is_reported() {
         let mut time = Timeline::default();
         time.hold(Use::Activations, 100);
-        let predicted = |peak, checkpoint| Footprint { peak, step: 0, checkpoint, gpu: None };
+        let predicted =
+            |peak, checkpoint| Footprint { peak, step: 0, checkpoint, gpu: None, phases: None };
         let one = predicted(time.peak(), 0);
         assert_eq!(far_from_prediction(96, &one), None);
         let event = |peak_bytes| Some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: 100 });

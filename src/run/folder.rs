@@ -193,6 +193,11 @@ impl RunFolder {
         self.path.join("checkpoints").join("last.ckpt")
     }
 
+    /// The checkpoint of pretraining with the best validation accuracy.
+    pub fn pretrained(&self) -> PathBuf {
+        self.path.join("checkpoints").join("pretrained.ckpt")
+    }
+
     /// The checkpoint with the best validation accuracy.
     pub fn best(&self) -> PathBuf {
         self.path.join("checkpoints").join("best.ckpt")

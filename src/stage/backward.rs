@@ -47,11 +47,20 @@ impl Step<Episode> for Backward {
         let embedded = passes.within(|| self.embedding.embed(&backbone, images));
 
         let features = Tensor::from_inner(embedded.features).require_grad();
-        let (support, query) = shape.split(features.clone());
         let head = cast_weights(&net.head, cx.precision);
-        let output = head.forward(support.clone(), query, shape);
-        let Loss { total, terms } =
-            self.objective.loss(&head, output, support.flatten(1, 3), shape, &mut cx.state.vic);
+        let Loss { total, terms } = match episode.labels {
+            // No support: every image is classified.
+            Some(labels) => {
+                let output = head.forward(features.clone(), features.clone(), shape);
+                self.objective.of_batch(output.logits, labels)
+            }
+            None => {
+                let (support, query) = shape.split(features.clone());
+                let output = head.forward(support.clone(), query, shape);
+                let support = support.flatten(1, 3);
+                self.objective.loss(&head, output, support, shape, &mut cx.state.vic)
+            }
+        };
         let mut tape = (total * cx.scale).backward();
         let d_features = features.grad_remove(&mut tape).expect("the loss depends on the features");
         let mut gradients = Gradients::default();

@@ -19,6 +19,8 @@ pub struct Episode {
     pub images: Tensor<4>,
     /// Their division into classes, support and queries.
     pub shape: EpisodeShape,
+    /// The class of each image, `[N]`, where this is a batch of pretraining in place of an episode.
+    pub labels: Option<Tensor<1, Int>>,
 }
 
 /// The episodes of one optimizer step.

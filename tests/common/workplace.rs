@@ -108,7 +108,10 @@ pub fn history(run: &Path) -> Vec<Value> {
     events
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|event| matches!(event["event"].as_str(), Some("step" | "epoch" | "validated")))
+        .filter(|event| {
+            let kind = event["event"].as_str().unwrap_or_default();
+            kind.starts_with("pretrain") || matches!(kind, "step" | "epoch" | "validated")
+        })
         .map(|mut event| {
             let fields = event.as_object_mut().unwrap();
             measured.iter().for_each(|key| drop(fields.remove(*key)));

@@ -5,7 +5,7 @@ use crate::plan::footprint::Use;
 
 /// The plan as one object.
 pub fn write(planned: &Planned) -> Value {
-    let Planned { plan, footprint, budget } = planned;
+    let Planned { plan, footprint, budget, .. } = planned;
     let part = |part| footprint.peak.of(part);
     json!({
         "name": plan.pipeline.name,
@@ -42,6 +42,8 @@ pub fn write(planned: &Planned) -> Value {
             "data": part(Use::Data),
             "total": footprint.peak.total(),
         },
+        "pretraining_peak_bytes": footprint.phases.map(|it| it.pretraining),
+        "episodes_peak_bytes": footprint.phases.map(|it| it.episodes),
         "checkpoint_bytes": footprint.checkpoint,
         "gpu": footprint.gpu.map(|gpu| json!({
             "in_use_bytes": gpu.in_use,

@@ -51,6 +51,8 @@ struct Planned {
     plan: plan::Plan,
     footprint: Footprint,
     budget: Option<ByteSize>,
+    /// The classes and images of training, as far as they were read.
+    training: plan::TrainingSet,
 }
 
 impl Planned {
@@ -71,7 +73,8 @@ impl Plan {
         let environment = environment(&pipeline, self.offline);
         let plan = plan::compile(&pipeline);
         let footprint = Footprint::of(&plan, environment);
-        let planned = Planned { plan, footprint, budget: pipeline.memory.budget };
+        let (budget, training) = (pipeline.memory.budget, environment.training);
+        let planned = Planned { plan, footprint, budget, training };
         match self.format {
             Format::Text => out!("{}", text::write(&planned))?,
             Format::Json => outln!("{:#}", json::write(&planned))?,

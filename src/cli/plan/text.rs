@@ -1,12 +1,14 @@
 use std::fmt::Write;
 
 use super::Planned;
+use crate::config::Pretrain;
 use crate::network::{Block, Map};
-use crate::plan::footprint::Use;
+use crate::plan::TrainingSet;
+use crate::plan::footprint::{Phases, Use};
 
 /// The plan as tables.
 pub fn write(planned: &Planned) -> String {
-    let Planned { plan, footprint, budget } = planned;
+    let Planned { plan, footprint, budget, .. } = planned;
     let mut text = String::from("stages, outermost first\n");
     for stage in &plan.stages {
         let it = stage.get().describe();
@@ -54,7 +56,13 @@ pub fn write(planned: &Planned) -> String {
         "  GFLOP: one episode forward. kept: of one episode, without any stage, f32."
     );
 
-    let _ = writeln!(text, "\npeak memory");
+    let _ = match footprint.phases {
+        Some(it) if it.pretraining > it.episodes => {
+            writeln!(text, "\npeak memory, in pretraining")
+        }
+        Some(_) => writeln!(text, "\npeak memory, in episodes"),
+        None => writeln!(text, "\npeak memory"),
+    };
     for (name, part) in [
         ("parameters", Use::Parameters),
         ("gradients", Use::Gradients),
@@ -67,6 +75,9 @@ pub fn write(planned: &Planned) -> String {
     }
     let total = footprint.peak.total();
     let _ = writeln!(text, "  {:<12} {:>12}", "total", size(total));
+    if let (Some(phases), Some(pretrain)) = (footprint.phases, &plan.pipeline.train.pretrain) {
+        text += &pretraining(phases, pretrain, planned.training);
+    }
     if footprint.checkpoint > total {
         let _ = writeln!(
             text,
@@ -93,6 +104,22 @@ pub fn write(planned: &Planned) -> String {
             writeln!(text, "  {:<12} {:>12}   {word}: {}", "budget", size(budget.0), size(margin));
     }
     text
+}
+
+/// The peaks of both parts of the training.
+fn pretraining(phases: Phases, pretrain: &Pretrain, set: TrainingSet) -> String {
+    let of = match set.classes {
+        0 => "; the data was not read: without the classifier's weights".to_owned(),
+        classes => format!(", {classes} classes"),
+    };
+    format!(
+        "  {:<12} {:>12}   in a batch of {} images{of}\n  {:<12} {:>12}\n",
+        "pretraining",
+        size(phases.pretraining),
+        pretrain.batch_size,
+        "episodes",
+        size(phases.episodes),
+    )
 }
 
 /// Bytes that the backward pass needs of a block, of one image, f32.

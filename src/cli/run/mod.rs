@@ -110,8 +110,8 @@ fn execute(loaded: &Loaded, origin: Origin, run: &Run, output: Output) -> Result
         Prepared::of(origin, &data, pipeline, &run.runs).map_err(|it| located(it, loaded))?;
     let Prepared { folder, _lock, start, changes } = prepared;
     let log = match &start {
-        Start::New | Start::Fork(..) => Jsonl::create(&folder.events()),
-        Start::Resume(it) => Jsonl::resume(&folder.events(), it.progress.step, it.progress.epoch),
+        Start::Resume(it) => Jsonl::resume(&folder.events(), &it.progress),
+        _ => Jsonl::create(&folder.events()),
     };
     let log = log.map_err(RunError::file("open", folder.events()))?;
     let mut reporter = Broadcast(vec![Box::new(log)]);
@@ -146,12 +146,18 @@ pub(super) fn select_device(loaded: &Loaded) -> Result<Selected, Error> {
     let pipeline = &loaded.pipeline;
     let device =
         device::select(pipeline.device, pipeline.memory.allocator).map_err(RunError::from)?;
-    if device.kind() == DeviceKind::Cpu || pipeline.optimizer.state == OptimizerState::F32 {
+    let own = pipeline.train.pretrain.as_ref().and_then(|it| it.optimizer.as_ref());
+    let states =
+        [("optimizer.state", Some(&pipeline.optimizer)), ("train.pretrain.optimizer.state", own)];
+    let packed = states
+        .into_iter()
+        .find(|(_, it)| it.is_some_and(|optimizer| optimizer.state != OptimizerState::F32));
+    let Some((key, _)) = packed.filter(|_| device.kind() != DeviceKind::Cpu) else {
         return Ok(device);
-    }
-    let message = format!("`optimizer.state` is not f32, and the run would take {}", device.name);
-    let refused = loaded.diagnostic_of(Rule::StateOnGpu, "optimizer.state", message);
-    let refused = refused.help("write `optimizer.state: f32`, or `device: cpu`".to_owned());
+    };
+    let message = format!("`{key}` is not f32, and the run would take {}", device.name);
+    let refused = loaded.diagnostic_of(Rule::StateOnGpu, key, message);
+    let refused = refused.help(format!("write `{key}: f32`, or `device: cpu`"));
     Err(Diagnostics::from(refused).into())
 }
 

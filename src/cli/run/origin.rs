@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::{Run, stored_pipeline};
 use crate::Error;
-use crate::config::{Loaded, Overrides, Pipeline, load};
+use crate::config::{Loaded, Overrides, Pipeline, TrainingPhase, load};
 use crate::run::changes::{Change, changes, fixes_model, is_resumable, is_under, resumable};
 use crate::run::checkpoint::Checkpoint;
+use crate::run::experiment::no_pretraining;
 use crate::run::folder::RunFolder;
 use crate::run::trainer::has_epochs_left;
 use crate::run::{RunError, RunLock};
@@ -122,6 +123,10 @@ fn fork(
             help: "leave these keys as they were, or start a run without --from".into(),
         }
         .into());
+    }
+    let is_pretraining = checkpoint.progress.phase == TrainingPhase::Pretraining;
+    if is_pretraining && loaded.pipeline.train.pretrain.is_none() {
+        return Err(no_pretraining().into());
     }
     if !has_epochs_left(&checkpoint, &loaded.pipeline) {
         let (done, epochs) = (checkpoint.progress.epoch, loaded.pipeline.train.epochs);

@@ -135,7 +135,7 @@ fn planned(
         (DeviceKind::Gpu, DeviceSpec::Cuda(number)) if number > 0 => Wanted::GpuNumber(number),
         (DeviceKind::Gpu, _) => Wanted::Gpu,
     };
-    let operations = operations(&plan, environment.device);
+    let operations = operations(&plan, environment);
     let (index, id) = (0, String::new());
     let entry = Entry {
         index,
@@ -153,7 +153,7 @@ fn planned(
 }
 
 /// Floating-point operations of a whole run.
-fn operations(plan: &plan::Plan, device: DeviceKind) -> f64 {
+fn operations(plan: &plan::Plan, environment: Environment) -> f64 {
     let Pipeline { train, validate, test, episode, .. } = &plan.pipeline;
     let an_image: u64 = plan.network.backbone.blocks().iter().map(|block| block.flops()).sum();
     let an_episode: u64 = plan.network.head_layers().iter().map(|layer| layer.flops()).sum();
@@ -162,7 +162,15 @@ fn operations(plan: &plan::Plan, device: DeviceKind) -> f64 {
         episodes as f64 * (images as f64 * an_image as f64 + an_episode as f64)
     };
     let trained = train.epochs * train.episodes_per_epoch;
-    TRAINING * plan.slowdown(device) * of(trained, episode.largest())
+    // Each training image once an epoch; a validation after each.
+    let pretraining = train.pretrain.as_ref().map_or(0.0, |pretrain| {
+        let images = (pretrain.epochs * environment.training.images) as f64 * an_image as f64;
+        let validations = pretrain.epochs * validate.episodes;
+        TRAINING * plan.slowdown(environment.device) * images
+            + of(validations, plan.pipeline.validate_episode())
+    });
+    pretraining
+        + TRAINING * plan.slowdown(environment.device) * of(trained, episode.largest())
         + of(train.trained_epochs() * validate.episodes, plan.pipeline.validate_episode())
         + of(test.episodes, plan.pipeline.test_episode())
 }

@@ -72,7 +72,8 @@ pub enum BackboneKind {
     Conv4snp,
     /// `conv6np` on one channel.
     Conv6snp,
-    /// ResNet with basic blocks [2, 1, 1, 1], FETI's trunk: 25088 features.
+    /// ResNet with basic blocks [2, 1, 1, 1], FETI's trunk: 25088 features. Not the ResNet12
+    /// of most papers, which has 64 to 640 channels and three convolutions a block.
     Resnet12,
     /// ResNet with basic blocks [2, 2, 2, 2]: 25088 features at 224 px.
     Resnet18,

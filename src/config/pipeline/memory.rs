@@ -81,6 +81,16 @@ pub struct Memory {
     pub clear_cache_after_epoch: bool,
 }
 
+impl Memory {
+    /// Parts in which an episode, or a batch of pretraining, passes the backbone.
+    pub fn parts(&self) -> usize {
+        match self.accumulation_unit {
+            AccumulationUnit::Queries => self.accumulation_steps.max(1),
+            AccumulationUnit::Episodes => 1,
+        }
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self {

@@ -137,11 +137,16 @@ pub enum MethodKind {
     /// PT-MAP (Hu et al. 2020, arXiv 2006.03806): optimal transport of the queries to the classes,
     /// which it takes to have equally many. Transductive, and only tests.
     PtMap,
+    /// A linear classifier, trained on the support of each test episode (Baseline, Chen et al., ICLR 2019,
+    /// arXiv 1904.04232); it has no gradient, and only tests.
+    Baseline,
+    /// The same with a cosine classifier (Baseline++ of the same paper).
+    BaselinePlusPlus,
 }
 
 impl MethodKind {
     /// Every method, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Fsct,
         Self::Profoct,
         Self::Ctx,
@@ -153,6 +158,8 @@ impl MethodKind {
         Self::Laplacianshot,
         Self::Tim,
         Self::PtMap,
+        Self::Baseline,
+        Self::BaselinePlusPlus,
     ];
 
     /// Whether it has weights of its own, which training finds. A method without any can be put on
@@ -163,7 +170,9 @@ impl MethodKind {
 
     /// Whether a loss can be propagated through it to the features.
     pub fn has_gradient(self) -> bool {
-        !matches!(self, Self::Logistic | Self::Knn) && !self.is_transductive()
+        let fits_each_support =
+            matches!(self, Self::Logistic | Self::Knn | Self::Baseline | Self::BaselinePlusPlus);
+        !fits_each_support && !self.is_transductive()
     }
 
     /// Whether an answer depends on the other queries of the episode.
@@ -234,8 +243,9 @@ pub(super) fn check(method: &Method, of: &Surroundings, checks: &mut Checks) {
     }
     if of.trains && !method.kind.has_gradient() {
         let message = format!("`method.kind: {kind}` has no gradient that could train a backbone");
-        let help = "write `train: {epochs: 0}` and name a trained backbone in `backbone.weights`; \
-                    or train with another method and test with `fsct eval RUN --head`";
+        let help = "write `train: {epochs: 0, pretrain: {}}`, which trains the backbone as a classifier, or \
+                    name a trained one in `backbone.weights`; or train with another method and test with \
+                    `fsct eval RUN --head`";
         checks
             .push(Finding::new(Rule::NoGradient, "method.kind", message, help).label("only tests"));
     }

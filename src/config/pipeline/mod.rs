@@ -4,6 +4,7 @@ mod augment;
 mod backbone;
 mod backprop;
 mod byte_size;
+mod checkpoint;
 mod count;
 mod data;
 mod device;
@@ -14,6 +15,7 @@ mod memory;
 mod method;
 mod optimizer;
 mod optimizer_state;
+mod pretrain;
 mod read_by;
 mod report;
 mod root;
@@ -29,6 +31,7 @@ pub use augment::{Augment, Augmentation, Moments, Normalize, RandomResizedCrop};
 pub use backbone::{Backbone, BackboneKind, BatchNormMode, Trunk};
 pub use backprop::{Backprop, Sampling};
 pub use byte_size::ByteSize;
+pub use checkpoint::Checkpoint;
 pub use count::{Between, Count};
 pub use data::{Cache, Classes, Columns, Data, Format, OnBadImage, OtherData};
 pub use device::DeviceSpec;
@@ -41,12 +44,13 @@ pub use method::{
 };
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use optimizer_state::{OptimizerState, STATE_BLOCK};
+pub use pretrain::{ClassHead, Pretrain, TrainingPhase};
 pub use read_by::{READ_BY, rule_of_unread};
 pub use report::Report;
 pub use root::{Pipeline, VERSION};
 pub use rule::{Keys, Rule, Severity};
 pub use schedule::{Schedule, ScheduleKind};
-pub use train::{Checkpoint, Test, Train, Validate};
+pub use train::{Test, Train, Validate};
 pub use vic::{
     Covariance, CovarianceForm, Dynamic, DynamicDriver, Invariance, OnAttention, Variance, Vic,
     VicPreset,

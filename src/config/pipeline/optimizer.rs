@@ -3,11 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Checks, Finding},
-    memory::{AccumulationUnit, Memory},
     optimizer_state::OptimizerState,
     rule::Rule,
     schedule::{self, Schedule},
-    train::Train,
 };
 
 /// Optimizer and its learning rate schedule.
@@ -85,27 +83,29 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// Momentum that is missing, and the schedule over the steps of training.
-pub(super) fn check(optimizer: &Optimizer, train: &Train, memory: &Memory, checks: &mut Checks) {
+/// Momentum that is missing, and the schedule over training of `epochs` epochs and `steps` steps. `at` is the
+/// key of the optimizer.
+pub(super) fn check(
+    optimizer: &Optimizer,
+    at: &str,
+    epochs: usize,
+    steps: usize,
+    checks: &mut Checks,
+) {
     let is_sgd = optimizer.kind == OptimizerKind::Sgd;
     if is_sgd && optimizer.nesterov && optimizer.momentum == 0.0 {
         checks.push(
             Finding::new(
                 Rule::NesterovWithoutMomentum,
-                "optimizer.nesterov",
-                "`optimizer.nesterov: true` needs momentum, and `optimizer.momentum` is 0",
-                "give `optimizer.momentum` a value, say 0.9, or remove `nesterov`",
+                format!("{at}.nesterov"),
+                format!("`{at}.nesterov: true` needs momentum, and `{at}.momentum` is 0"),
+                format!("give `{at}.momentum` a value, say 0.9, or remove `nesterov`"),
             )
             .label("there is no velocity to look ahead along"),
         );
     }
-    if train.trained_epochs() == 0 {
+    if epochs == 0 {
         return;
     }
-    let window = match memory.accumulation_unit {
-        AccumulationUnit::Episodes => memory.accumulation_steps,
-        AccumulationUnit::Queries => 1,
-    };
-    let steps = train.epochs * train.episodes_per_epoch.div_ceil(window);
-    schedule::check(&optimizer.schedule, optimizer.learning_rate, train.epochs, steps, checks);
+    schedule::check(&optimizer.schedule, at, optimizer.learning_rate, (epochs, steps), checks);
 }

@@ -44,10 +44,9 @@ impl OptimizerState {
     }
 }
 
-/// Fewer bits are a CPU's.
-pub(super) fn check(state: OptimizerState, device: DeviceSpec, checks: &mut Checks) {
+/// Fewer bits, as a key asks for them, are a CPU's.
+pub(super) fn check(key: &str, state: OptimizerState, device: DeviceSpec, checks: &mut Checks) {
     if let (DeviceSpec::Cuda(_), true) = (device, state != OptimizerState::F32) {
-        let key = "optimizer.state";
         let message = format!("`{key}: {}` is not available with `device: {device}`", word(&state));
         let help = "write `state: f32`, or `device: cpu`";
         checks.push(Finding::new(Rule::StateOnGpu, key, message, help).label("on the CPU only"));

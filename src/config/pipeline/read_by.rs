@@ -34,13 +34,52 @@ pub const READ_BY: &[(&str, &str, &[&str])] = &[
     ("optimizer.schedule.milestones", "optimizer.schedule.kind", &["milestones"]),
     ("optimizer.schedule.restart_epochs", "optimizer.schedule.kind", &["cosine_restarts"]),
     ("optimizer.schedule.restart_factor", "optimizer.schedule.kind", &["cosine_restarts"]),
+    ("train.pretrain.optimizer.momentum", "train.pretrain.optimizer.kind", &["sgd"]),
+    ("train.pretrain.optimizer.nesterov", "train.pretrain.optimizer.kind", &["sgd"]),
+    ("train.pretrain.optimizer.betas", "train.pretrain.optimizer.kind", &["adamw", "adam"]),
+    ("train.pretrain.optimizer.eps", "train.pretrain.optimizer.kind", &["adamw", "adam"]),
+    (
+        "train.pretrain.optimizer.schedule.final_share",
+        "train.pretrain.optimizer.schedule.kind",
+        &["cosine", "cosine_restarts"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.min_learning_rate",
+        "train.pretrain.optimizer.schedule.kind",
+        &["cosine", "cosine_restarts", "step", "milestones"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.step_epochs",
+        "train.pretrain.optimizer.schedule.kind",
+        &["step"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.step_factor",
+        "train.pretrain.optimizer.schedule.kind",
+        &["step", "milestones"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.milestones",
+        "train.pretrain.optimizer.schedule.kind",
+        &["milestones"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.restart_epochs",
+        "train.pretrain.optimizer.schedule.kind",
+        &["cosine_restarts"],
+    ),
+    (
+        "train.pretrain.optimizer.schedule.restart_factor",
+        "train.pretrain.optimizer.schedule.kind",
+        &["cosine_restarts"],
+    ),
 ];
 
 /// The rule that a key breaks whose value nothing reads.
 pub fn rule_of_unread(key: &str) -> Rule {
     // Another method is another model, and another optimizer has other constants; a curve of another
     // kind or a momentum is a leftover.
-    match key {
+    match key.strip_prefix("train.pretrain.").unwrap_or(key) {
         "optimizer.betas" | "optimizer.eps" | "optimizer.nesterov" => Rule::NotOfThisOptimizer,
         key if key.starts_with("method.") => Rule::NotOfThisMethod,
         _ => Rule::Unused,

@@ -11,10 +11,10 @@ use super::{
     early_stopping,
     episode::{self, Episode, Episodes, OtherEpisode},
     finding::{Checks, Finding},
-    memory::{self, AccumulationUnit, Memory},
+    memory::{self, Memory},
     method::{self, Method, Surroundings},
     optimizer::{self, Optimizer},
-    optimizer_state,
+    optimizer_state, pretrain,
     report::Report,
     train::{self, Test, Train, Validate},
 };
@@ -96,10 +96,7 @@ impl Pipeline {
     /// Images that go through the backbone at once when statistics do not tie an episode together:
     /// no more than in a training step, so that a test takes no more memory than the training.
     pub fn images_at_once(&self) -> usize {
-        let parts = match self.memory.accumulation_unit {
-            AccumulationUnit::Queries => self.memory.accumulation_steps.max(1),
-            AccumulationUnit::Episodes => 1,
-        };
+        let parts = self.memory.parts();
         self.episode.largest().images().div_ceil(parts).clamp(1, MOST_AT_ONCE)
     }
 
@@ -132,10 +129,18 @@ impl Pipeline {
         };
         method::check(&self.method, &surroundings, &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
-        optimizer::check(&self.optimizer, &self.train, memory, &mut checks);
-        optimizer_state::check(self.optimizer.state, self.device, &mut checks);
+        let (epochs, steps) = (self.train.trained_epochs(), self.train.steps(memory));
+        optimizer::check(&self.optimizer, "optimizer", epochs, steps, &mut checks);
+        let pretrain = self.train.pretrain.as_ref();
+        pretrain::check(pretrain, self.validate.episodes, memory, &mut checks);
+        let own = pretrain.and_then(|it| it.optimizer.as_ref());
+        for (key, optimizer) in
+            [("optimizer.state", Some(&self.optimizer)), ("train.pretrain.optimizer.state", own)]
+        {
+            let state = optimizer.map(|it| it.state).unwrap_or_default();
+            optimizer_state::check(key, state, self.device, &mut checks);
+        }
         let early_stopping = self.train.early_stopping;
-        let epochs = self.train.trained_epochs();
         early_stopping::check(early_stopping, epochs, self.validate.episodes, &mut checks);
         train::check(&self.test, &self.validate, &mut checks);
         checks.into_findings()

@@ -149,6 +149,14 @@ rules! {
         "optimizer.schedule.restart_factor",
         "optimizer.schedule.step_epochs",
         "optimizer.schedule.step_factor",
+        "train.pretrain.optimizer.momentum",
+        "train.pretrain.optimizer.schedule.final_share",
+        "train.pretrain.optimizer.schedule.milestones",
+        "train.pretrain.optimizer.schedule.min_learning_rate",
+        "train.pretrain.optimizer.schedule.restart_epochs",
+        "train.pretrain.optimizer.schedule.restart_factor",
+        "train.pretrain.optimizer.schedule.step_epochs",
+        "train.pretrain.optimizer.schedule.step_factor",
     ]), "unused", "nothing reads the value":
         "Another key's value decides whether this one is read: only `sgd` has momentum, only \
          cosine schedules a final share. Remove it, or change the other key.";
@@ -234,7 +242,7 @@ rules! {
         "Each episode is as large as before; only the effective batch grows. `accumulation_unit: \
          queries` splits one episode and lowers the peak. Writing `accumulation_unit: episodes` says \
          that the larger batch is meant, and silences this.";
-    TooManyParts Error These(&["memory.accumulation_steps"]), "too_many",
+    TooManyParts Error These(&["memory.accumulation_steps", "train.pretrain.batch_size"]), "too_many",
         "an episode has fewer images than micro-batches":
         "With `accumulation_unit: queries` a micro-batch is a part of one episode and holds at least \
          one of its `n_way × (k_shot + n_query)` images.";
@@ -262,9 +270,10 @@ rules! {
          prototype.";
     NoGradient Error These(&["method.kind"]), "no_gradient",
         "the method classifies frozen features and cannot train":
-        "`logistic`, `knn` and the transductive methods are computed anew from the support of each episode, and no gradient \
-         passes through them. Write `train: {epochs: 0}`, which tests the backbone as it was loaded \
-         from `backbone.weights`. Or train with another method, and test its backbone with \
+        "`logistic`, `knn`, `baseline`, `baseline_plus_plus` and the transductive methods are computed anew from \
+         the support of each episode, and no gradient passes through them. Write `train: {epochs: 0, pretrain: {}}`, \
+         which trains the backbone as a classifier of the training classes, or `epochs: 0` and a trained backbone \
+         in `backbone.weights`. Or train with another method, and test its backbone with \
          `fsct eval RUN --head logistic`.";
     TooManyNeighbors Error These(&["method.n_neighbors"]), "too_many",
         "more neighbours vote than an episode has support images":
@@ -274,38 +283,45 @@ rules! {
         "VIC terms belong to `profoct`":
         "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \
          another method the block would do nothing.";
-    NotOfThisOptimizer Error These(&["optimizer.betas", "optimizer.eps", "optimizer.nesterov"]),
+    NotOfThisOptimizer Error These(&[
+        "optimizer.betas",
+        "optimizer.eps",
+        "optimizer.nesterov",
+        "train.pretrain.optimizer.betas",
+        "train.pretrain.optimizer.eps",
+        "train.pretrain.optimizer.nesterov",
+    ]),
         "not_of_this_optimizer", "the optimizer does not read this key":
         "`betas` and `eps` belong to `adamw` and `adam`, `nesterov` to `sgd`. Elsewhere the key would \
          do nothing. Remove it, or choose the optimizer that reads it.";
-    NesterovWithoutMomentum Error These(&["optimizer.nesterov"]), "no_momentum",
+    NesterovWithoutMomentum Error These(&["optimizer.nesterov", "train.pretrain.optimizer.nesterov"]), "no_momentum",
         "Nesterov's method needs momentum":
         "It looks ahead along the velocity, which momentum accumulates. Give `optimizer.momentum` a \
          value above 0, or remove `optimizer.nesterov`.";
-    Milestones Error These(&["optimizer.schedule.milestones"]), "order",
+    Milestones Error These(&["optimizer.schedule.milestones", "train.pretrain.optimizer.schedule.milestones"]), "order",
         "the milestones are no rising list of epochs":
         "After each of the epochs the learning rate is multiplied by `step_factor`. List at least one \
          epoch, each once, in rising order: `milestones: [30, 40]`.";
-    MilestoneNeverReached Warning These(&["optimizer.schedule.milestones"]), "never_reached",
+    MilestoneNeverReached Warning These(&["optimizer.schedule.milestones", "train.pretrain.optimizer.schedule.milestones"]), "never_reached",
         "a milestone is after the last epoch":
         "Training ends before the learning rate drops there. Remove the milestone, or train longer.";
-    MinAboveLearningRate Error These(&["optimizer.schedule.min_learning_rate"]),
+    MinAboveLearningRate Error These(&["optimizer.schedule.min_learning_rate", "train.pretrain.optimizer.schedule.min_learning_rate"]),
         "above_learning_rate", "the least learning rate is above the learning rate":
         "`optimizer.learning_rate` is where the curve starts, and `min_learning_rate` where it ends at \
          the latest. Lower the second or raise the first.";
-    TwoFinalRates Error These(&["optimizer.schedule.min_learning_rate"]), "two_ends",
+    TwoFinalRates Error These(&["optimizer.schedule.min_learning_rate", "train.pretrain.optimizer.schedule.min_learning_rate"]), "two_ends",
         "two keys say where the cosine ends":
         "`final_share` is a share of `optimizer.learning_rate`, `min_learning_rate` a learning rate. \
          Write one of them.";
-    NeverRestarts Warning These(&["optimizer.schedule.restart_epochs"]), "never_restarts",
+    NeverRestarts Warning These(&["optimizer.schedule.restart_epochs", "train.pretrain.optimizer.schedule.restart_epochs"]), "never_restarts",
         "the first cycle is as long as training":
         "Nothing restarts: the schedule is a cosine whose end is cut off. Use fewer epochs for the \
          first cycle, or `kind: cosine`, which ends with training.";
-    WarmupNeverEnds Warning These(&["optimizer.schedule.warmup_steps"]), "never_ends",
+    WarmupNeverEnds Warning These(&["optimizer.schedule.warmup_steps", "train.pretrain.optimizer.schedule.warmup_steps"]), "never_ends",
         "the warm-up is longer than training":
         "The learning rate rises in a straight line during the warm-up, so it is never reached. A \
          few percent of the steps are usual.";
-    StateOnGpu Error These(&["optimizer.state"]), "on_gpu",
+    StateOnGpu Error These(&["optimizer.state", "train.pretrain.optimizer.state"]), "on_gpu",
         "an optimizer's averages are in fewer bits than f32 on the CPU only":
         "On a GPU they are f32. Write `optimizer.state: f32`, or `device: cpu`. With `device: auto` a run \
          is refused when it takes the GPU.";
@@ -317,7 +333,7 @@ rules! {
         "training ends before it could stop early":
         "Training can stop early only after `patience` epochs without improvement, and the first \
          epoch always counts as one. Use fewer epochs of patience, or train longer.";
-    BestWithoutValidation Warning These(&["test.checkpoint"]), "no_validation",
+    BestWithoutValidation Warning These(&["test.checkpoint", "train.pretrain.checkpoint"]), "no_validation",
         "without validation no checkpoint is the best":
         "The best checkpoint is the one with the highest validation accuracy. Write \
          `checkpoint: last`, or validate.";

@@ -81,16 +81,15 @@ pub enum ScheduleKind {
     Milestones,
 }
 
-/// Rules over the schedule of a learning rate, which training of `epochs` epochs and `steps` steps
-/// follows.
+/// Rules over the schedule of the optimizer `at` a key, which training of some epochs and steps follows.
 pub(super) fn check(
     schedule: &Schedule,
+    at: &str,
     learning_rate: f64,
-    epochs: usize,
-    steps: usize,
+    (epochs, steps): (usize, usize),
     checks: &mut Checks,
 ) {
-    let key = "optimizer.schedule.warmup_steps";
+    let key = format!("{at}.schedule.warmup_steps");
     let warmup = schedule.warmup_steps;
     if warmup > 0 && warmup >= steps {
         let message = format!("`{key}: {warmup}` is not over after the {steps} steps of training");
@@ -100,13 +99,14 @@ pub(super) fn check(
                 .label("the learning rate is never reached"),
         );
     }
-    minimum(schedule, learning_rate, checks);
+    minimum(schedule, at, learning_rate, checks);
+    let length = length(at);
     match schedule.kind {
-        ScheduleKind::Milestones => milestones(&schedule.milestones, epochs, checks),
+        ScheduleKind::Milestones => milestones(&schedule.milestones, at, epochs, checks),
         ScheduleKind::CosineRestarts if schedule.restart_epochs >= epochs => {
-            let key = "optimizer.schedule.restart_epochs";
+            let key = format!("{at}.schedule.restart_epochs");
             let message = format!(
-                "`{key}: {}` restarts nothing in a training of `train.epochs: {epochs}`",
+                "`{key}: {}` restarts nothing in a training of `{length}: {epochs}`",
                 schedule.restart_epochs
             );
             let help = "use fewer epochs for the first cycle, or write `kind: cosine`";
@@ -119,23 +119,29 @@ pub(super) fn check(
     }
 }
 
-fn minimum(schedule: &Schedule, learning_rate: f64, checks: &mut Checks) {
+/// The key of the epochs that an optimizer trains for.
+fn length(at: &str) -> String {
+    let part = at.strip_suffix(".optimizer").unwrap_or("train");
+    format!("{part}.epochs")
+}
+
+fn minimum(schedule: &Schedule, at: &str, learning_rate: f64, checks: &mut Checks) {
     let Schedule { kind, final_share, min_learning_rate: least, .. } = *schedule;
-    let key = "optimizer.schedule.min_learning_rate";
+    let key = format!("{at}.schedule.min_learning_rate");
     if least > learning_rate {
         let message =
-            format!("`{key}: {least:?}` is above `optimizer.learning_rate: {learning_rate:?}`");
-        let help = "write a part of `optimizer.learning_rate`, say a hundredth";
+            format!("`{key}: {least:?}` is above `{at}.learning_rate: {learning_rate:?}`");
+        let help = format!("write a part of `{at}.learning_rate`, say a hundredth");
         checks.push(
-            Finding::new(Rule::MinAboveLearningRate, key, message, help)
+            Finding::new(Rule::MinAboveLearningRate, key.as_str(), message, help)
                 .label("the rate would have to rise to it"),
         );
     }
     let is_cosine = matches!(kind, ScheduleKind::Cosine | ScheduleKind::CosineRestarts);
     if is_cosine && least > 0.0 && final_share > 0.0 {
         let message = format!(
-            "`{key}: {least:?}` and `optimizer.schedule.final_share: {final_share}` both say where \
-             `{}` ends",
+            "`{key}: {least:?}` and `{at}.schedule.final_share: {final_share}` both say where `{}` \
+             ends",
             word(&kind)
         );
         let help = "remove one of the two";
@@ -146,18 +152,14 @@ fn minimum(schedule: &Schedule, learning_rate: f64, checks: &mut Checks) {
     }
 }
 
-fn milestones(milestones: &[usize], epochs: usize, checks: &mut Checks) {
-    let key = "optimizer.schedule.milestones";
+fn milestones(milestones: &[usize], at: &str, epochs: usize, checks: &mut Checks) {
+    let key = format!("{at}.schedule.milestones");
     if milestones.is_empty() {
+        let kind = format!("{at}.schedule.kind");
+        let message = format!("`{kind}: milestones` needs epochs in `{key}`");
+        let help = "list the epochs after which the rate drops: `milestones: [30, 40]`";
         checks.push(
-            Finding::new(
-                Rule::Milestones,
-                key,
-                format!("`optimizer.schedule.kind: milestones` needs epochs in `{key}`"),
-                "list the epochs after which the rate drops: `milestones: [30, 40]`",
-            )
-            .at("optimizer.schedule.kind")
-            .label("no epoch is listed"),
+            Finding::new(Rule::Milestones, key, message, help).at(kind).label("no epoch is listed"),
         );
     } else if !milestones.is_sorted_by(|a, b| a < b) {
         let message = format!("`{key}: {milestones:?}` does not rise from each epoch to the next");
@@ -165,9 +167,9 @@ fn milestones(milestones: &[usize], epochs: usize, checks: &mut Checks) {
         checks
             .push(Finding::new(Rule::Milestones, key, message, help).label("not in rising order"));
     } else if let Some(late) = milestones.iter().find(|epoch| **epoch >= epochs) {
-        let message = format!(
-            "`{key}` has {late}, which a training of `train.epochs: {epochs}` never reaches"
-        );
+        let length = length(at);
+        let message =
+            format!("`{key}` has {late}, which a training of `{length}: {epochs}` never reaches");
         let help = "remove it, or train longer";
         checks.push(
             Finding::new(Rule::MilestoneNeverReached, key, message, help)

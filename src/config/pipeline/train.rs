@@ -2,10 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    checkpoint::Checkpoint,
     data::OtherData,
     early_stopping::EarlyStopping,
     episode::OtherEpisode,
     finding::{Checks, Finding},
+    memory::{AccumulationUnit, Memory},
+    pretrain::Pretrain,
     rule::Rule,
 };
 
@@ -13,10 +16,14 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// Epochs: how often validation, a checkpoint and a line of progress come; 0 = no training.
+    /// Supervised training of the backbone on the training classes, before the episodes. Not written,
+    /// training consists of episodes alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrain: Option<Pretrain>,
+    /// Epochs: how often validation, a checkpoint and a line of progress come; 0 = no episodes in training.
     #[schemars(range(max = 1_000_000))]
     pub epochs: usize,
-    /// Training episodes in an epoch; 0 = no training: the backbone is tested as it was loaded.
+    /// Training episodes in an epoch; 0 = none: the backbone is tested as it was loaded or pretrained.
     #[schemars(range(max = 10_000_000))]
     pub episodes_per_epoch: usize,
     /// Optimizer steps between two checkpoints within an epoch; 0 = only after each epoch.
@@ -41,9 +48,21 @@ impl Train {
     }
 }
 
+impl Train {
+    /// Optimizer steps on episodes in all.
+    pub(super) fn steps(&self, memory: &Memory) -> usize {
+        let window = match memory.accumulation_unit {
+            AccumulationUnit::Episodes => memory.accumulation_steps,
+            AccumulationUnit::Queries => 1,
+        };
+        self.epochs * self.episodes_per_epoch.div_ceil(window.max(1))
+    }
+}
+
 impl Default for Train {
     fn default() -> Self {
         Self {
+            pretrain: None,
             epochs: 50,
             episodes_per_epoch: 200,
             checkpoint_every: 0,
@@ -99,17 +118,6 @@ impl Default for Test {
     fn default() -> Self {
         Self { episodes: 600, seed: None, episode: None, checkpoint: Checkpoint::Best, data: None }
     }
-}
-
-/// Which checkpoint is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Checkpoint {
-    /// The one with the best validation accuracy.
-    #[default]
-    Best,
-    /// The checkpoint of the last epoch.
-    Last,
 }
 
 /// Without validation no checkpoint is the best.

@@ -1,5 +1,7 @@
 //! Few-shot methods: the features of an episode → logits. One method a file.
 
+pub mod baseline;
+pub mod classes;
 pub mod ctx;
 pub mod fsct;
 pub mod knn;
@@ -15,6 +17,8 @@ use burn::prelude::*;
 use super::init::Init;
 use super::layers::to_host;
 use crate::network::{EpisodeShape, HeadSpec, Map, size};
+use baseline::Baseline;
+use classes::Classes;
 use ctx::Ctx;
 use fsct::Fsct;
 use knn::Knn;
@@ -50,6 +54,10 @@ pub enum Head {
     Knn(Knn),
     /// A method that sees all queries at once.
     Transductive(Transductive),
+    /// A classifier that each episode trains.
+    Baseline(Baseline),
+    /// The classifier of pretraining.
+    Classes(Classes),
 }
 
 impl Head {
@@ -58,7 +66,9 @@ impl Head {
         match spec {
             HeadSpec::Fsct(spec) => Self::Fsct(Fsct::new(spec, size(features), episode, init)),
             HeadSpec::Ctx(spec) => Self::Ctx(Ctx::new(spec, features, init)),
-            HeadSpec::Protonet(distance) => Self::Protonet(Protonet::new(*distance)),
+            HeadSpec::Protonet(distance) => {
+                Self::Protonet(Protonet::new(*distance).with_scale(init))
+            }
             HeadSpec::SimpleShot(transform) => {
                 Self::SimpleShot(SimpleShot::new(*transform, size(features), init))
             }
@@ -67,9 +77,14 @@ impl Head {
             HeadSpec::Transductive(spec) => {
                 Self::Transductive(Transductive::new(*spec, size(features), init))
             }
+            HeadSpec::Baseline(kind) => Self::Baseline(Baseline::new(*kind)),
+            HeadSpec::Classes(spec) => Self::Classes(Classes::new(spec, size(features), init)),
         }
     }
 
+    /// Logits of an episode's queries over its classes; of the classifier of pretraining over all training
+    /// classes, whatever the support is.
+    ///
     /// # Shapes
     /// - `support`: `[n_way · k_shot, C, H, W]`, by class
     /// - `query`: `[Q, C, H, W]`
@@ -83,6 +98,8 @@ impl Head {
             Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
             Self::Knn(head) => head.forward(flat(support), flat(query), shape),
             Self::Transductive(head) => head.forward(flat(support), flat(query), shape),
+            Self::Baseline(head) => head.forward(flat(support), flat(query), shape),
+            Self::Classes(head) => head.forward(flat(query)),
         }
     }
 
@@ -97,6 +114,7 @@ impl Head {
         match self {
             Self::Fsct(_) => true,
             Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) | Self::Transductive(_) => false,
+            Self::Baseline(_) | Self::Classes(_) => false,
             Self::Protonet(head) => head.averages_shots(),
             Self::SimpleShot(head) => head.averages_shots(),
         }

@@ -34,12 +34,21 @@ pub(super) fn logits(
         }
         HeadSpec::Ctx(spec) => ctx::logits(graph, spec, features, support, query),
         HeadSpec::Protonet(distance) => {
-            Ok(protonet::logits(graph, *distance, features, support, query))
+            protonet::logits(graph, *distance, features, support, query)
         }
         HeadSpec::SimpleShot(transform) => {
             simpleshot::logits(graph, *transform, features, support, query)
         }
-        HeadSpec::Logistic | HeadSpec::Knn(_) | HeadSpec::Transductive(_) => return Ok(None),
+        HeadSpec::Logistic
+        | HeadSpec::Knn(_)
+        | HeadSpec::Transductive(_)
+        | HeadSpec::Baseline(_) => return Ok(None),
+        HeadSpec::Classes(_) => {
+            return Err(WeightsError::Names {
+                reason: "the classifier of pretraining answers no episodes".into(),
+                help: "resume the run, and export it when its episodes have begun".into(),
+            });
+        }
     };
     logits.map(Some)
 }

@@ -4,6 +4,7 @@ use super::super::graph::{Element, Graph, Value};
 use crate::model::mahalanobis::TINY;
 use crate::model::method::vectors::{COSINE_SCALE, EPSILON};
 use crate::network::{Distance, Map, size};
+use crate::weights::WeightsError;
 
 pub(super) fn logits(
     graph: &mut Graph,
@@ -11,21 +12,26 @@ pub(super) fn logits(
     features: Map,
     support: &Value,
     query: &Value,
-) -> Value {
+) -> Result<Value, WeightsError> {
     let dim = size(features);
     let query = graph.reshape(query, &[-1, dim as i64]);
     let support = graph.reshape(support, &[0, 0, dim as i64]);
-    match distance {
+    Ok(match distance {
         Distance::Euclidean => {
             let prototypes = graph.mean(&support, &[1], false);
             euclidean(graph, &query, &prototypes)
         }
-        Distance::Cosine => {
+        Distance::Cosine | Distance::ScaledCosine => {
             let prototypes = graph.mean(&support, &[1], false);
             let (query, prototypes) = (unit(graph, &query), unit(graph, &prototypes));
             let prototypes = graph.transpose(&prototypes, &[1, 0]);
             let cosines = graph.product(&query, &prototypes);
-            graph.scale(&cosines, Element::Single, COSINE_SCALE)
+            if distance == Distance::ScaledCosine {
+                let scale = graph.weight("head.scale")?;
+                graph.mul(&cosines, &scale)
+            } else {
+                graph.scale(&cosines, Element::Single, COSINE_SCALE)
+            }
         }
         Distance::Mahalanobis => {
             // The inverse of a matrix is iterated, which takes f64.
@@ -34,7 +40,7 @@ pub(super) fn logits(
             let logits = mahalanobis(graph, dim, &query, &support);
             graph.cast(&logits, Element::Single)
         }
-    }
+    })
 }
 
 /// `−‖q − p‖² = 2 q·p − ‖q‖² − ‖p‖²`

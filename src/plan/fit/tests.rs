@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{AccumulationUnit, Activations, Amp, Overrides, Recompute, load_str};
 use crate::config::{Cache, OptimizerState};
+use crate::plan::TrainingSet;
 use crate::plan::footprint::CachedImages;
 use crate::stage::spec::DeviceKind;
 
@@ -11,6 +12,7 @@ const HERE: Environment = Environment {
     data_bytes: 0,
     cached: CachedImages { images: [0; 3], image_bytes: 0 },
     tested_images: 0,
+    training: TrainingSet { classes: 0, images: 0 },
 };
 
 fn pipeline(memory: &str) -> Pipeline {

@@ -1,6 +1,7 @@
 use crate::config::Pipeline;
 use crate::data::{Dataset, ImageSet, Split};
 use crate::device::DeviceKind;
+use crate::plan::TrainingSet;
 
 /// The machine and the data that a prediction depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Environment {
     pub cached: CachedImages,
     /// Images of the larger of the two tested splits; 0 when the data was not read.
     pub tested_images: usize,
+    /// What training learns from, over whose classes pretraining classifies; empty when the data was not read.
+    pub training: TrainingSet,
 }
 
 impl Environment {
@@ -25,7 +28,8 @@ impl Environment {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let thread_bytes = second_level_cache();
         let cached = CachedImages::default();
-        Self { device, threads, thread_bytes, data_bytes: 0, cached, tested_images: 0 }
+        let training = TrainingSet::default();
+        Self { device, threads, thread_bytes, data_bytes: 0, cached, tested_images: 0, training }
     }
 
     /// This machine, with a pipeline's data.
@@ -39,7 +43,10 @@ impl Environment {
             images: splits.map(ImageSet::images_in_memory),
             image_bytes: splits[0].shape().values(),
         };
-        Self { data_bytes: data.memory_bytes(), cached, tested_images, ..Self::detect(device) }
+        let base = data.split(Split::Base);
+        let training = TrainingSet { classes: base.classes().len(), images: base.len() };
+        let data_bytes = data.memory_bytes();
+        Self { data_bytes, cached, tested_images, training, ..Self::detect(device) }
     }
 }
 

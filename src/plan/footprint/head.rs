@@ -6,7 +6,9 @@
 
 use super::timeline::{Timeline, Use};
 use crate::config::MethodKind;
-use crate::network::{EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Inference, Map, size};
+use crate::network::{
+    ClassHead, ClassesSpec, EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Inference, Map, size,
+};
 use crate::plan::Plan;
 
 const F32: u64 = 4;
@@ -89,12 +91,14 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
         | HeadSpec::SimpleShot(_)
         | HeadSpec::Logistic
         | HeadSpec::Knn(_)
-        | HeadSpec::Transductive(_) => {
+        | HeadSpec::Transductive(_)
+        | HeadSpec::Baseline(_) => {
             let kept = sizes.features * 4 / 5;
             time.hold(Use::Activations, kept);
             time.touch(Use::Activations, sizes.features * 3);
             time.free(Use::Activations, kept);
         }
+        HeadSpec::Classes(spec) => classes(time, spec, &sizes),
     }
     time.hold(Use::Gradients, sizes.parameters);
     time.hold(Use::Activations, sizes.features);
@@ -117,9 +121,13 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
             attention.max(feed_forward)
         }
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
-        HeadSpec::Protonet(_) | HeadSpec::SimpleShot(_) | HeadSpec::Logistic | HeadSpec::Knn(_) => {
-            2 * sizes.features
-        }
+        // The classifier of pretraining is validated by class means.
+        HeadSpec::Protonet(_)
+        | HeadSpec::SimpleShot(_)
+        | HeadSpec::Logistic
+        | HeadSpec::Knn(_)
+        | HeadSpec::Baseline(_)
+        | HeadSpec::Classes(_) => 2 * sizes.features,
         // Copies on the host, in f64.
         HeadSpec::Transductive(spec) => match spec.inference {
             Inference::Bdcspn | Inference::LaplacianShot => sizes.features * 24 / 5,
@@ -128,6 +136,23 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
         },
     };
     time.touch(Use::Activations, live);
+}
+
+/// The classifier of pretraining. The cosine layer divides the features' product, and has its directions and
+/// their squares beside the gradient.
+fn classes(time: &mut Timeline, spec: &ClassesSpec, sizes: &Sizes) {
+    match spec.kind {
+        ClassHead::Linear => {
+            time.touch(Use::Activations, sizes.features);
+            time.touch(Use::Workspace, 2 * sizes.matrix);
+        }
+        ClassHead::Cosine => {
+            time.hold(Use::Activations, sizes.features);
+            time.touch(Use::Activations, sizes.features);
+            time.touch(Use::Workspace, 3 * sizes.matrix);
+            time.free(Use::Activations, sizes.features);
+        }
+    }
 }
 
 fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {

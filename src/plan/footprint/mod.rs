@@ -11,6 +11,7 @@ mod gpu;
 mod head;
 mod optimizer;
 mod passes;
+mod phases;
 mod rows;
 mod stored;
 mod timeline;
@@ -18,6 +19,7 @@ mod workspace;
 
 pub use environment::{CachedImages, Environment};
 pub use gpu::{CONTEXT_BYTES, GpuUse};
+pub use phases::Phases;
 pub use timeline::{Bytes, Moment, Phase, Use};
 
 use super::Plan;
@@ -44,20 +46,11 @@ pub struct Footprint {
     pub checkpoint: u64,
     /// What the driver takes for it, on a GPU.
     pub gpu: Option<GpuUse>,
+    /// The peak of each part of the training, where it starts with pretraining.
+    pub phases: Option<Phases>,
 }
 
 impl Footprint {
-    /// Simulates a step of `plan`.
-    pub fn of(plan: &Plan, environment: Environment) -> Self {
-        Walk::new(plan, environment, Timeline::default()).simulate().footprint()
-    }
-
-    /// The memory over a simulated step and the tests, allocation by allocation.
-    pub fn course(plan: &Plan, environment: Environment) -> Vec<Moment> {
-        let walk = Walk::new(plan, environment, Timeline::recorded());
-        walk.simulate().time.into_course()
-    }
-
     /// The bytes that a budget limits: on a GPU what the driver takes, the context included.
     pub fn taken(&self) -> u64 {
         self.gpu.map_or(self.peak.total(), |gpu| gpu.total())
@@ -184,6 +177,7 @@ impl<'a> Walk<'a> {
             checkpoint: if gpu { 0 } else { between_steps + state },
             step: peak.total().saturating_sub(between_steps),
             gpu: gpu.then(|| GpuUse::of(peak.total(), self.pattern())),
+            phases: None,
         }
     }
 

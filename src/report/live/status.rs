@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::watched::Watched;
+use crate::config::TrainingPhase;
 use crate::report::axis::number;
 use crate::report::log::{Log, Phase, StepLine};
 use crate::report::smoothed::Smoothed;
@@ -17,6 +18,7 @@ const SILENT: f64 = 10.0;
 fn phase(log: &Log) -> &'static str {
     match log.phase {
         Phase::Starting => "starting: no event yet",
+        Phase::Training if log.part == TrainingPhase::Pretraining => "pretraining",
         Phase::Training => "training",
         Phase::Validating => "validating",
         Phase::Testing => "testing",
@@ -26,7 +28,7 @@ fn phase(log: &Log) -> &'static str {
 
 /// `training 123/500`, where there is little room.
 pub(super) fn brief(log: &Log) -> String {
-    match (log.steps.last(), log.steps_in_all()) {
+    match (log.current().steps.last(), log.steps_in_all()) {
         (Some(step), Some(all)) => format!("{} {}/{all}", phase(log), step.step),
         _ => phase(log).to_owned(),
     }
@@ -35,11 +37,12 @@ pub(super) fn brief(log: &Log) -> String {
 /// `training on cpu, epoch 3/5, step 123/500`
 pub(super) fn headline(log: &Log) -> String {
     let mut text = phase(log).to_owned();
-    let last = log.steps.last();
+    let current = log.current();
+    let last = current.steps.last();
     if let Some(started) = &log.started {
         text += &format!(" on {}", started.device);
-        if let Some(step) = last {
-            text += &format!(", epoch {}/{}", step.epoch, started.epochs);
+        if let (Some(step), Some([epochs, _])) = (last, current.length) {
+            text += &format!(", epoch {}/{epochs}", step.epoch);
         }
     }
     match (last, log.steps_in_all()) {
@@ -52,7 +55,7 @@ pub(super) fn headline(log: &Log) -> String {
 
 /// The share of the training that is done, from 0 to 1.
 pub(super) fn done(log: &Log) -> f64 {
-    match (log.phase, log.steps.last(), log.steps_in_all()) {
+    match (log.phase, log.current().steps.last(), log.steps_in_all()) {
         (Phase::Finished | Phase::Testing, ..) => 1.0,
         (_, Some(step), Some(all)) => (step.step as f64 / all.max(1) as f64).min(1.0),
         _ => 0.0,
@@ -67,7 +70,7 @@ pub(super) fn time(run: &Watched, now: SystemTime) -> Vec<String> {
     parts.extend(left(log).map(|it| format!("{} left", duration(it))));
     if let Some(silence) = run.silence(now).map(|it| it.as_secs_f64())
         && log.phase != Phase::Finished
-        && silence > SILENT.max(5.0 * pace(&log.steps).unwrap_or(0.0))
+        && silence > SILENT.max(5.0 * pace(log.current().steps).unwrap_or(0.0))
     {
         parts.push(format!("no event for {}", duration(silence)));
     }
@@ -78,8 +81,9 @@ pub(super) fn time(run: &Watched, now: SystemTime) -> Vec<String> {
 pub(super) fn facts(run: &Watched) -> Vec<String> {
     let log = &run.log;
     let mut facts = Vec::new();
-    let recent =
-        |value: fn(&StepLine) -> Option<f64>| Smoothed::of(log.steps.iter().filter_map(value));
+    let recent = |value: fn(&StepLine) -> Option<f64>| {
+        Smoothed::of(log.current().steps.iter().filter_map(value))
+    };
     if let Some(loss) = recent(|it| it.loss) {
         facts.push(format!("loss {loss:.4}"));
     }
@@ -95,10 +99,10 @@ pub(super) fn facts(run: &Watched) -> Vec<String> {
     if let Some(speed) = recent(|it| it.images_per_second) {
         facts.push(format!("{speed:.0} images/s"));
     }
-    if let Some(rate) = log.steps.last().and_then(|it| it.learning_rate) {
+    if let Some(rate) = log.current().steps.last().and_then(|it| it.learning_rate) {
         facts.push(format!("learning rate {}", number(rate)));
     }
-    match log.steps.iter().filter(|it| it.skipped).count() {
+    match log.current().steps.iter().filter(|it| it.skipped).count() {
         0 => {}
         1 => facts.push("1 step skipped".to_owned()),
         skipped => facts.push(format!("{skipped} steps skipped")),
@@ -110,11 +114,11 @@ pub(super) fn facts(run: &Watched) -> Vec<String> {
 }
 
 fn validation(log: &Log) -> Option<String> {
-    let last = log.validated.last()?;
+    let validated = log.current().validated;
+    let last = validated.last()?;
     let text = format!("validation {} in epoch {}", last.accuracy, last.epoch);
     // Of equal ones, the earlier is the best, as in the run.
-    let best =
-        log.validated.iter().rev().max_by(|a, b| a.accuracy.mean.total_cmp(&b.accuracy.mean));
+    let best = validated.iter().rev().max_by(|a, b| a.accuracy.mean.total_cmp(&b.accuracy.mean));
     match best.filter(|best| best.epoch != last.epoch) {
         Some(best) => {
             let percent = 100.0 * best.accuracy.mean;
@@ -126,7 +130,7 @@ fn validation(log: &Log) -> Option<String> {
 
 /// `memory 30.10 MiB, peak 36.81 MiB of 35.63 MiB predicted, budget 2.00 GiB`
 fn memory(run: &Watched) -> Option<String> {
-    let (last, size) = (run.log.steps.last(), |it: f64| bytes(it as u64));
+    let (last, size) = (run.log.current().steps.last(), |it: f64| bytes(it as u64));
     let cost = run.log.finished.as_ref().map(|it| it.metrics.cost);
     let mut parts = Vec::new();
     if let (Some(current), None) = (last.and_then(|it| it.current_bytes), cost) {
@@ -169,7 +173,8 @@ fn seconds(steps: &[StepLine]) -> f64 {
 /// Steps up to the last checkpoint and those after it, and the run's seconds at that checkpoint.
 fn at_checkpoint(log: &Log) -> Option<(&[StepLine], &[StepLine], f64)> {
     let (step, seconds) = log.clock?;
-    let (before, after) = log.steps.split_at(log.steps.partition_point(|it| it.step <= step));
+    let steps = log.current().steps;
+    let (before, after) = steps.split_at(steps.partition_point(|it| it.step <= step));
     Some((before, after, seconds))
 }
 
@@ -180,20 +185,32 @@ fn elapsed(log: &Log) -> Option<f64> {
     }
     match at_checkpoint(log) {
         Some((_, after, so_far)) => Some(so_far + seconds(after)),
-        None => (!log.steps.is_empty()).then(|| seconds(&log.steps)),
+        None => {
+            let all = seconds(&log.pretraining.steps) + seconds(&log.steps);
+            (all > 0.0).then_some(all)
+        }
     }
 }
 
-/// Seconds of training that are left at the present pace. Validations and checkpoints count with their share of the
+/// Seconds of the steps up to a checkpoint, those of pretraining included where that is over.
+fn earlier(log: &Log, before: &[StepLine]) -> f64 {
+    match log.part {
+        TrainingPhase::Episodes => seconds(&log.pretraining.steps) + seconds(before),
+        TrainingPhase::Pretraining => seconds(before),
+    }
+}
+
+/// Seconds of training that are left in this part of it at the present pace. Validations and checkpoints count with their share of the
 /// time so far; the test is not in it.
 fn left(log: &Log) -> Option<f64> {
     if !matches!(log.phase, Phase::Training | Phase::Validating) {
         return None;
     }
-    let steps = log.steps_in_all()?.checked_sub(log.steps.last()?.step)?;
-    let around = at_checkpoint(log).map_or(1.0, |(before, _, all)| all / seconds(before));
+    let taken = log.current().steps;
+    let steps = log.steps_in_all()?.checked_sub(taken.last()?.step)?;
+    let around = at_checkpoint(log).map_or(1.0, |(before, _, all)| all / earlier(log, before));
     let around = if around.is_finite() { around.max(1.0) } else { 1.0 };
-    Some(steps as f64 * pace(&log.steps)? * around)
+    Some(steps as f64 * pace(taken)? * around)
 }
 
 #[cfg(test)]
@@ -263,5 +280,22 @@ mod tests {
         text += &validated(3, 0.75);
         let said = validation(&log(&text)).unwrap();
         assert_eq!(said, "validation 75.00 ± 1.00 % in epoch 3, best 75.00 % in epoch 2");
+    }
+
+    #[test]
+    fn pretraining_has_steps_epochs_and_a_time_left_of_its_own() {
+        let length = "\"folder\":\"a\",\"pretraining\":{\"epochs\":3,\"steps_per_epoch\":4,\
+                      \"resumed_at_step\":0,\"is_over\":false}";
+        let mut text = STARTED.replace("\"folder\":\"a\"", length);
+        text += &steps(1..=6).replace("\"event\":\"step\"", "\"event\":\"pretrain_step\"");
+        let before = log(&text);
+        assert_eq!(headline(&before), "pretraining on cpu, epoch 1/3, step 6/12");
+        assert_eq!((left(&before), elapsed(&before), done(&before)), (Some(3.0), Some(3.0), 0.5));
+        text += "{\"event\":\"pretrained\",\"epochs\":3,\"steps\":12,\"skipped_steps\":0,\"train_loss\":1.0,\
+                 \"train_accuracy\":0.5,\"best_validation\":null,\"checkpoint\":\"last\"}\n";
+        text += &steps(1..=5);
+        let after = log(&text);
+        assert_eq!(headline(&after), "training on cpu, epoch 1/2, step 5/20");
+        assert_eq!((after.steps.len(), after.pretraining.steps.len()), (5, 6));
     }
 }

@@ -64,7 +64,7 @@ impl Record {
         if log.is_cut {
             gaps.push("the last line of events.jsonl is incomplete: the run was killed".to_owned());
         }
-        if log.steps.is_empty() {
+        if log.steps.is_empty() && log.pretraining.steps.is_empty() {
             gaps.push("events.jsonl has no training step: there are no curves".to_owned());
         } else if log.finished.is_none() {
             gaps.push("the run has not finished: the curves end where it stopped".to_owned());

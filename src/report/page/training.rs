@@ -7,11 +7,13 @@ use crate::report::axis::Unit;
 use crate::report::log::StepLine;
 use crate::report::series::{Bucket, shorten};
 use crate::report::table::bytes;
+use crate::run::events::Validated;
 
 /// Curves of a run, those that say most first.
 pub(super) fn charts(record: &Record) -> Vec<Chart> {
     let steps = &record.log.steps;
-    let Some(last) = steps.last() else { return Vec::new() };
+    let mut charts = pretraining(record);
+    let Some(last) = steps.last() else { return charts };
     let first = steps.first().map_or(1, |it| it.step);
     let (first, last) = (first as f64, last.step.max(steps[0].step + 1) as f64);
     let curve = |value: fn(&StepLine) -> Option<f64>| curve(steps, value);
@@ -35,7 +37,7 @@ pub(super) fn charts(record: &Record) -> Vec<Chart> {
     };
     let (predicted_label, predicted) = line("predicted", predicted);
     let (budget_label, budget) = line("budget", budget);
-    let charts = [
+    let of_episodes = [
         loss.finish(),
         plot("accuracy", "Accuracy", Unit::Share)
             .curve("c0", "training", curve(|it| it.accuracy))
@@ -76,6 +78,32 @@ pub(super) fn charts(record: &Record) -> Vec<Chart> {
             .curve("c0", "waiting for images", curve(|it| it.loader_share))
             .finish(),
     ];
+    charts.extend(of_episodes.into_iter().flatten());
+    charts
+}
+
+/// Curves of the pretraining, over its own steps.
+fn pretraining(record: &Record) -> Vec<Chart> {
+    let steps = &record.log.pretraining.steps;
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Vec::new() };
+    let range = [first.step as f64, last.step.max(first.step + 1) as f64];
+    let plot =
+        |id: &str, title: &str, unit| Plot::new(id, title, unit).x("step", range[0], range[1]);
+    let length = record.log.started.as_ref().and_then(|it| it.pretraining);
+    let a_epoch = length.map_or(1, |it| it.steps_per_epoch);
+    let validated = points(&record.log.pretraining.validated, a_epoch);
+    let charts = [
+        plot("pretraining-loss", "Pretraining: loss", Unit::Number)
+            .curve("c0", "loss", curve(steps, |it| it.loss))
+            .finish(),
+        plot("pretraining-accuracy", "Pretraining: accuracy", Unit::Share)
+            .curve("c0", "training images", curve(steps, |it| it.accuracy))
+            .points("c1", "validation by class means with 95 % interval", validated)
+            .finish(),
+        plot("pretraining-rate", "Pretraining: learning rate", Unit::Number)
+            .curve("c0", "learning rate", curve(steps, |it| it.learning_rate))
+            .finish(),
+    ];
     charts.into_iter().flatten().collect()
 }
 
@@ -86,7 +114,11 @@ pub(super) fn curve(steps: &[StepLine], value: fn(&StepLine) -> Option<f64>) -> 
 
 /// Validations at the steps that their epochs end with.
 fn validations(record: &Record) -> Vec<[f64; 3]> {
-    let a_epoch = record.log.started.as_ref().map_or(1, |it| it.steps_per_epoch) as f64;
-    let validated = record.log.validated.iter();
-    validated.map(|it| [it.epoch as f64 * a_epoch, it.accuracy.mean, it.accuracy.ci95]).collect()
+    let a_epoch = record.log.started.as_ref().map_or(1, |it| it.steps_per_epoch);
+    points(&record.log.validated, a_epoch)
+}
+
+fn points(validated: &[Validated], a_epoch: usize) -> Vec<[f64; 3]> {
+    let step = |epoch: usize| (epoch * a_epoch) as f64;
+    validated.iter().map(|it| [step(it.epoch), it.accuracy.mean, it.accuracy.ci95]).collect()
 }

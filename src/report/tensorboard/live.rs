@@ -44,6 +44,7 @@ impl Live {
         let mut bytes = Vec::new();
         let now = seconds(SystemTime::now());
         if let Event::Started(started) = event
+            && started.pretraining.is_none_or(|it| it.is_over)
             && started.resumed_at_step < self.step
         {
             // Steps that are taken again, as memory ran out, are void.

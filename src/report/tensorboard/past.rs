@@ -66,8 +66,11 @@ pub(super) fn write_event(
     step: &mut usize,
     wall_time: f64,
 ) -> io::Result<()> {
-    if let Event::Step(it) = event {
-        *step = it.step;
+    match event {
+        Event::Step(it) | Event::PretrainStep(it) => *step = it.step,
+        // The episodes count from 1 again, under tags of their own.
+        Event::Pretrained(_) => *step = 0,
+        _ => {}
     }
     let plain = proto::Event { wall_time, step: *step as i64, ..proto::Event::default() };
     let value = |(tag, value): (&str, f64)| proto::Value {
@@ -89,7 +92,7 @@ pub(super) fn write_event(
 
 fn duration(event: &Event) -> f64 {
     match event {
-        Event::Step(step) => step.seconds,
+        Event::Step(step) | Event::PretrainStep(step) => step.seconds,
         _ => 0.0,
     }
 }

@@ -19,6 +19,18 @@ pub(super) fn scalars(event: &Event) -> Vec<(&'static str, f64)> {
             found.extend(it.temperature.map(|value| ("validation/temperature", value)));
             found
         }
+        Event::PretrainStep(step) => vec![
+            ("pretraining/loss", step.terms.loss),
+            ("pretraining/accuracy", step.terms.accuracy),
+            ("pretraining/learning_rate", step.learning_rate),
+            ("pretraining/gradient_norm", step.gradient_norm),
+            ("pretraining/current_mib", step.memory.current_bytes as f64 / MIB),
+            ("pretraining/images_per_second", step.images_per_second),
+        ],
+        Event::PretrainValidated(it) => vec![
+            ("pretraining/validation_accuracy", it.accuracy.mean),
+            ("pretraining/validation_ci95", it.accuracy.ci95),
+        ],
         Event::PeakDiffers { predicted_peak_bytes, .. }
         | Event::Escalated { predicted_peak_bytes, .. } => {
             vec![("memory/predicted_peak_mib", *predicted_peak_bytes as f64 / MIB)]

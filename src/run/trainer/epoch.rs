@@ -1,7 +1,11 @@
 //! The end of an epoch: validation, the best checkpoint and the one to resume from.
 
 use super::{RunError, Trainer};
+use crate::config::TrainingPhase;
 use crate::data::{Split, Stream};
+use crate::model::method::protonet::Protonet;
+use crate::model::{FewShotNet, Head};
+use crate::network::Distance;
 use crate::run::calibration::TemperatureFit;
 use crate::run::checkpoint::EpochMeans;
 use crate::run::evaluate::{Evaluation, evaluate_split};
@@ -17,7 +21,12 @@ impl Trainer<'_> {
         let means = self.progress.epoch_sums.means();
         let EpochMeans { loss, accuracy } = means;
         let epoch = self.progress.epoch + 1;
-        reporter.report(&Event::Epoch(Epoch { epoch, loss, accuracy }))?;
+        let is_pretraining = self.phase() == TrainingPhase::Pretraining;
+        let ended = Epoch { epoch, loss, accuracy };
+        reporter.report(&match is_pretraining {
+            true => Event::PretrainEpoch(ended),
+            false => Event::Epoch(ended),
+        })?;
         self.center(reporter)?;
         let validated = self.validate(epoch, reporter)?;
         self.progress.epoch = epoch;
@@ -31,16 +40,32 @@ impl Trainer<'_> {
             if is_best {
                 self.progress.best = Some(validated.clone());
             }
-            reporter.report(&Event::Validated(validated))?;
+            reporter.report(&match is_pretraining {
+                true => Event::PretrainValidated(validated),
+                false => Event::Validated(validated),
+            })?;
         }
         if self.plan.pipeline.memory.clear_cache_after_epoch {
             clear_cache::clear(&self.device);
         }
         if is_best {
-            self.save(&self.folder.best(), reporter)?;
+            let path = if is_pretraining { self.folder.pretrained() } else { self.folder.best() };
+            self.save(&path, reporter)?;
         }
         // After the best one: a run killed in between validates once more and finds it best again.
         self.save_last(reporter)
+    }
+
+    /// The network that answers the episodes of validation: of pretraining the backbone with cosine similarity to
+    /// class means.
+    fn validated_net(&self) -> FewShotNet {
+        let net = self.net();
+        match self.phase() {
+            TrainingPhase::Episodes => net,
+            TrainingPhase::Pretraining => {
+                FewShotNet { head: Head::Protonet(Protonet::new(Distance::Cosine)), ..net }
+            }
+        }
     }
 
     /// Accuracy on the validation episodes, where there are any.
@@ -60,7 +85,7 @@ impl Trainer<'_> {
         };
         let mut fit = TemperatureFit::default();
         let evaluated = evaluate_split(
-            &self.net(),
+            &self.validated_net(),
             pipeline,
             self.data,
             &self.device,

@@ -2,6 +2,7 @@
 
 mod center;
 mod epoch;
+mod pretrained;
 mod save;
 mod start;
 mod step;
@@ -18,8 +19,8 @@ use super::early_stopping::{Wait, stopped};
 use super::events::Reporter;
 use super::folder::RunFolder;
 use super::{Interrupt, RunError};
-use crate::config::OnOom;
-use crate::data::{Dataset, Loader, Sampler, Split, Stream};
+use crate::config::{OnOom, TrainingPhase};
+use crate::data::{Batches, Dataset, Loader, Sampler, Sequence, Split, Stream};
 use crate::device::{MemoryMeter, is_cpu};
 use crate::graph;
 use crate::model::FewShotNet;
@@ -28,7 +29,7 @@ use crate::panics;
 use crate::plan::Plan;
 use crate::stage::{BoxStep, StepContext, StepError, Window};
 
-pub use start::{Place, Start, has_epochs_left};
+pub use start::{Place, PretrainedNet, Start, has_epochs_left};
 
 use step::StepClock;
 
@@ -66,6 +67,11 @@ impl Trainer<'_> {
         self.net.as_ref().expect(WHOLE)
     }
 
+    /// The part of the training that this is.
+    fn phase(&self) -> TrainingPhase {
+        self.plan.phase()
+    }
+
     /// The network off the tape.
     pub fn net(&self) -> FewShotNet {
         self.trained().valid()
@@ -83,7 +89,7 @@ impl Trainer<'_> {
 
     /// Optimizer steps an epoch.
     pub fn steps_per_epoch(&self) -> usize {
-        self.plan.pipeline.train.episodes_per_epoch.div_ceil(self.episodes_a_step)
+        self.plan.steps_per_epoch()
     }
 
     /// Trains to the last epoch.
@@ -142,11 +148,17 @@ impl Trainer<'_> {
         let pipeline = &self.plan.pipeline;
         let train = &pipeline.train;
         let base = self.data.split(Split::Base).clone();
-        let sampler = Sampler::of(&base, pipeline, Stream::Train)?;
+        let sequence: Sequence = match self.phase() {
+            TrainingPhase::Episodes => Sampler::of(&base, pipeline, Stream::Train)?.into(),
+            TrainingPhase::Pretraining => {
+                let size = self.plan.network.episode.images();
+                Batches::new(&base, pipeline.seed, size)?.into()
+            }
+        };
         let epochs_after = train.epochs.saturating_sub(self.progress.epoch + 1);
         let left = self.left_in_epoch() + epochs_after * train.episodes_per_epoch;
         let first = self.progress.episodes as u64;
-        Ok(Loader::new(base, sampler, first..first + left as u64)?)
+        Ok(Loader::new(base, sequence, first..first + left as u64)?)
     }
 
     fn one_step(

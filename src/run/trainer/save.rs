@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 
 use super::{Progress, RunError, Trainer};
+use crate::config::TrainingPhase;
 use crate::model::FewShotNet;
 use crate::model::layers::{scalars, total};
 use crate::panics;
@@ -33,11 +34,11 @@ impl Trainer<'_> {
             return Err(self.diverged("weights were", f64::NAN));
         }
         self.progress.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
-        let pipeline = self.plan.pipeline.to_yaml();
+        let pipeline = self.plan.whole().to_yaml();
         checkpoint::write(path, &pipeline, &self.progress, self.trained(), &self.optimizer)?;
-        let Progress { step, seconds, .. } = self.progress;
+        let Progress { phase, step, seconds, .. } = self.progress;
         let path = path.to_owned();
-        reporter.report(&Event::Checkpoint { step, path, seconds: Some(seconds) })
+        reporter.report(&Event::Checkpoint { phase, step, path, seconds: Some(seconds) })
     }
 
     /// Keeps the state before the step that ran out.
@@ -62,7 +63,12 @@ impl Trainer<'_> {
         }
         RunError::Interrupted {
             signal: self.interrupt.signal(),
-            at: format!("after step {}", self.progress.step),
+            at: match self.phase() {
+                TrainingPhase::Episodes => format!("after step {}", self.progress.step),
+                TrainingPhase::Pretraining => {
+                    format!("after step {} of pretraining", self.progress.step)
+                }
+            },
             folder: self.folder.path().to_owned(),
         }
     }
@@ -76,8 +82,21 @@ impl Trainer<'_> {
             in_a_row: watch.in_a_row,
             last_finite: watch.last_finite,
             cause: Cause::of(&self.plan.pipeline, watch, loss),
+            optimizer: self.optimizer_key(),
             checkpoint: self.folder.last().exists().then(|| folder.to_owned()),
         }))
+    }
+}
+
+impl Trainer<'_> {
+    /// The key of the optimizer that is used.
+    fn optimizer_key(&self) -> &'static str {
+        let pretrain = self.plan.whole().train.pretrain.as_ref();
+        let has_own = pretrain.is_some_and(|it| it.optimizer.is_some());
+        match self.phase() {
+            TrainingPhase::Pretraining if has_own => "train.pretrain.optimizer",
+            _ => "optimizer",
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Instant;
 use burn::module::Module;
 
 use super::{Interrupt, MemoryCap, Progress, RunError, RunFolder, Trainer};
-use crate::config::Pipeline;
+use crate::config::{Pipeline, TrainingPhase};
 use crate::data::Dataset;
 use crate::device::{MemoryMeter, Selected};
 use crate::graph::{self, Built};
-use crate::model::FewShotNet;
+use crate::model::{Backbone, FewShotNet};
 use crate::plan::Plan;
 use crate::run::changes::{Change, is_under};
 use crate::run::checkpoint::Checkpoint;
@@ -25,6 +25,28 @@ pub enum Start {
     Resume(Checkpoint),
     /// A checkpoint of another run, and the keys that this run's pipeline changes.
     Fork(Checkpoint, Vec<Change>),
+    /// The pretraining of the same run.
+    Pretrained(Box<PretrainedNet>),
+}
+
+impl Start {
+    /// The part of the training that comes first, of a plan with or without pretraining.
+    pub fn phase(&self, has_pretraining: bool) -> TrainingPhase {
+        match self {
+            Self::New if has_pretraining => TrainingPhase::Pretraining,
+            Self::New | Self::Pretrained(_) => TrainingPhase::Episodes,
+            Self::Resume(checkpoint) | Self::Fork(checkpoint, _) => checkpoint.progress.phase,
+        }
+    }
+}
+
+/// What the episodes start from.
+#[derive(Debug)]
+pub struct PretrainedNet {
+    /// The backbone, off the tape.
+    pub(super) backbone: Backbone,
+    /// The position before the first episode, with what pretraining took.
+    pub(super) progress: Progress,
 }
 
 /// Where a run happens.
@@ -60,11 +82,16 @@ impl<'a> Trainer<'a> {
         }
         let training = device.clone().autodiff();
         let mut net = FewShotNet::new(&plan.network, pipeline.seed, &training);
+        if let Start::Pretrained(pretrained) = start {
+            let record = pretrained.backbone.clone().into_record();
+            let loaded = net.backbone.try_load_record(record);
+            net.backbone = loaded.expect("pretraining has the same backbone");
+        }
         if !pipeline.backbone.train {
             net.backbone = net.backbone.no_grad();
         }
         let mut optimizer = graph::optimizer(&pipeline.optimizer);
-        let mut progress = Progress::default();
+        let mut progress = Progress { phase: plan.phase(), ..Progress::default() };
         match start {
             Start::New => {
                 if let Some(weights) = graph::match_weights(pipeline)? {
@@ -83,13 +110,20 @@ impl<'a> Trainer<'a> {
             Start::Fork(checkpoint, changes) => {
                 net = checkpoint.load_model(net)?;
                 // Another optimizer, or another precision of its state, starts without averages.
-                let starts_anew = ["optimizer.kind", "optimizer.state"];
+                let starts_anew = match plan.phase() {
+                    TrainingPhase::Episodes => &["optimizer.kind", "optimizer.state"][..],
+                    TrainingPhase::Pretraining => {
+                        &["optimizer.kind", "optimizer.state", "train.pretrain.optimizer"]
+                    }
+                };
                 if !starts_anew.iter().any(|key| has_changed(changes, key)) {
                     optimizer = checkpoint.load_optimizer(optimizer)?;
                 }
                 progress = forked(&checkpoint.progress, changes);
             }
+            Start::Pretrained(pretrained) => progress = pretrained.progress.clone(),
         }
+
         progress.data_fingerprint = data.fingerprint().to_owned();
         Ok(Self {
             plan,
@@ -113,7 +147,8 @@ impl<'a> Trainer<'a> {
 
 /// Whether a fork of a checkpoint, with this pipeline, has an epoch left to train.
 pub fn has_epochs_left(checkpoint: &Checkpoint, pipeline: &Pipeline) -> bool {
-    checkpoint.progress.epoch < pipeline.train.trained_epochs()
+    let progress = &checkpoint.progress;
+    progress.phase == TrainingPhase::Pretraining || progress.epoch < pipeline.train.trained_epochs()
 }
 
 /// A warning, where the data set is not the one that the checkpoint was written with.
@@ -142,6 +177,8 @@ fn forked(from: &Progress, changes: &[Change]) -> Progress {
         stages.loss_scale = None;
     }
     Progress {
+        phase: from.phase,
+        pretrained: from.pretrained.clone(),
         step: from.step,
         epoch: from.epoch,
         episodes: from.episodes,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::prelude::*;
 
 use super::{RunError, Trainer, WHOLE};
+use crate::config::TrainingPhase;
 use crate::data::{EpisodeBatch, ImageSet, Loader, Split};
 use crate::device::is_cpu;
 use crate::loss::Terms;
@@ -100,7 +101,7 @@ impl Trainer<'_> {
         progress.train_seconds += time.seconds;
         let memory = self.meter.read();
         progress.peak_bytes = memory.peak_bytes;
-        reporter.report(&Event::Step(Step {
+        let step = Step {
             step: progress.step,
             epoch: progress.epoch + 1,
             episodes: progress.episodes,
@@ -114,7 +115,11 @@ impl Trainer<'_> {
             seconds: time.seconds,
             loader_share: time.waited / time.seconds.max(f64::MIN_POSITIVE),
             images_per_second: images as f64 / time.seconds.max(f64::MIN_POSITIVE),
-        }))
+        };
+        reporter.report(&match self.phase() {
+            TrainingPhase::Pretraining => Event::PretrainStep(step),
+            TrainingPhase::Episodes => Event::Step(step),
+        })
     }
 
     /// Ends training that cannot recover.
@@ -152,11 +157,15 @@ impl StepClock {
     }
 }
 
-/// Puts a prepared episode on the device.
+/// Puts a prepared episode or batch on the device.
 fn to_device(batch: EpisodeBatch, set: &ImageSet, device: &Device) -> Episode {
     let shape = EpisodeShape::from(batch.indices.shape());
     let image = set.shape();
     let dims = [shape.images(), image.channels, image.height, image.width];
+    let labels = batch.labels.as_ref().map(|labels| {
+        let classes: Vec<i64> = labels.iter().map(|class| *class as i64).collect();
+        Tensor::from_data(TensorData::new(classes, [labels.len()]), device)
+    });
     let images = if is_cpu(device) {
         let values = set.values(&batch.images);
         drop(batch);
@@ -165,5 +174,5 @@ fn to_device(batch: EpisodeBatch, set: &ImageSet, device: &Device) -> Episode {
         let (scale, shift) = set.normalization().factors();
         normalized(batch.images, dims, Affine { scale, shift }, device)
     };
-    Episode { images, shape }
+    Episode { images, shape, labels }
 }

@@ -46,7 +46,10 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet, MethodKind::Simpleshot])), "then": trained}));
 
     let refused = |path: &str| rule_of_unread(path).severity() == Severity::Error;
-    for (path, by, choices) in READ_BY.iter().filter(|(path, ..)| refused(path)) {
+    // Keys below `train.pretrain` are checked by the program alone.
+    let of_section = |path: &str| path.matches('.').count() == 1;
+    for (path, by, choices) in READ_BY.iter().filter(|(path, ..)| refused(path) && of_section(path))
+    {
         let kinds = kinds(by);
         let others = kinds.as_array().into_iter().flatten();
         let others: Vec<_> =

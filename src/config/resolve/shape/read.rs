@@ -344,7 +344,12 @@ fn home_of(name: &str, not: &str) -> Option<String> {
     }
     let mut found = Vec::new();
     visit(shape(), "", name, &mut found);
-    found.retain(|path| path != not);
+    // A copy of the optimizer's keys; they are meant where the key is written beside it.
+    let copy = "train.pretrain.optimizer";
+    let is_copy =
+        |path: &str| path.strip_prefix(copy).is_some_and(|it| !it.starts_with(|c| c != '.'));
+    let within = copy.strip_prefix(not).is_some_and(|it| it.starts_with('.')) && not != "train";
+    found.retain(|path| path != not && is_copy(path) == within);
     match found.as_slice() {
         [only] if !only.is_empty() => Some(only.clone()),
         [only] if only.is_empty() => None,

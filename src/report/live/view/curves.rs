@@ -13,7 +13,7 @@ const FAR: f64 = 3.0;
 
 /// The charts of a run, those that say most first.
 pub(super) fn charts(run: &Watched, colours: bool) -> Vec<Chart> {
-    let steps = &run.log.steps;
+    let steps = run.log.current().steps;
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Vec::new() };
     let colour = |it| if colours { it } else { Color::Reset };
     let (blue, green, yellow, red) =
@@ -56,7 +56,8 @@ pub(super) fn charts(run: &Watched, colours: bool) -> Vec<Chart> {
 
 /// Validations at the steps that their epochs end with.
 fn validations(run: &Watched) -> Vec<(f64, f64)> {
-    let a_epoch = run.log.started.as_ref().map_or(1, |it| it.steps_per_epoch);
-    let validated = run.log.validated.iter();
+    let current = run.log.current();
+    let a_epoch = current.length.map_or(1, |[_, steps]| steps);
+    let validated = current.validated.iter();
     validated.map(|it| ((it.epoch * a_epoch) as f64, it.accuracy.mean)).collect()
 }
