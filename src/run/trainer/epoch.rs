@@ -27,7 +27,9 @@ impl Trainer<'_> {
             true => Event::PretrainEpoch(ended),
             false => Event::Epoch(ended),
         })?;
-        self.center(reporter)?;
+        if !is_pretraining {
+            self.center(reporter)?;
+        }
         let validated = self.validate(epoch, reporter)?;
         self.progress.epoch = epoch;
         self.progress.epoch_sums = Default::default();
