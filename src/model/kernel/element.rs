@@ -21,6 +21,11 @@ pub trait Element: bytemuck::Pod + Send + Sync {
         wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.to_f32());
     }
 
+    /// The values, if they are f32.
+    fn as_f32(_values: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
     /// A slice in f32; an f32 slice is borrowed.
     fn wide(values: &[Self]) -> Cow<'_, [f32]> {
         let mut wide = vec![0.0; values.len()];
@@ -68,6 +73,9 @@ impl Element for f32 {
     }
     fn from_f32(value: f32) -> Self {
         value
+    }
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
     }
     fn widen(values: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(values);

@@ -156,7 +156,8 @@ impl Pass {
     }
 
     pub(super) fn through_weights(&self, time: &mut Timeline, conv: &Conv) {
-        time.touch(Use::Workspace, self.engine.weight_gradient(conv, self.images, self.element));
+        let bytes = self.engine.weight_gradient(conv, self.images, self.element, self.stores());
+        time.touch(Use::Workspace, bytes);
         let with_norm = conv.parameters() + 2 * conv.output[0];
         time.hold(Use::Gradients, with_norm as u64 * self.element);
     }

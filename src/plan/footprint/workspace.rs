@@ -1,6 +1,7 @@
 //! Temporary buffers of a convolution's kernels, in addition to its input and output.
 
 use crate::network::{Conv, Map, Norm, Pool, size};
+use crate::tiling::winograd::Winograd;
 use crate::tiling::{pieces, tile};
 
 /// Bytes of an f32.
@@ -33,16 +34,19 @@ impl Engine {
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
             Self::Gpu { image } => reordered(conv, element) + copy(conv, image, images, element),
-            Self::Cpu { threads } => {
-                product(threads, conv.field(), conv.output[0], pixels(conv, images))
-                    + wide(conv, element)
-            }
+            Self::Cpu { threads } => match tiled(conv, images, element) {
+                Some(it) => it.forward_bytes(threads as usize) as u64,
+                None => {
+                    product(threads, conv.field(), conv.output[0], pixels(conv, images))
+                        + wide(conv, element)
+                }
+            },
         }
     }
 
     /// The gradient of the weights: the sums of all pieces, their total, and the buffers of
-    /// the pieces that are computed at once.
-    pub fn weight_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
+    /// the pieces that are computed at once. `is_stored` says that the input is in another type than it was computed in.
+    pub fn weight_gradient(self, conv: &Conv, images: u64, element: u64, is_stored: bool) -> u64 {
         let pixels = pixels(conv, images);
         let threads = match self {
             Self::Cpu { threads } => threads,
@@ -53,6 +57,9 @@ impl Engine {
                 return sums + copy(conv, image, images, element);
             }
         };
+        if let Some(it) = tiled(conv, images, element).filter(|_| !is_stored) {
+            return it.weight_gradient_bytes() as u64 + conv.weight() as u64 * F32;
+        }
         let window = conv.kernel * conv.kernel;
         let (width, length) = pieces(conv.input[0], window, pixels);
         let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
@@ -89,6 +96,10 @@ impl Engine {
     pub fn input_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
         let Self::Cpu { threads } = self else { return reordered(conv, element) };
         if conv.stride == 1 {
+            let back = Conv { input: conv.output, output: conv.input, ..*conv };
+            if let Some(it) = tiled(&back, images, element) {
+                return it.forward_bytes(threads as usize) as u64;
+            }
             let field = conv.output[0] * conv.kernel * conv.kernel;
             let pixels = images as usize * conv.input[1] * conv.input[2];
             let turned = conv.weight() as u64 * F32;
@@ -103,6 +114,12 @@ impl Engine {
 /// The images with their channels last, where a convolution reads images.
 fn copy(conv: &Conv, image: Map, images: u64, element: u64) -> u64 {
     if conv.input == image { images * size(image) as u64 * element } else { 0 }
+}
+
+/// A convolution that the CPU computes in tiles.
+fn tiled(conv: &Conv, images: u64, element: u64) -> Option<Winograd> {
+    let of = || Winograd::of(conv.input[0], conv.output, images as usize, conv.kernel, conv.stride);
+    (element == F32).then(of).flatten()
 }
 
 fn pixels(conv: &Conv, images: u64) -> usize {

@@ -1,7 +1,6 @@
 //! The CPU kernels. The order of sums depends only on the shapes, not on the number of threads, so
 //! that runs are reproducible to the bit.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use burn::backend::Flex;
@@ -14,9 +13,12 @@ use super::ConvOps;
 use super::columns::{View, gather, scatter};
 use super::geometry::Geometry;
 use super::product::{Into, Matrix, product};
+use super::shared::Shared;
 use super::source::{Dense, Source};
+use super::winograd::{self, Kernels};
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;
+use crate::tiling::winograd::Winograd;
 use crate::tiling::{pieces, runs, tile};
 
 impl ConvOps for Flex {
@@ -71,7 +73,14 @@ fn forward<T: Element + burn::tensor::Element>(
     let (input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
     let geometry = geometry(&input, &weight, stride, padding);
     let (weight, bias) = (T::wide(slice::<T>(&weight)), T::wide(slice::<T>(&bias)));
-    let output = convolve(&geometry, slice::<T>(&input), &weight, &bias);
+    let input = slice::<T>(&input);
+    let output = match tiled(&geometry, T::as_f32(input)) {
+        Some((sizes, input)) => {
+            let kernels = Kernels::new(&weight, geometry.output[0], geometry.input[0]);
+            T::rounded(winograd::convolve(&geometry, sizes, input, kernels, &bias))
+        }
+        None => convolve(&geometry, input, &weight, &bias),
+    };
     tensor(output, shape(geometry.images, geometry.output))
 }
 
@@ -102,7 +111,13 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let of_weight = weight.layout().shape().dims::<4>();
     let geometry = Geometry::new(shape_of_input, of_weight, stride, padding);
     let d_y = slice::<T>(&d_output);
-    let d_weight: Vec<T> = T::rounded(weight_gradient(&geometry, &input, d_y));
+    let d_weight = match (tiled(&geometry, input.as_f32()), T::as_f32(d_y)) {
+        (Some((sizes, input)), Some(d_y)) => {
+            winograd::weight_gradient(&geometry, sizes, input, d_y)
+        }
+        _ => weight_gradient(&geometry, &input, d_y),
+    };
+    let d_weight: Vec<T> = T::rounded(d_weight);
     let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
     let bias_shape = [d_bias.len()];
     // Free the input before the next allocation: this may be its last owner.
@@ -110,7 +125,14 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let d_input = if wants.input {
         let weight = T::wide(slice::<T>(&weight));
         let d_input = if geometry.stride == 1 && geometry.padding < geometry.kernel {
-            convolve(&geometry.turned(), d_y, &turned(&geometry, &weight), &[])
+            let back = geometry.turned();
+            match tiled(&back, T::as_f32(d_y)) {
+                Some((sizes, d_y)) => {
+                    let kernels = Kernels::turned(&weight, geometry.input[0]);
+                    T::rounded(winograd::convolve(&back, sizes, d_y, kernels, &[]))
+                }
+                None => convolve(&back, d_y, &turned(&geometry, &weight), &[]),
+            }
         } else {
             scattered(&geometry, d_y, &weight)
         };
@@ -121,6 +143,12 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let [filters, ..] = geometry.output;
     let weight_shape = [filters, geometry.input[0], geometry.kernel, geometry.kernel];
     (d_input, tensor(d_weight, weight_shape), tensor(d_bias, bias_shape))
+}
+
+/// How a convolution of f32 values is computed in tiles, if it is.
+fn tiled<'a>(geometry: &Geometry, values: Option<&'a [f32]>) -> Option<(Winograd, &'a [f32])> {
+    let Geometry { images, input: [channels, ..], output, kernel, stride, .. } = *geometry;
+    Winograd::of(channels, output, images, kernel, stride).zip(values)
 }
 
 fn geometry(input: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usize) -> Geometry {
@@ -173,29 +201,6 @@ fn convolve<T: Element>(geometry: &Geometry, input: &[T], weight: &[f32], bias: 
         output.set_len(geometry.images * filters * plane);
     }
     output
-}
-
-/// Uninitialised memory that several threads write into.
-struct Shared<T>(*mut MaybeUninit<T>, usize);
-
-// SAFETY: the parts that are handed out are disjoint; see `part`.
-#[expect(unsafe_code, reason = "tiles interleave in the output")]
-unsafe impl<T: Send> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn of(values: &mut Vec<T>) -> Self {
-        let room = values.spare_capacity_mut();
-        Self(room.as_mut_ptr(), room.len())
-    }
-
-    /// # Safety
-    /// No two parts that are alive at once may overlap, and none may outlive the vector.
-    #[expect(unsafe_code, clippy::mut_from_ref, reason = "tiles interleave in the output")]
-    unsafe fn part(&self, range: Range<usize>) -> &mut [MaybeUninit<T>] {
-        assert!(range.start <= range.end && range.end <= self.1, "{range:?} of {}", self.1);
-        // SAFETY: the range is inside the vector, and the caller guarantees that it is not shared.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
-    }
 }
 
 /// The kernel rotated by 180°: `[C', C, k, k]` → `[C, C', k, k]`.

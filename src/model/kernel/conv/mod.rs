@@ -13,7 +13,9 @@ mod flex;
 mod geometry;
 mod kept;
 mod product;
+mod shared;
 mod source;
+mod winograd;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};

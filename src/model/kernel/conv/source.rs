@@ -16,6 +16,9 @@ pub trait Source: Sync {
     /// What a thread keeps from one tile to the next.
     type Memory: Default;
 
+    /// All values, if they are f32.
+    fn as_f32(&self) -> Option<&[f32]>;
+
     /// Gathers receptive fields: see [`gather`].
     fn gather(
         &self,
@@ -40,6 +43,10 @@ impl<T: burn::tensor::Element> Dense<T> {
 impl<T: Element + burn::tensor::Element> Source for Dense<T> {
     type Memory = ();
 
+    fn as_f32(&self) -> Option<&[f32]> {
+        T::as_f32(slice::<T>(&self.0))
+    }
+
     fn gather(
         &self,
         geometry: &Geometry,
@@ -55,6 +62,10 @@ impl<T: Element + burn::tensor::Element> Source for Dense<T> {
 
 impl Source for Kept {
     type Memory = Window;
+
+    fn as_f32(&self) -> Option<&[f32]> {
+        None
+    }
 
     fn gather(
         &self,

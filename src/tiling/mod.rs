@@ -1,5 +1,7 @@
 //! How work is divided: used by the kernels that do it, and by the plan, which counts its memory.
 
+pub mod winograd;
+
 use std::ops::Range;
 
 /// Most bytes of features that are kept for a whole split.

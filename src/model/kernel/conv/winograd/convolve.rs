@@ -1,0 +1,234 @@
+//! The convolution of images, tile by tile.
+//!
+//! A value of the output is the same however the work is divided: its sum over the channels has one order.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::kernels::{Kernels, PANELS};
+use super::micro::{LEFT, RIGHT, product};
+use super::tiles::Tiles;
+use super::transform::{self, OUT, POINTS};
+use crate::model::kernel::conv::geometry::Geometry;
+use crate::model::kernel::conv::shared::Shared;
+use crate::tiling::winograd::{CHUNK, GROUP, PANEL, Winograd};
+
+/// Products of a panel with a group of filters: `[POINTS, PANELS]`.
+type Products = Vec<[[f32; RIGHT]; LEFT]>;
+
+/// `[N, C', H', W']` of `[N, C, H, W]` and 3 × 3 kernels, at stride 1.
+pub fn convolve(
+    geometry: &Geometry,
+    sizes: Winograd,
+    input: &[f32],
+    kernels: Kernels,
+    bias: &[f32],
+) -> Vec<f32> {
+    let length = geometry.images * geometry.output[0] * geometry.output_plane();
+    let mut output = Vec::with_capacity(length);
+    let whole =
+        Whole { sizes, tiles: Tiles::of(geometry), input, bias, output: Shared::of(&mut output) };
+    if sizes.by_tiles() {
+        whole.by_tiles(kernels);
+    } else {
+        whole.by_filters(kernels);
+    }
+    // SAFETY: the tiles of all filters cover the output, and each was written.
+    #[expect(unsafe_code, reason = "zeroing an activation first would cost a pass over it")]
+    unsafe {
+        output.set_len(length);
+    }
+    output
+}
+
+struct Whole<'a> {
+    sizes: Winograd,
+    tiles: Tiles,
+    input: &'a [f32],
+    bias: &'a [f32],
+    output: Shared<f32>,
+}
+
+impl Whole<'_> {
+    /// Transforms the kernels once; each thread then takes panels of tiles.
+    fn by_tiles(&self, kernels: Kernels) {
+        let (sizes, a_group) = (self.sizes, self.sizes.panel_values());
+        let mut at_points = vec![0.0; sizes.groups() * a_group];
+        at_points.par_chunks_mut(a_group).enumerate().for_each(|(group, values)| {
+            Arch::new().dispatch(Group { whole: self, kernels, group, values });
+        });
+        (0..sizes.panels()).into_par_iter().for_each_init(
+            || (vec![0.0; sizes.panel_values()], no_products()),
+            |(values, products), panel| {
+                Arch::new().dispatch(Panel { whole: self, panel, values });
+                for (group, kernels) in at_points.chunks(a_group).enumerate() {
+                    let place = [panel, group];
+                    Arch::new().dispatch(Pair { whole: self, place, kernels, values, products });
+                }
+            },
+        );
+    }
+
+    /// Transforms a block of tiles for all threads; each then takes groups of filters.
+    fn by_filters(&self, kernels: Kernels) {
+        let (sizes, a_panel) = (self.sizes, self.sizes.panel_values());
+        let block = sizes.shared_panels();
+        let mut shared = vec![0.0; block * a_panel];
+        for first in (0..sizes.panels()).step_by(block) {
+            let panels = block.min(sizes.panels() - first);
+            let shared = &mut shared[..panels * a_panel];
+            for (panel, values) in shared.chunks_mut(a_panel).enumerate() {
+                let panel = first + panel;
+                values.par_chunks_mut(POINTS * CHUNK * PANEL).enumerate().for_each(
+                    |(chunk, values)| {
+                        Arch::new().dispatch(Chunk { whole: self, panel, chunk, values });
+                    },
+                );
+            }
+            let shared = &*shared;
+            (0..sizes.groups()).into_par_iter().for_each_init(
+                || (vec![0.0; a_panel], no_products()),
+                |(at_points, products), group| {
+                    let values = &mut *at_points;
+                    Arch::new().dispatch(Group { whole: self, kernels, group, values });
+                    for (panel, values) in shared.chunks(a_panel).enumerate() {
+                        let (place, kernels) = ([first + panel, group], &*at_points);
+                        Arch::new().dispatch(Pair {
+                            whole: self,
+                            place,
+                            kernels,
+                            values,
+                            products,
+                        });
+                    }
+                },
+            );
+        }
+    }
+}
+
+fn no_products() -> Products {
+    vec![[[0.0; RIGHT]; LEFT]; POINTS * PANELS]
+}
+
+/// Transforms the kernels of a group of filters.
+struct Group<'a> {
+    whole: &'a Whole<'a>,
+    kernels: Kernels<'a>,
+    group: usize,
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Group<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.kernels.at_points(simd, self.group, self.whole.sizes.channels, self.values);
+    }
+}
+
+/// Transforms the input of a panel: `[chunks, POINTS, channels of the chunk, PANEL]`.
+struct Panel<'a> {
+    whole: &'a Whole<'a>,
+    panel: usize,
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { whole, panel, values } = self;
+        for (chunk, values) in values.chunks_mut(POINTS * CHUNK * PANEL).enumerate() {
+            Chunk { whole, panel, chunk, values }.with_simd(simd);
+        }
+    }
+}
+
+/// The same for one chunk of channels.
+struct Chunk<'a> {
+    whole: &'a Whole<'a>,
+    panel: usize,
+    chunk: usize,
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Whole { sizes, tiles, input, .. } = self.whole;
+        let numbers = self.panel * PANEL..sizes.tiles.min((self.panel + 1) * PANEL);
+        let first = self.chunk * CHUNK;
+        let count = CHUNK.min(sizes.channels - first);
+        let (values, _) = self.values.as_chunks_mut::<PANEL>();
+        let mut seen = [[0.0; PANEL]; POINTS];
+        let mut points = [[0.0; PANEL]; POINTS];
+        for channel in 0..count {
+            for (lane, number) in numbers.clone().enumerate() {
+                tiles.read_input(input, first + channel, tiles.place(number), lane, &mut seen);
+            }
+            transform::input(simd, &seen, &mut points);
+            for (point, line) in points.iter().enumerate() {
+                values[point * count + channel] = *line;
+            }
+        }
+    }
+}
+
+/// Multiplies a panel with a group of filters, and writes the tiles.
+struct Pair<'a> {
+    whole: &'a Whole<'a>,
+    /// Numbers of the panel and of the group.
+    place: [usize; 2],
+    kernels: &'a [f32],
+    values: &'a [f32],
+    products: &'a mut Products,
+}
+
+impl WithSimd for Pair<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Whole { sizes, tiles, bias, output, .. } = self.whole;
+        let chunks = self.kernels.chunks(POINTS * GROUP * CHUNK);
+        let chunks = chunks.zip(self.values.chunks(POINTS * PANEL * CHUNK));
+        for (chunk, (kernels, values)) in chunks.enumerate() {
+            let count = CHUNK.min(sizes.channels - chunk * CHUNK);
+            let (kernels, values) = (kernels.as_chunks().0, values.as_chunks().0);
+            for point in 0..POINTS {
+                let right = &values[point * count..][..count];
+                for panel in 0..PANELS {
+                    let at = point * PANELS + panel;
+                    let left = &kernels[at * count..][..count];
+                    product(simd, left, right, &mut self.products[at], chunk > 0);
+                }
+            }
+        }
+        let [panel, group] = self.place;
+        let numbers = panel * PANEL..sizes.tiles.min((panel + 1) * PANEL);
+        let mut points = [[0.0; RIGHT]; POINTS];
+        let mut values = [[0.0; RIGHT]; OUT * OUT];
+        for lane in 0..GROUP.min(sizes.filters - group * GROUP) {
+            for (point, line) in points.iter_mut().enumerate() {
+                *line = self.products[point * PANELS + lane / LEFT][lane % LEFT];
+            }
+            transform::output(simd, &points, &mut values);
+            let filter = group * GROUP + lane;
+            if let Some(bias) = bias.get(filter) {
+                values.iter_mut().flatten().for_each(|value| *value += bias);
+            }
+            for (lane, number) in numbers.clone().enumerate() {
+                // SAFETY: each pair of a tile and a filter is computed once.
+                #[expect(unsafe_code, reason = "tiles interleave in the output")]
+                unsafe {
+                    tiles.write_output(output, filter, tiles.place(number), lane, &values);
+                }
+            }
+        }
+    }
+}
