@@ -57,6 +57,7 @@ impl Sequence {
                     classes: Vec::new(),
                     support: Vec::new(),
                     query: order.clone(),
+                    query_counts: Vec::new(),
                 };
                 (indices, order, Some(labels))
             }

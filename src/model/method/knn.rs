@@ -39,7 +39,9 @@ impl Knn {
         let [queries, _] = query.dims();
         let distances = match self.spec.distance {
             Distance::Euclidean => euclidean(query, support),
-            Distance::Cosine => -product(unit(query), unit(support).transpose()),
+            Distance::Cosine | Distance::ScaledCosine => {
+                -product(unit(query), unit(support).transpose())
+            }
             Distance::Mahalanobis => squared_distances(query, support.clone(), support),
         };
         let distances = to_host(distances);

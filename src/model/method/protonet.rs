@@ -5,8 +5,8 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use super::HeadOutput;
-use crate::model::init::Init;
 use super::vectors::{COSINE_SCALE, euclidean, means, unit};
+use crate::model::init::Init;
 use crate::model::layers::{product, to_f32};
 use crate::model::mahalanobis::squared_distances;
 use crate::network::{Distance, EpisodeShape};
