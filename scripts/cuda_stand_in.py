@@ -118,6 +118,10 @@ class Bench:
         environment |= {"FSCT_CACHE": str(cache or self.out / "cache"), "STAND_IN_CUDA_LOG": str(log)}
         environment |= {f"STAND_IN_CUDA_{key.upper()}": str(value) for key, value in switches.items()}
         environment["LD_LIBRARY_PATH"] = str(self.out / "driver") if there else ""
+        if cache:
+            # This machine's Python may have wheels with a libdevice of their own.
+            environment["PATH"] = str(cache)
+            environment = {key: value for key, value in environment.items() if key not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
         command = [str(it) for it in (self.fsct, *arguments)]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=self.timeout)
