@@ -202,7 +202,10 @@ fn what_a_head_cannot_do_is_said_with_its_key() {
             &["eval", "trained.ckpt", "--head", "knn", "--set", "method.heads=2"],
             "`method.heads: 2` does nothing with `method.kind: knn`",
         ),
-        (&["run", "tiny.yaml", "--set", "method.kind=logistic"], "write `train: {epochs: 0}`"),
+        (
+            &["run", "tiny.yaml", "--set", "method.kind=logistic"],
+            "write `train: {epochs: 0, pretrain: {}}`",
+        ),
     ] {
         let said = refused(&place, arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");

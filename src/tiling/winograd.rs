@@ -54,12 +54,12 @@ impl Winograd {
         saves.then_some(Self { channels, filters, tiles: images * tiles })
     }
 
-    /// Panels of tiles.
+    /// Panels of tiles, the last with fewer of them.
     pub fn panels(&self) -> usize {
         self.tiles.div_ceil(PANEL)
     }
 
-    /// Groups of filters.
+    /// Groups of filters, the last with fewer of them.
     pub fn groups(&self) -> usize {
         self.filters.div_ceil(GROUP)
     }

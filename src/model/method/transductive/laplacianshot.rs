@@ -42,16 +42,18 @@ pub fn logits(support: &Rows, query: &Rows, shape: EpisodeShape) -> Rows {
     scores
 }
 
-/// The nearest other rows of each row; of equals the earlier one.
+/// The nearest other rows of each row; of equals the earlier one. Distances are computed row by row: all pairs at once
+/// would take the square of the number of queries.
 fn nearest(rows: &Rows) -> Vec<Vec<usize>> {
-    let distances = rows.squared_distances(rows);
-    let of = |(row, distances): (usize, &[f64])| {
+    let of = |(row, values): (usize, &[f64])| {
+        let alone = Rows { values: values.to_vec(), width: rows.width };
+        let distances = alone.squared_distances(rows).values;
         let mut order: Vec<usize> = (0..distances.len()).filter(|other| *other != row).collect();
         order.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
         order.truncate(NEIGHBORS);
         order
     };
-    distances.iter().enumerate().map(of).collect()
+    rows.iter().enumerate().map(of).collect()
 }
 
 /// `W y`: the sum of the rows that each row has an affinity to.

@@ -2,8 +2,11 @@
 //!
 //! A value of the output is the same however the work is divided: its sum over the channels has one order.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use rayon::{current_num_threads, current_thread_index};
 
 use super::kernels::{Kernels, PANELS};
 use super::micro::{LEFT, RIGHT, product};
@@ -57,16 +60,15 @@ impl Whole<'_> {
         at_points.par_chunks_mut(a_group).enumerate().for_each(|(group, values)| {
             Arch::new().dispatch(Group { whole: self, kernels, group, values });
         });
-        (0..sizes.panels()).into_par_iter().for_each_init(
-            || (vec![0.0; sizes.panel_values()], no_products()),
-            |(values, products), panel| {
-                Arch::new().dispatch(Panel { whole: self, panel, values });
-                for (group, kernels) in at_points.chunks(a_group).enumerate() {
-                    let place = [panel, group];
-                    Arch::new().dispatch(Pair { whole: self, place, kernels, values, products });
-                }
-            },
-        );
+        let buffers = Buffers::new(sizes.panels(), a_group);
+        (0..sizes.panels()).into_par_iter().for_each(|panel| {
+            let (values, products) = &mut *buffers.take(panel);
+            Arch::new().dispatch(Panel { whole: self, panel, values });
+            for (group, kernels) in at_points.chunks(a_group).enumerate() {
+                let place = [panel, group];
+                Arch::new().dispatch(Pair { whole: self, place, kernels, values, products });
+            }
+        });
     }
 
     /// Transforms a block of tiles for all threads; each then takes groups of filters.
@@ -74,6 +76,7 @@ impl Whole<'_> {
         let (sizes, a_panel) = (self.sizes, self.sizes.panel_values());
         let block = sizes.shared_panels();
         let mut shared = vec![0.0; block * a_panel];
+        let buffers = Buffers::new(sizes.groups(), a_panel);
         for first in (0..sizes.panels()).step_by(block) {
             let panels = block.min(sizes.panels() - first);
             let shared = &mut shared[..panels * a_panel];
@@ -86,29 +89,37 @@ impl Whole<'_> {
                 );
             }
             let shared = &*shared;
-            (0..sizes.groups()).into_par_iter().for_each_init(
-                || (vec![0.0; a_panel], no_products()),
-                |(at_points, products), group| {
-                    let values = &mut *at_points;
-                    Arch::new().dispatch(Group { whole: self, kernels, group, values });
-                    for (panel, values) in shared.chunks(a_panel).enumerate() {
-                        let (place, kernels) = ([first + panel, group], &*at_points);
-                        Arch::new().dispatch(Pair {
-                            whole: self,
-                            place,
-                            kernels,
-                            values,
-                            products,
-                        });
-                    }
-                },
-            );
+            (0..sizes.groups()).into_par_iter().for_each(|group| {
+                let (at_points, products) = &mut *buffers.take(group);
+                let values = &mut *at_points;
+                Arch::new().dispatch(Group { whole: self, kernels, group, values });
+                for (panel, values) in shared.chunks(a_panel).enumerate() {
+                    let (place, kernels) = ([first + panel, group], &*at_points);
+                    Arch::new().dispatch(Pair { whole: self, place, kernels, values, products });
+                }
+            });
         }
     }
 }
 
-fn no_products() -> Products {
-    vec![[[0.0; RIGHT]; LEFT]; POINTS * PANELS]
+/// What a thread computes in. All are there from the beginning, so that the memory does not depend on how threads
+/// share the tasks.
+struct Buffers(Vec<Mutex<(Vec<f32>, Products)>>);
+
+impl Buffers {
+    /// For so many tasks, of which each thread computes one at a time.
+    fn new(tasks: usize, values: usize) -> Self {
+        let products = || vec![[[0.0; RIGHT]; LEFT]; POINTS * PANELS];
+        let each = || Mutex::new((vec![0.0; values], products()));
+        Self((0..current_num_threads().min(tasks)).map(|_| each()).collect())
+    }
+
+    /// Those of a task, or of the thread that computes it where there are more tasks than threads.
+    fn take(&self, task: usize) -> MutexGuard<'_, (Vec<f32>, Products)> {
+        let of_thread = || current_thread_index().unwrap_or_default() % self.0.len();
+        let number = if self.0.len() < current_num_threads() { task } else { of_thread() };
+        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Transforms the kernels of a group of filters.
