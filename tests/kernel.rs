@@ -234,6 +234,37 @@ proptest! {
     }
 }
 
+/// Gradients in tiles: with tiles for each thread, with kernels for each thread, with more channels and filters than are
+/// summed at once, at every padding, and of sizes that fill no tile, panel or group.
+#[test]
+fn gradients_in_tiles_equal_burns() {
+    for ([images, channels, height, width], filters, padding) in [
+        ([5, 16, 32, 32], 24, 1),
+        ([3, 70, 13, 10], 40, 1),
+        ([2, 17, 9, 7], 33, 0),
+        ([2, 17, 9, 7], 33, 2),
+        ([9, 260, 6, 6], 300, 1),
+        ([40, 32, 7, 3], 16, 1),
+    ] {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let tensors = (
+            random([images, channels, height, width], &mut rng),
+            random([filters, channels, 3, 3], &mut rng),
+            None,
+        );
+        let options = || ConvOptions::new([1; 2], [padding; 2], [1; 2], 1);
+        let theirs = |x, w, b| burn::tensor::module::conv2d(x, w, b, options());
+        let expected = convolved(theirs, &tensors, true, 3);
+        let actual = convolved(|x, w, b| conv::conv(x, w, b, 1, padding), &tensors, true, 3);
+        for (what, expected, actual) in
+            [("weight", &expected[1], &actual[1]), ("input", &expected[2], &actual[2])]
+        {
+            let error = max_difference(expected, actual) / max_abs(expected);
+            assert!(error < 1e-5, "{what} of {channels} {height}x{width}: {error:.1e}");
+        }
+    }
+}
+
 #[test]
 fn sixteen_bit_convolution_sums_in_f32() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);

@@ -1,4 +1,4 @@
-//! When and how a convolution is computed as F(4 × 4, 3 × 3) on the CPU (`src/model/kernel/conv/winograd`).
+//! When and how a convolution's gradients are computed as F(4 × 4, 3 × 3) on the CPU (`src/model/kernel/conv/winograd`).
 
 /// Side of a tile of the output.
 pub const SIDE: usize = 4;
@@ -86,7 +86,7 @@ impl Winograd {
     }
 
     /// Bytes that the convolution takes in addition to its input and output.
-    pub fn forward_bytes(&self, threads: usize) -> usize {
+    pub fn convolution_bytes(&self, threads: usize) -> usize {
         let values = if self.by_tiles() {
             let each = self.panel_values() + Self::product_values();
             self.groups() * self.panel_values() + threads.min(self.panels()) * each
@@ -137,7 +137,7 @@ mod tests {
     fn its_memory_is_bounded() {
         for (channels, side) in [(64, 56), (128, 28), (256, 14), (512, 7)] {
             let it = Winograd::of(channels, [channels, side, side], 100, 3, 1).unwrap();
-            assert!(it.forward_bytes(2) < 20 << 20, "{channels}: {}", it.forward_bytes(2));
+            assert!(it.convolution_bytes(2) < 20 << 20, "{channels}: {}", it.convolution_bytes(2));
             assert!(it.weight_gradient_bytes() < 20 << 20, "{}", it.weight_gradient_bytes());
         }
     }

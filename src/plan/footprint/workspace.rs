@@ -34,13 +34,10 @@ impl Engine {
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
             Self::Gpu { image } => reordered(conv, element) + copy(conv, image, images, element),
-            Self::Cpu { threads } => match tiled(conv, images, element) {
-                Some(it) => it.forward_bytes(threads as usize) as u64,
-                None => {
-                    product(threads, conv.field(), conv.output[0], pixels(conv, images))
-                        + wide(conv, element)
-                }
-            },
+            Self::Cpu { threads } => {
+                product(threads, conv.field(), conv.output[0], pixels(conv, images))
+                    + wide(conv, element)
+            }
         }
     }
 
@@ -98,7 +95,7 @@ impl Engine {
         if conv.stride == 1 {
             let back = Conv { input: conv.output, output: conv.input, ..*conv };
             if let Some(it) = tiled(&back, images, element) {
-                return it.forward_bytes(threads as usize) as u64;
+                return it.convolution_bytes(threads as usize) as u64;
             }
             let field = conv.output[0] * conv.kernel * conv.kernel;
             let pixels = images as usize * conv.input[1] * conv.input[2];
@@ -116,7 +113,7 @@ fn copy(conv: &Conv, image: Map, images: u64, element: u64) -> u64 {
     if conv.input == image { images * size(image) as u64 * element } else { 0 }
 }
 
-/// A convolution that the CPU computes in tiles.
+/// A convolution whose gradient the CPU computes in tiles.
 fn tiled(conv: &Conv, images: u64, element: u64) -> Option<Winograd> {
     let of = || Winograd::of(conv.input[0], conv.output, images as usize, conv.kernel, conv.stride);
     (element == F32).then(of).flatten()

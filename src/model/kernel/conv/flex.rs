@@ -73,14 +73,7 @@ fn forward<T: Element + burn::tensor::Element>(
     let (input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
     let geometry = geometry(&input, &weight, stride, padding);
     let (weight, bias) = (T::wide(slice::<T>(&weight)), T::wide(slice::<T>(&bias)));
-    let input = slice::<T>(&input);
-    let output = match tiled(&geometry, T::as_f32(input)) {
-        Some((sizes, input)) => {
-            let kernels = Kernels::new(&weight, geometry.output[0], geometry.input[0]);
-            T::rounded(winograd::convolve(&geometry, sizes, input, kernels, &bias))
-        }
-        None => convolve(&geometry, input, &weight, &bias),
-    };
+    let output = convolve(&geometry, slice::<T>(&input), &weight, &bias);
     tensor(output, shape(geometry.images, geometry.output))
 }
 
@@ -128,8 +121,8 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
             let back = geometry.turned();
             match tiled(&back, T::as_f32(d_y)) {
                 Some((sizes, d_y)) => {
-                    let kernels = Kernels::turned(&weight, geometry.input[0]);
-                    T::rounded(winograd::convolve(&back, sizes, d_y, kernels, &[]))
+                    let kernels = Kernels::back(&weight, geometry.input[0]);
+                    T::rounded(winograd::convolve(&back, sizes, d_y, kernels))
                 }
                 None => convolve(&back, d_y, &turned(&geometry, &weight), &[]),
             }

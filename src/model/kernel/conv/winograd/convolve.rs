@@ -1,4 +1,4 @@
-//! The convolution of images, tile by tile.
+//! The gradient of the input, which is a convolution of the output's, tile by tile.
 //!
 //! A value of the output is the same however the work is divided: its sum over the channels has one order.
 
@@ -20,17 +20,10 @@ use crate::tiling::winograd::{CHUNK, GROUP, PANEL, Winograd};
 type Products = Vec<[[f32; RIGHT]; LEFT]>;
 
 /// `[N, C', H', W']` of `[N, C, H, W]` and 3 × 3 kernels, at stride 1.
-pub fn convolve(
-    geometry: &Geometry,
-    sizes: Winograd,
-    input: &[f32],
-    kernels: Kernels,
-    bias: &[f32],
-) -> Vec<f32> {
+pub fn convolve(geometry: &Geometry, sizes: Winograd, input: &[f32], kernels: Kernels) -> Vec<f32> {
     let length = geometry.images * geometry.output[0] * geometry.output_plane();
     let mut output = Vec::with_capacity(length);
-    let whole =
-        Whole { sizes, tiles: Tiles::of(geometry), input, bias, output: Shared::of(&mut output) };
+    let whole = Whole { sizes, tiles: Tiles::of(geometry), input, output: Shared::of(&mut output) };
     if sizes.by_tiles() {
         whole.by_tiles(kernels);
     } else {
@@ -48,7 +41,6 @@ struct Whole<'a> {
     sizes: Winograd,
     tiles: Tiles,
     input: &'a [f32],
-    bias: &'a [f32],
     output: Shared<f32>,
 }
 
@@ -205,7 +197,7 @@ impl WithSimd for Pair<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Whole { sizes, tiles, bias, output, .. } = self.whole;
+        let Whole { sizes, tiles, output, .. } = self.whole;
         let chunks = self.kernels.chunks(POINTS * GROUP * CHUNK);
         let chunks = chunks.zip(self.values.chunks(POINTS * PANEL * CHUNK));
         for (chunk, (kernels, values)) in chunks.enumerate() {
@@ -230,9 +222,6 @@ impl WithSimd for Pair<'_> {
             }
             transform::output(simd, &points, &mut values);
             let filter = group * GROUP + lane;
-            if let Some(bias) = bias.get(filter) {
-                values.iter_mut().flatten().for_each(|value| *value += bias);
-            }
             for (lane, number) in numbers.clone().enumerate() {
                 // SAFETY: each pair of a tile and a filter is computed once.
                 #[expect(unsafe_code, reason = "tiles interleave in the output")]

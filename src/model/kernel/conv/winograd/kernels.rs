@@ -11,26 +11,19 @@ pub const PANELS: usize = GROUP / LEFT;
 /// Channels whose kernels are transformed at once: their filters fill the widest vectors.
 const AT_ONCE: usize = 2;
 
-/// 3 × 3 kernels, of the convolution or of the one from its output's gradient to its input's.
+/// The 3 × 3 kernels of the convolution from an output's gradient to the input's: filters and channels have changed
+/// places, and the kernels are turned by 180°.
 #[derive(Clone, Copy)]
 pub struct Kernels<'a> {
-    /// `[C', C, 3, 3]`.
+    /// `[channels, filters, 3, 3]`.
     values: &'a [f32],
     filters: usize,
-    /// Values from one filter to the next, and from one channel to the next.
-    steps: [usize; 2],
-    turned: bool,
 }
 
 impl<'a> Kernels<'a> {
-    /// Those of the convolution.
-    pub fn new(values: &'a [f32], filters: usize, channels: usize) -> Self {
-        Self { values, filters, steps: [9 * channels, 9], turned: false }
-    }
-
-    /// Those of the convolution back: filters and channels change places, and the kernels are turned by 180°.
-    pub fn turned(values: &'a [f32], channels: usize) -> Self {
-        Self { values, filters: channels, steps: [9, 9 * channels], turned: true }
+    /// Those back from `[C', C, 3, 3]`, to `C` channels.
+    pub fn back(values: &'a [f32], filters: usize) -> Self {
+        Self { values, filters }
     }
 
     /// The kernels of a group's filters at the points: `[chunks, POINTS, PANELS, channels of the chunk, LEFT]`.
@@ -70,10 +63,10 @@ impl<'a> Kernels<'a> {
         kernels: &mut [[f32; L]; TAPS],
     ) {
         for number in 0..LEFT.min(self.filters.saturating_sub(first)) {
-            let at = (first + number) * self.steps[0] + channel * self.steps[1];
+            let at = (channel * self.filters + first + number) * TAPS;
             let taps = &self.values[at..at + TAPS];
             for tap in 0..TAPS {
-                kernels[tap][lane + number] = taps[if self.turned { TAPS - 1 - tap } else { tap }];
+                kernels[tap][lane + number] = taps[TAPS - 1 - tap];
             }
         }
     }
