@@ -118,11 +118,14 @@ for (const path of pipelines) {
   const uri = await open(path, text);
   assert.deepEqual(diagnostics.get(uri), [], `${path} is valid in an editor`);
   const line = text.split("\n").findIndex((line) => line.startsWith("episode:"));
-  const hover = await request("textDocument/hover", {
-    textDocument: { uri },
-    position: { line: line + 1, character: 4 },
-  });
-  assert.match(JSON.stringify(hover.contents), /Classes in an episode/, "hover shows the key's text");
+  // A pipeline over another may leave the section to that one.
+  if (line >= 0 || !text.includes("\nextends:")) {
+    const hover = await request("textDocument/hover", {
+      textDocument: { uri },
+      position: { line: line + 1, character: 4 },
+    });
+    assert.match(JSON.stringify(hover.contents), /Classes in an episode/, "hover shows the key's text");
+  }
   close(uri);
 
   const keys = await complete(path, `${start}memory:\n  §\n`);
