@@ -11,7 +11,7 @@ pub const MAX_BANK_BYTES: usize = 1 << 30;
 /// with the product, and most of it fits a core's cache.
 const COLUMNS: usize = 1 << 20;
 /// Minimum and maximum pixels of a tile.
-const TILE: Range<usize> = 64..1024;
+const TILE: Range<usize> = 64..512;
 /// Pieces in which the gradient of the weights is computed.
 const PIECES: usize = 16;
 /// Minimum values under the kernel in a piece: with fewer, reading the gradient again costs more than

@@ -19,7 +19,7 @@ const MANY_PANELS: usize = 8;
 /// Values of the tiles that are shared by all threads at a time: 8 MiB.
 const SHARED: usize = 2 << 20;
 /// Most tiles that the gradient of the kernels sums at once.
-const MOST_TILES: usize = 32;
+const MOST_TILES: usize = 64;
 
 /// Sizes of a convolution in tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
