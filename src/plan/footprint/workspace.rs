@@ -133,9 +133,8 @@ fn reordered(conv: &Conv, element: u64) -> u64 {
     conv.weight() as u64 * element
 }
 
-/// Tiles of a product of matrices, one on each thread.
+/// Tiles of a product of matrices, one on each thread; of few pixels, the last one is smaller.
 fn product(threads: u64, field: usize, filters: usize, pixels: usize) -> u64 {
-    let tile = tile(field).min(pixels);
-    let tiles = pixels.div_ceil(tile).max(1) as u64;
-    tiles.min(threads) * ((field + filters) * tile) as u64 * F32
+    let at_once = (threads as usize * tile(field)).min(pixels);
+    ((field + filters) * at_once) as u64 * F32
 }
