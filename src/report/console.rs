@@ -260,7 +260,7 @@ impl Reporter for Console {
             Event::Checkpoint { step, path, .. } if self.verbosity == Verbosity::Verbose => {
                 self.line(&format!("checkpoint after step {step}: {}", path.display()));
             }
-            Event::Checkpoint { .. } => {}
+            Event::Checkpoint { .. } | Event::Gradients { .. } => {}
             Event::Tested { episodes: 0, of } => {
                 self.start_bar(*of, 0, "{bar:28} {pos}/{len} test episodes  eta {eta}");
             }

@@ -57,10 +57,12 @@ fn happened_by(line: &str, progress: &Progress) -> bool {
     match kind.strip_prefix("pretrain_").unwrap_or(kind) {
         "tested" | "stopped_early" | "finished" => false,
         // Either part of a training counts its own steps.
-        "step" | "checkpoint" | "epoch" | "validated" if of_pretraining != in_pretraining => {
+        "step" | "gradients" | "checkpoint" | "epoch" | "validated"
+            if of_pretraining != in_pretraining =>
+        {
             of_pretraining
         }
-        "step" | "checkpoint" => at_most("step", step),
+        "step" | "gradients" | "checkpoint" => at_most("step", step),
         "epoch" | "validated" => at_most("epoch", epoch),
         "pretrained" => !in_pretraining,
         _ => true,

@@ -272,7 +272,10 @@ impl Log {
                 self.clock = seconds.map(|seconds| (step, seconds)).or(self.clock);
                 self.phase = self.training_or_testing();
             }
-            Event::Step(_) | Event::PretrainStep(_) | Event::Tested { .. } => {}
+            Event::Step(_)
+            | Event::PretrainStep(_)
+            | Event::Gradients { .. }
+            | Event::Tested { .. } => {}
         }
     }
 }

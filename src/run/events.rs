@@ -1,11 +1,13 @@
 //! What a run says while it runs. Reporters consume these, and nothing else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
 use super::changes::Change;
+use super::histogram::Histogram;
 use super::score::Scores;
 use super::statistics::Accuracy;
 use crate::config::{Memory, TrainingPhase};
@@ -49,6 +51,16 @@ pub enum Event {
     PretrainValidated(Validated),
     /// Pretraining is over; the episodes begin, with steps and epochs counted anew.
     Pretrained(Pretrained),
+    /// Histograms of a step's gradients, before clipping.
+    Gradients {
+        /// The part of the training whose steps are counted.
+        #[serde(default, skip_serializing_if = "TrainingPhase::is_episodes")]
+        phase: TrainingPhase,
+        /// The optimizer step that they belong to.
+        step: usize,
+        /// The histogram of each trained parameter, by its path.
+        parameters: BTreeMap<String, Histogram>,
+    },
     /// A checkpoint was written.
     Checkpoint {
         /// The part of the training whose steps are counted.

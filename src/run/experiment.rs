@@ -219,7 +219,7 @@ pub fn run(
     };
     let json = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
     write_atomically(&folder.metrics(), &json)?;
-    if pipeline.report.html {
+    if pipeline.report.shows_test() {
         let evidence = Evidence::new(memory_course(plan, environment), tested.evidence);
         if let Err(error) = evidence.write(&folder.evidence()) {
             let message = format!("the report will lack the test and the features: {error}");

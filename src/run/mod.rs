@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod experiment;
 pub mod feature_mean;
 pub mod folder;
+pub mod histogram;
 pub mod predict;
 pub mod restored;
 pub mod schedule;

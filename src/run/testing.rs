@@ -72,7 +72,7 @@ pub(super) fn test(
     reporter.report(&Event::Note { message })?;
     // The peak is that of training and testing.
     let (seconds, peak_bytes) = trainer.cost();
-    let evidence = match pipeline.report.html {
+    let evidence = match pipeline.report.shows_test() {
         true => match tested.evidence(set, &features, name.into(), pipeline.test_episode()) {
             Ok(evidence) => Some(evidence),
             Err(error @ RunError::Stopped { .. }) => return Err(stopped(error)),

@@ -97,6 +97,33 @@ def log(folder):
 run("tensorboard", trained, "-o", "board")
 compare(read(work / "board" / trained.name), log(trained), "fsct tensorboard")
 
+# Gradients as histograms at every second step, and images of the worst classes.
+run("run", "p.yaml", "--quiet", "--runs", "looked", "--set", "report={tensorboard: true, gradient_histograms: 2}")
+looked = next((work / "looked").iterdir())
+run("tensorboard", looked, "-o", "board")
+for folder in (looked, work / "board" / looked.name):
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
+    found.Reload()
+    tags = found.Tags()
+    assert "gradients/backbone.Conv.blocks.0.conv.weight" in tags["histograms"], tags["histograms"]
+    squares = {}
+    for tag in tags["histograms"]:
+        values = found.Histograms(tag)
+        assert [it.step for it in values] == [2, 4, 6], tag
+        for it in values:
+            histogram = it.histogram_value
+            assert math.isclose(sum(histogram.bucket), histogram.num), tag
+            assert histogram.bucket_limit == sorted(histogram.bucket_limit) and histogram.min <= histogram.max, tag
+            squares[it.step] = squares.get(it.step, 0) + histogram.sum_squares
+    for scalar in found.Scalars("train/gradient_norm"):
+        if scalar.step in squares:
+            assert math.isclose(scalar.value, math.sqrt(squares[scalar.step]), rel_tol=1e-4), (scalar, squares)
+    strips = [tag for tag in tags["images"] if tag.startswith("test/worst_classes/1 ")]
+    assert len(strips) == 1, tags["images"]
+    strip = found.Images(strips[0])[0]
+    assert strip.step == 6 and strip.encoded_image_string.startswith(b"\x89PNG") and strip.width > strip.height > 8
+print(f"ok: {len(tags['histograms'])} histograms of gradients, {len(tags['images'])} strips of images")
+
 # Resumed for another epoch and converted again: one file, each step once.
 run("run", "--resume", trained, "--quiet", "--set", "train.epochs=3")
 run("tensorboard", trained, "-o", "board")

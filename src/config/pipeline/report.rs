@@ -10,6 +10,8 @@ pub struct Report {
     pub html: bool,
     /// Whether an event file of TensorBoard is written.
     pub tensorboard: bool,
+    /// Steps from one histogram of the gradients to the next; 0 for none.
+    pub gradient_histograms: usize,
 }
 
 /// As a pipeline has it.
@@ -31,11 +33,14 @@ struct Files {
     /// Losses, accuracies, learning rate, memory and speed as an event file of TensorBoard in the run's folder, while
     /// the run trains. `tensorboard --logdir runs` shows them.
     tensorboard: bool,
+    /// Every how many steps the histogram of each parameter's gradient is written to `events.jsonl`, before clipping,
+    /// and to the event file of TensorBoard; 0 writes none. One takes about 1 KB a parameter.
+    gradient_histograms: usize,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { html: true, tensorboard: false }
+        Self { html: true, tensorboard: false, gradient_histograms: 0 }
     }
 }
 
@@ -45,11 +50,24 @@ impl Default for Report {
     }
 }
 
+impl From<Files> for Report {
+    fn from(Files { html, tensorboard, gradient_histograms }: Files) -> Self {
+        Self { html, tensorboard, gradient_histograms }
+    }
+}
+
+impl Report {
+    /// Whether images and features of the test are kept.
+    pub fn shows_test(&self) -> bool {
+        self.html || self.tensorboard
+    }
+}
+
 impl From<Written> for Report {
     fn from(written: Written) -> Self {
         match written {
-            Written::Switch(html) => Self { html, tensorboard: false },
-            Written::Files(Files { html, tensorboard }) => Self { html, tensorboard },
+            Written::Switch(html) => Files { html, ..Files::default() }.into(),
+            Written::Files(files) => files.into(),
         }
     }
 }
@@ -57,8 +75,10 @@ impl From<Written> for Report {
 impl From<Report> for Written {
     fn from(report: Report) -> Self {
         match report {
-            Report { html, tensorboard: false } => Self::Switch(html),
-            Report { html, tensorboard } => Self::Files(Files { html, tensorboard }),
+            Report { html, tensorboard: false, gradient_histograms: 0 } => Self::Switch(html),
+            Report { html, tensorboard, gradient_histograms } => {
+                Self::Files(Files { html, tensorboard, gradient_histograms })
+            }
         }
     }
 }
@@ -69,15 +89,17 @@ mod tests {
 
     #[test]
     fn a_switch_and_a_mapping_say_the_same() -> serde_json::Result<()> {
-        let read = |text| serde_json::from_str::<Report>(text);
+        let read = |text: &str| serde_json::from_str::<Report>(text);
         assert_eq!(read("true")?, Report::default());
         assert_eq!(read("{}")?, Report::default());
         assert_eq!(read("false")?, read("{\"html\": false}")?);
         assert!(read("{\"pdf\": true}").is_err());
         assert_eq!(serde_json::to_string(&read("false")?)?, "false");
         let both = read("{\"tensorboard\": true}")?;
-        assert_eq!(both, Report { html: true, tensorboard: true });
+        assert_eq!(both, Report { tensorboard: true, ..Report::default() });
         assert_eq!(read(&serde_json::to_string(&both)?)?, both);
+        let often = read("{\"gradient_histograms\": 9}")?;
+        assert_eq!(read(&serde_json::to_string(&often)?)?, often);
         Ok(())
     }
 }

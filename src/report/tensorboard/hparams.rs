@@ -32,9 +32,8 @@ fn summary(tag: &str, data: &HParamsPluginData) -> proto::Summary {
     let plugin_data =
         PluginData { plugin_name: "hparams".to_owned(), content: data.encode_to_vec() };
     let metadata = Some(proto::SummaryMetadata { plugin_data: Some(plugin_data) });
-    proto::Summary {
-        value: vec![proto::Value { tag: tag.to_owned(), simple_value: None, metadata }],
-    }
+    let value = proto::Value { tag: tag.to_owned(), metadata, ..proto::Value::default() };
+    proto::Summary { value: vec![value] }
 }
 
 fn flatten(prefix: &str, value: &Value, found: &mut BTreeMap<String, Setting>) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::file::{self, OF_RUN, seconds};
-use super::past::{Past, write_event};
+use super::past::{Past, write_end, write_event};
 use super::{proto, record};
 use crate::run::RunError;
 use crate::run::events::{Event, Reporter};
@@ -15,6 +15,7 @@ use crate::run::folder::RunFolder;
 /// Writes the events of a run to an event file in its folder, as they happen.
 #[derive(Debug)]
 pub struct Live {
+    run: RunFolder,
     path: PathBuf,
     /// Until it cannot be written.
     file: Option<File>,
@@ -36,7 +37,7 @@ impl Live {
         let mut file = File::create(&path).map_err(failed)?;
         file.write_all(&bytes).map_err(failed)?;
         file::remove_others(&path, OF_RUN);
-        Ok(Self { path, file: Some(file), step })
+        Ok(Self { run: run.clone(), path, file: Some(file), step })
     }
 
     /// The records of an event.
@@ -56,6 +57,9 @@ impl Live {
             self.step = started.resumed_at_step;
         }
         write_event(&mut bytes, event, &mut self.step, now)?;
+        if matches!(event, Event::Finished(_)) {
+            write_end(&mut bytes, &self.run, self.step, now)?;
+        }
         Ok(bytes)
     }
 }
@@ -153,7 +157,8 @@ mod tests {
             return;
         }
         let file = File::options().write(true).open(&path).unwrap();
-        let mut live = Live { path, file: Some(file), step: 0 };
+        let run = RunFolder::open("absent");
+        let mut live = Live { run, path, file: Some(file), step: 0 };
         live.report(&event(&step(1))).unwrap();
         assert!(live.file.is_none());
         live.report(&event(&step(2))).unwrap();

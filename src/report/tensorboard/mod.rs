@@ -2,6 +2,7 @@
 
 mod file;
 mod hparams;
+mod images;
 mod live;
 mod past;
 mod proto;

@@ -4,13 +4,16 @@ use std::fs;
 use std::io::{self, Write};
 
 use super::file::seconds;
-use super::{hparams, proto, record, scalars};
+use super::{hparams, images, proto, record, scalars};
+use crate::config::TrainingPhase;
 use crate::run::RunError;
 use crate::run::events::Event;
 use crate::run::folder::RunFolder;
+use crate::run::histogram::Histogram;
 
 /// What a run did so far.
-pub(super) struct Past {
+pub(super) struct Past<'a> {
+    run: &'a RunFolder,
     pipeline: String,
     events: Vec<Event>,
     /// When the first step started, in seconds since 1970. Events have no times, steps have durations: they are counted
@@ -18,8 +21,8 @@ pub(super) struct Past {
     start: f64,
 }
 
-impl Past {
-    pub fn read(run: &RunFolder) -> Result<Self, RunError> {
+impl<'a> Past<'a> {
+    pub fn read(run: &'a RunFolder) -> Result<Self, RunError> {
         let path = run.events();
         if !path.is_file() {
             return Err(RunError::Missing {
@@ -37,7 +40,7 @@ impl Past {
         let took: f64 = events.iter().map(duration).sum();
         // An imported model has a run folder without one.
         let pipeline = fs::read_to_string(run.pipeline()).unwrap_or_default();
-        Ok(Self { pipeline, events, start: seconds(changed) - took })
+        Ok(Self { run, pipeline, events, start: seconds(changed) - took })
     }
 
     /// Writes all of it; the step of its last event.
@@ -54,6 +57,9 @@ impl Past {
         for event in &self.events {
             at += duration(event);
             write_event(out, event, &mut step, at)?;
+            if matches!(event, Event::Finished(_)) {
+                write_end(out, self.run, step, at)?;
+            }
         }
         Ok(step)
     }
@@ -76,18 +82,53 @@ pub(super) fn write_event(
     let value = |(tag, value): (&str, f64)| proto::Value {
         tag: tag.to_owned(),
         simple_value: Some(value as f32),
-        metadata: None,
+        ..proto::Value::default()
     };
-    let value: Vec<_> = scalars::scalars(event).into_iter().map(value).collect();
+    let mut value: Vec<_> = scalars::scalars(event).into_iter().map(value).collect();
+    value.extend(histograms(event));
     if !value.is_empty() {
         let summary = Some(proto::Summary { value });
-        record::write(out, &proto::Event { summary, ..plain.clone() })?;
-    }
-    if matches!(event, Event::Finished(_)) {
-        let summary = Some(hparams::end(wall_time));
         record::write(out, &proto::Event { summary, ..plain })?;
     }
     Ok(())
+}
+
+/// What follows the numbers of a run that is over.
+pub(super) fn write_end(
+    out: &mut impl Write,
+    run: &RunFolder,
+    step: usize,
+    wall_time: f64,
+) -> io::Result<()> {
+    let plain = proto::Event { wall_time, step: step as i64, ..proto::Event::default() };
+    for summary in images::worst_classes(run).into_iter().chain([hparams::end(wall_time)]) {
+        record::write(out, &proto::Event { summary: Some(summary), ..plain.clone() })?;
+    }
+    Ok(())
+}
+
+/// The histograms of an event, by their tags.
+fn histograms(event: &Event) -> Vec<proto::Value> {
+    let Event::Gradients { phase, parameters, .. } = event else { return Vec::new() };
+    let group = match phase {
+        TrainingPhase::Episodes => "gradients",
+        TrainingPhase::Pretraining => "pretraining_gradients",
+    };
+    let value = |(path, it): (&String, &Histogram)| proto::Value {
+        tag: format!("{group}/{path}"),
+        histo: Some(proto::HistogramProto {
+            min: f64::from(it.min),
+            max: f64::from(it.max),
+            num: it.count as f64,
+            sum: it.sum,
+            sum_squares: it.sum_of_squares,
+            bucket_limit: it.limits.iter().map(|limit| f64::from(*limit)).collect(),
+            bucket: it.counts.iter().map(|count| *count as f64).collect(),
+        }),
+        ..proto::Value::default()
+    };
+    // A gradient without a finite value has nothing to show.
+    parameters.iter().filter(|(_, it)| it.count > 0).map(value).collect()
 }
 
 fn duration(event: &Event) -> f64 {

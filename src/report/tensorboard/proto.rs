@@ -27,15 +27,54 @@ pub struct Summary {
     pub value: Vec<Value>,
 }
 
-/// A number, or data of a plugin, under a tag.
+/// A number, an image, a histogram or data of a plugin, under a tag.
 #[derive(Clone, PartialEq, Message)]
 pub struct Value {
     #[prost(string, tag = "1")]
     pub tag: String,
     #[prost(float, optional, tag = "2")]
     pub simple_value: Option<f32>,
+    #[prost(message, optional, tag = "4")]
+    pub image: Option<Image>,
+    #[prost(message, optional, tag = "5")]
+    pub histo: Option<HistogramProto>,
     #[prost(message, optional, tag = "9")]
     pub metadata: Option<SummaryMetadata>,
+}
+
+/// `Summary.Image`: a PNG or a JPEG.
+#[derive(Clone, PartialEq, Message)]
+pub struct Image {
+    #[prost(int32, tag = "1")]
+    pub height: i32,
+    #[prost(int32, tag = "2")]
+    pub width: i32,
+    #[prost(int32, tag = "3")]
+    pub colorspace: i32,
+    #[prost(bytes = "vec", tag = "4")]
+    pub encoded_image_string: Vec<u8>,
+}
+
+/// `Image.colorspace` of red, green and blue.
+pub const RGB: i32 = 3;
+
+/// Counts of values, each bucket from the limit of the one before to its own.
+#[derive(Clone, PartialEq, Message)]
+pub struct HistogramProto {
+    #[prost(double, tag = "1")]
+    pub min: f64,
+    #[prost(double, tag = "2")]
+    pub max: f64,
+    #[prost(double, tag = "3")]
+    pub num: f64,
+    #[prost(double, tag = "4")]
+    pub sum: f64,
+    #[prost(double, tag = "5")]
+    pub sum_squares: f64,
+    #[prost(double, repeated, tag = "6")]
+    pub bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    pub bucket: Vec<f64>,
 }
 
 /// Which plugin reads a value.

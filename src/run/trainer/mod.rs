@@ -2,6 +2,7 @@
 
 mod center;
 mod epoch;
+mod gradients;
 mod pretrained;
 mod save;
 mod start;
@@ -189,10 +190,14 @@ impl Trainer<'_> {
             }
             Err(error) => return Err(RunError::of_device(error, self.folder)),
         };
+        let histograms = self.gradient_histograms(&grads.gradients);
         let taken = self.apply(grads, gradient_norm, state);
         let loss = taken.loss();
         let skipped = taken.skipped;
         self.account(taken, images, clock.stop(loader), reporter)?;
+        if let Some(event) = histograms {
+            reporter.report(&event)?;
+        }
         self.watch_loss(loss, skipped)
     }
 
