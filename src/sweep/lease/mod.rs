@@ -143,7 +143,7 @@ impl Lease {
             return Ok(false);
         }
         self.holder.renewals += 1;
-        self.write().map(|()| true)
+        self.write()
     }
 
     /// Records the cell's process, and renews.
@@ -173,8 +173,17 @@ impl Lease {
         Ok(())
     }
 
-    fn write(&self) -> io::Result<()> {
-        atomic_file::write(&file(&self.folder, self.number), &serde_json::to_vec(&self.holder)?)
+    /// Writes the file; `false` where another process has taken over meanwhile.
+    fn write(&self) -> io::Result<bool> {
+        let bytes = serde_json::to_vec(&self.holder)?;
+        match atomic_file::write(&file(&self.folder, self.number), &bytes) {
+            Ok(()) => Ok(true),
+            // The new holder has tidied the folder up while this was being written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if newest(&self.folder)? == self.number { Err(error) } else { Ok(false) }
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
