@@ -122,6 +122,7 @@ fn equals_the_reference(name: &'static str, vic: Option<Vic>) {
     let mut step = Backward {
         objective: Objective { vic, ..Objective::default() },
         embedding: Rc::new(Plain { norm: NORM }),
+        head_last: false,
     };
     let mut state = StageState::default();
     assert!(reference.steps() > 0);

@@ -96,7 +96,11 @@ fn episode(seed: u64) -> Episode {
 }
 
 fn backward(method: Method, embedding: impl Embed + 'static) -> BoxStep<Episode> {
-    Box::new(Backward { objective: objective(method), embedding: Rc::new(embedding) })
+    Box::new(Backward {
+        objective: objective(method),
+        embedding: Rc::new(embedding),
+        head_last: false,
+    })
 }
 
 fn run<B>(step: &mut BoxStep<B>, net: &FewShotNet, batch: B) -> Grads {
@@ -144,6 +148,36 @@ fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
             grads.moments[0].iter().map(|it: &Moments| to_host(it.mean.clone())).collect()
         };
         assert_eq!(means(&plain), means(&again));
+    }
+}
+
+/// A second pass through the head gives the gradients that the first one would have given, to the bit, and moves no
+/// state a second time.
+#[test]
+fn a_head_that_comes_last_has_the_same_gradients() {
+    for method in METHODS {
+        for precision in [None, Some(FloatDType::BF16)] {
+            let net = net(method);
+            let of = |head_last| {
+                let mut objective = objective(method);
+                if let Some(vic) = &mut objective.vic {
+                    vic.dynamic.as_mut().unwrap().driver = DynamicDriver::Gradient;
+                }
+                let embedding = Rc::new(recompute(method));
+                let mut step = Backward { objective, embedding, head_last };
+                let mut state = StageState::default();
+                let mut steps = Vec::new();
+                // The weights of VIC move from the first to the second.
+                for seed in 1..3 {
+                    let mut cx =
+                        StepContext { precision, scale: 8.0, ..StepContext::new(&mut state) };
+                    let grads = step.grads(&net, episode(seed), &mut cx).unwrap();
+                    steps.push((by_path(&net, &grads.gradients), grads.terms, state.clone()));
+                }
+                steps
+            };
+            assert!(of(true) == of(false), "{method:?} {precision:?}");
+        }
     }
 }
 
@@ -347,7 +381,8 @@ fn gradient_driven_weights_hold_their_share_of_the_cross_entropys_gradient() {
     vic.dynamic.as_mut().unwrap().driver = DynamicDriver::Gradient;
     let base = vic.dynamic.unwrap().base;
     let net = net(Method::Profoct);
-    let mut step = Backward { objective, embedding: Rc::new(Plain { norm: NORM }) };
+    let mut step =
+        Backward { objective, embedding: Rc::new(Plain { norm: NORM }), head_last: false };
     let mut state = StageState::default();
     let mut weights = Vec::new();
     for _ in 0..60 {
@@ -402,7 +437,8 @@ fn gradient_driven_weights_balance_the_cross_entropy_alone() {
         let share = dynamic.base.alpha;
         let net = net(Method::Profoct);
         let (cross_entropy, variance) = norms_at_the_support(&net, objective.vic.as_ref().unwrap());
-        let mut step = Backward { objective, embedding: Rc::new(Plain { norm: NORM }) };
+        let mut step =
+            Backward { objective, embedding: Rc::new(Plain { norm: NORM }), head_last: false };
         let mut state = StageState::default();
         let mut cx = StepContext { scale: 64.0, ..StepContext::new(&mut state) };
         step.grads(&net, episode(1), &mut cx).unwrap();

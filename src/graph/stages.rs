@@ -51,8 +51,11 @@ pub fn build(plan: &Plan, device: &Device) -> Built {
             Seat::Window(wrap) => around_window.push(wrap),
         }
     }
-    let backward: BoxStep<Episode> =
-        Box::new(Backward { objective: objective(&plan.pipeline), embedding });
+    let backward: BoxStep<Episode> = Box::new(Backward {
+        objective: objective(&plan.pipeline),
+        embedding,
+        head_last: plan.head_comes_last(),
+    });
     let episode = around_episode.into_iter().fold(backward, |inner, wrap| wrap(inner));
     let accumulate: BoxStep<Window> = Box::new(Accumulate { inner: episode });
     let window = around_window.into_iter().fold(accumulate, |inner, wrap| wrap(inner));

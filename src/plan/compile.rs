@@ -1,6 +1,6 @@
 use super::resolve::network;
 use crate::config::Pipeline;
-use crate::network::Network;
+use crate::network::{Network, size};
 use crate::stage::spec::{Description, DeviceKind, Note, StepShape};
 use crate::stage::{KINDS, StageSpec};
 
@@ -38,6 +38,16 @@ impl Plan {
         let mut step = StepShape::PLAIN;
         self.stages.iter().for_each(|stage| stage.get().shape(&mut step));
         step
+    }
+
+    /// Whether the gradients of the head's weights are computed after those of the backbone, by a second pass through
+    /// the head: where the backbone is recomputed as well, and they take more than the features, which wait for it.
+    pub fn head_comes_last(&self) -> bool {
+        let network = &self.network;
+        let weights: usize = network.head_layers().iter().map(|layer| layer.parameters).sum();
+        let features = network.episode.images() * size(network.backbone.features());
+        let recomputes = self.pipeline.backbone.train && self.step_shape().recomputed.is_some();
+        recomputes && weights > features
     }
 
     /// Optimizer steps an epoch.

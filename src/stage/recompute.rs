@@ -4,7 +4,8 @@
 //!
 //! *Saves*: activations inside all segments except the one being recomputed. A segment is a block, or
 //! with `stage` a layer group, which has fewer inputs to keep and more activations inside.
-//! *Costs*: one more forward pass through the backbone.
+//! The gradients of a large head come last, by a second pass through the head, so that they are not held meanwhile.
+//! *Costs*: one more forward pass through the backbone, and for a large head a second pass through it.
 //! *When results change*: never. Batch norm sees the whole batch both times, and its running
 //! statistics are updated once.
 

@@ -37,7 +37,8 @@ pub struct Memory {
     ///
     /// `block` keeps the input of each block and saves the activations of all blocks except the one
     /// being recomputed. `stage` does the same for each layer group: it keeps fewer inputs, and
-    /// recomputes more at once. Both cost one more forward pass; results do not change.
+    /// recomputes more at once. Both cost one more forward pass; results do not change. The gradients of a
+    /// head with more weights than the episode has features are computed last, by a second pass through the head.
     pub recompute: Recompute,
     /// Backpropagation through a sample of each episode's images. Not written, all images are
     /// propagated back.

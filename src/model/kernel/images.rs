@@ -9,9 +9,11 @@ mod cube;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{AutodiffBackend, Backend, Flex, backend_extension};
 use burn::prelude::*;
-use burn::tensor::DType;
+use burn::tensor::{DType, FloatDType};
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
+
+use super::product;
 
 /// How a byte becomes a value, `byte · scale + shift`, by channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +38,14 @@ pub fn normalized(bytes: Vec<u8>, dims: [usize; 4], by: Affine, device: &Device)
         bytes.into_dispatch(),
         by,
     ))
+}
+
+/// The images in another precision, in their order in memory: on a GPU channels last.
+pub fn lowered(images: Tensor<4>, dtype: FloatDType) -> Tensor<4> {
+    if !product::is_ours(&images) {
+        return images.cast(dtype);
+    }
+    images.permute([0, 2, 3, 1]).cast(dtype).permute([0, 3, 1, 2])
 }
 
 impl ImageOps for Flex {

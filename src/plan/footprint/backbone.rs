@@ -32,6 +32,11 @@ pub struct Place {
 }
 
 impl Pass {
+    /// The same pass over some images that are picked from its own.
+    pub fn of_picked(&self, images: u64, image: Map) -> Self {
+        Self { images, engine: self.engine.of_picked(image), ..*self }
+    }
+
     /// Bytes of one map of all images.
     pub fn map(&self, map: Map) -> u64 {
         self.images * size(map) as u64 * self.element

@@ -25,7 +25,7 @@ struct Sizes {
     hidden: u64,
     /// The largest matrix of the head.
     matrix: u64,
-    /// All parameters of the head.
+    /// Parameters of the head that get a gradient.
     parameters: u64,
     /// The output of CTX's projection.
     projected: u64,
@@ -69,15 +69,20 @@ pub struct Input {
     pub map: Map,
     /// Bytes of a weight and of its gradient: 4, or 2 under autocast.
     pub element: u64,
+    /// Whether the weights get their gradients in this pass.
+    pub trains: bool,
 }
 
-/// Forward and backward. Held before: the features. Held after: those, their gradient, and the
-/// gradients of the head's parameters.
-pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, layers: &[HeadLayer]) {
+/// Forward and backward. Held before: the features. Held after: those, and their gradient.
+pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]) {
+    let Input { map, element, trains } = input;
     let mut sizes = Sizes::of(&plan.network.head, plan.network.episode, map);
     let matrices = layers.iter().filter(|layer| layer.shape.is_some());
     sizes.matrix = matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element;
-    sizes.parameters = layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element;
+    if trains {
+        sizes.parameters =
+            layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element;
+    }
     match &plan.network.head {
         HeadSpec::Fsct(spec) => fsct(time, plan, spec, &sizes),
         HeadSpec::Ctx(_) => {
@@ -100,7 +105,6 @@ pub fn pass(time: &mut Timeline, plan: &Plan, Input { map, element }: Input, lay
         }
         HeadSpec::Classes(spec) => classes(time, spec, &sizes),
     }
-    time.hold(Use::Gradients, sizes.parameters);
     time.hold(Use::Activations, sizes.features);
     if plan.pipeline.method.kind == MethodKind::Profoct {
         // The VIC terms again, each alone, for weights that follow gradients.

@@ -24,7 +24,7 @@ pub use timeline::{Bytes, Moment, Phase, Use};
 
 use super::Plan;
 use crate::data::EPISODES_IN_LOADER;
-use crate::network::{Activations, Block, HeadLayer, size};
+use crate::network::{Activations, Block, HeadLayer, Map, size};
 use crate::stage::spec::DeviceKind;
 use crate::stage::spec::StepShape;
 use backbone::Pass;
@@ -181,15 +181,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Bytes of the images of one episode, f32.
-    fn episode(&self) -> u64 {
-        self.padded_images(F32)
+    /// Shape of an image.
+    fn image(&self) -> Map {
+        self.plan.network.backbone.image()
     }
 
-    /// Bytes of the images of one episode, as they come: in rows.
-    fn padded_images(&self, element: u64) -> u64 {
-        let image = self.plan.network.backbone.image();
-        self.engine().rows(self.plan.network.episode.images() * size(image), image[2], element)
+    /// Bytes of the images of one episode, f32.
+    fn episode(&self) -> u64 {
+        (self.plan.network.episode.images() * size(self.image())) as u64 * F32
     }
 
     /// Bytes that padding adds to the backbone's weights.
@@ -201,7 +200,7 @@ impl<'a> Walk<'a> {
     fn engine(&self) -> Engine {
         match self.environment.device {
             DeviceKind::Cpu => Engine::Cpu { threads: self.environment.threads as u64 },
-            DeviceKind::Gpu => Engine::Gpu { image: self.plan.network.backbone.image() },
+            DeviceKind::Gpu => Engine::Gpu { copied: None },
         }
     }
 
@@ -259,10 +258,9 @@ impl<'a> Walk<'a> {
         // The images are replaced by their copy in the precision of the pass.
         let images = self.blocks.first().map_or(0, |block| pass.map(block.input()));
         self.time.free(Use::Activations, self.episode());
-        let mut padding = self.padded_images(pass.element) - images;
-        self.time.hold(Use::Activations, images + padding);
+        self.time.hold(Use::Activations, images);
         let of_episode = self.step.sampled.is_some_and(|it| it.together);
-        let sample = Pass { images: self.images_back(), of_episode, ..pass };
+        let sample = Pass { of_episode, ..pass.of_picked(self.images_back(), self.image()) };
         let sampled = self.step.sampled.filter(|_| trains && sample.images < pass.images);
         match parts {
             _ if !trains => self.through(&pass, Images::Given),
@@ -282,8 +280,16 @@ impl<'a> Walk<'a> {
         }
         self.time.enter(Phase::Head);
         self.time.hold(Use::Parameters, head_copy);
-        let input = head::Input { map: features, element: pass.element };
+        let comes_last = self.plan.head_comes_last();
+        let input = head::Input { map: features, element: pass.element, trains: !comes_last };
         head::pass(&mut self.time, self.plan, input, &self.head);
+        let of_head = self.parameters()[1] as u64 * pass.element;
+        if comes_last {
+            // The features wait for the second pass.
+            self.time.hold(Use::Activations, pass.map(features));
+        } else {
+            self.time.hold(Use::Gradients, of_head);
+        }
         self.time.free(Use::Parameters, head_copy);
         // The head's gradient of the features comes in the features' precision.
         let wide = pass.images * size(features) as u64 * F32;
@@ -304,7 +310,7 @@ impl<'a> Walk<'a> {
                 self.time.hold(Use::Activations, sample.map(features));
                 self.time.free(Use::Activations, pass.map(features));
                 self.time.hold(Use::Activations, input);
-                self.time.free(Use::Activations, images + std::mem::take(&mut padding));
+                self.time.free(Use::Activations, images);
                 match parts {
                     None => self.through_and_back(&sample),
                     Some(parts) => {
@@ -323,8 +329,16 @@ impl<'a> Walk<'a> {
                 self.time.free(Use::Activations, images + pass.map(features));
             }
         }
-        self.time.free(Use::Activations, padding);
         self.time.free(Use::Parameters, backbone_copy);
+        if comes_last {
+            self.time.hold(Use::Parameters, head_copy);
+            let input = head::Input { trains: true, ..input };
+            head::pass(&mut self.time, self.plan, input, &self.head);
+            self.time.hold(Use::Gradients, of_head);
+            self.time.free(Use::Parameters, head_copy);
+            // Of features that need no gradient there is none.
+            self.time.free(Use::Activations, wide + pass.map(features));
+        }
     }
 
     /// Values of the weights that autocast lowers, of the backbone and of the head.

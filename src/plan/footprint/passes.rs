@@ -38,7 +38,7 @@ impl Walk<'_> {
     /// held after: also the features.
     pub(super) fn through_from_chunks(&mut self, pass: &Pass, images: u64) {
         let Some((first, rest)) = self.blocks.split_first() else { return };
-        let part = Pass { images, ..*pass };
+        let part = pass.of_picked(images, first.input());
         let (copy, output) = (part.map(first.input()), part.map(first.output()));
         self.time.hold(Use::Activations, copy);
         part.forward(&mut self.time, first, false);
@@ -76,7 +76,7 @@ impl Walk<'_> {
     /// A pass without a tape of copies of a few images at once. Held before: the images of `pass`;
     /// held after: also the features.
     pub(super) fn through_in_parts(&mut self, pass: &Pass, images: u64) {
-        let part = Pass { images, ..*pass };
+        let part = pass.of_picked(images, self.image());
         let [input, features] = self.ends();
         let copy = part.map(input);
         self.time.hold(Use::Activations, copy);
@@ -109,7 +109,8 @@ impl Walk<'_> {
     pub(super) fn back_in_parts(&mut self, pass: &Pass, parts: u64) {
         let [input, features] = self.ends();
         for number in 0..parts.min(2) {
-            let part = Pass { images: pass.images.div_ceil(parts), is_added: number > 0, ..*pass };
+            let part = pass.of_picked(pass.images.div_ceil(parts), self.image());
+            let part = Pass { is_added: number > 0, ..part };
             let held = self.time.now().of(Use::Gradients);
             self.time.hold(Use::Activations, part.map(input) + part.map(features));
             self.through_and_back(&part);

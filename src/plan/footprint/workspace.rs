@@ -17,9 +17,10 @@ pub enum Engine {
     },
     /// A GPU's: operands are gathered during the product and never stored.
     Gpu {
-        /// Shape of an image. Its channels are not last in memory, as the kernels need them: a convolution
-        /// that reads images copies them.
-        image: Map,
+        /// Shape of an image, where the pass reads images whose channels are not last in memory, as the kernels
+        /// need them: a convolution that reads such images copies them. So it is of those that were picked from
+        /// an episode's; the episode's own come with their channels last.
+        copied: Option<Map>,
     },
 }
 
@@ -29,11 +30,19 @@ const PARTIAL_SUMS: u64 = 16 << 20;
 const PIXELS_OF_A_SUM: u64 = 128;
 
 impl Engine {
+    /// The engine of a pass over images of this shape that were picked from an episode's.
+    pub fn of_picked(self, image: Map) -> Self {
+        match self {
+            Self::Cpu { threads } => Self::Cpu { threads },
+            Self::Gpu { .. } => Self::Gpu { copied: Some(image) },
+        }
+    }
+
     /// The forward pass: columns and results of one tile on each thread, and 16-bit weights in f32; on a GPU the
     /// weights in the order that the kernel reads them.
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
-            Self::Gpu { image } => reordered(conv, element) + copy(conv, image, images, element),
+            Self::Gpu { copied } => reordered(conv, element) + copy(conv, copied, images, element),
             Self::Cpu { threads } => {
                 product(threads, conv.field(), conv.output[0], pixels(conv, images))
                     + wide(conv, element)
@@ -47,11 +56,11 @@ impl Engine {
         let pixels = pixels(conv, images);
         let threads = match self {
             Self::Cpu { threads } => threads,
-            Self::Gpu { image } => {
+            Self::Gpu { copied } => {
                 let one = conv.weight() as u64 * F32;
                 let most = (pixels as u64).div_ceil(PIXELS_OF_A_SUM);
                 let sums = one * (PARTIAL_SUMS / one).clamp(1, most);
-                return sums + copy(conv, image, images, element);
+                return sums + copy(conv, copied, images, element);
             }
         };
         if let Some(it) = tiled(conv, images, element).filter(|_| !is_stored) {
@@ -108,9 +117,10 @@ impl Engine {
     }
 }
 
-/// The images with their channels last, where a convolution reads images.
-fn copy(conv: &Conv, image: Map, images: u64, element: u64) -> u64 {
-    if conv.input == image { images * size(image) as u64 * element } else { 0 }
+/// The images with their channels last, where a convolution reads images of which they are not.
+fn copy(conv: &Conv, copied: Option<Map>, images: u64, element: u64) -> u64 {
+    let copied = copied.filter(|image| conv.input == *image);
+    copied.map_or(0, |image| images * size(image) as u64 * element)
 }
 
 /// A convolution whose gradient the CPU computes in tiles.
