@@ -69,6 +69,7 @@ fn a_head_of_eval_is_the_method_of_a_run_without_training() {
     let place = trained();
     for (head, method, set) in [
         ("protonet", "kind: protonet, distance: cosine", "method.distance=cosine"),
+        ("matching", "kind: matching, cosine_scale: 20", "method.cosine_scale=20"),
         ("simpleshot", "kind: simpleshot", "method.transform=centered_l2"),
         ("simpleshot", "kind: simpleshot, transform: none", "method.transform=none"),
         ("logistic", "kind: logistic", "test.episodes=30"),
@@ -191,7 +192,7 @@ fn what_a_head_cannot_do_is_said_with_its_key() {
         (&["eval", "trained.ckpt", "--head", "fsct"][..], "`fsct` has weights of its own"),
         (
             &["eval", "trained.ckpt", "--head", "logstic"],
-            "choose from protonet, simpleshot, logistic, knn, bdcspn",
+            "choose from protonet, matching, simpleshot, logistic, knn, bdcspn",
         ),
         (&["eval", "trained.ckpt", "--set", "method.kind=simpleshot"], "--head simpleshot"),
         (

@@ -80,8 +80,13 @@ fn method_keys_matter() {
             "kind: protonet, distance: cosine",
             "kind: protonet, distance: mahalanobis",
             "kind: protonet, label_smoothing: 0.1",
+            "kind: matching",
             "kind: simpleshot",
         ],
+    );
+    all_matter(
+        "kind: matching",
+        &["kind: matching, cosine_scale: 10", "kind: matching, label_smoothing: 0.1"],
     );
     all_matter(
         "kind: simpleshot",

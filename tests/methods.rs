@@ -44,6 +44,7 @@ fn symmetric() -> Vec<HeadSpec> {
         [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis, Distance::ScaledCosine]
             .map(HeadSpec::Protonet),
     );
+    specs.push(HeadSpec::Matching(10.0));
     specs.extend([Transform::None, Transform::L2, Transform::CenteredL2].map(HeadSpec::SimpleShot));
     specs.push(HeadSpec::Logistic);
     specs.extend(

@@ -91,6 +91,18 @@ fn simpleshot_is_the_formula_of_the_paper() {
     }
 }
 
+#[test]
+fn a_matching_network_sums_its_attention_by_class() {
+    for episode in expected()["episodes"].as_array().unwrap() {
+        let k_shot = episode["k_shot"].as_u64().unwrap() as usize;
+        for scale in [1, 20] {
+            let found = softmax(&logits(&HeadSpec::Matching(f64::from(scale)), k_shot));
+            let off = difference(&found, &numbers(&episode[format!("matching_{scale}")]));
+            assert!(off < 1e-5, "scale {scale}, {k_shot} shots: {off:.1e}");
+        }
+    }
+}
+
 /// scikit-learn's probabilities are shares of votes; ours count one more vote, for all classes alike.
 #[test]
 fn neighbours_vote_as_in_scikit_learn() {

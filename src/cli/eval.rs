@@ -36,7 +36,7 @@ pub struct Eval {
     #[arg(long, value_name = "N | FILE")]
     pub episodes: Option<String>,
     /// Test the backbone with another classifier than it was trained with, one that has no weights: protonet,
-    /// simpleshot, logistic, knn, bdcspn, laplacianshot, tim or pt_map. Its keys are set as `--set
+    /// matching, simpleshot, logistic, knn, bdcspn, laplacianshot, tim or pt_map. Its keys are set as `--set
     /// method.n_neighbors=3`
     #[arg(long, value_name = "METHOD", value_parser = head)]
     pub head: Option<MethodKind>,

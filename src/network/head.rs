@@ -13,6 +13,8 @@ pub enum HeadSpec {
     Ctx(CtxSpec),
     /// Prototypical network, which has no layers.
     Protonet(Distance),
+    /// Matching network, with this factor on cosine similarities.
+    Matching(f64),
     /// Nearest centroid of transformed features.
     SimpleShot(Transform),
     /// Logistic regression on the support features of each episode.

@@ -48,6 +48,7 @@ fn heads() -> Vec<HeadSpec> {
         HeadSpec::Protonet(Distance::Cosine),
         HeadSpec::Protonet(Distance::ScaledCosine),
         HeadSpec::Protonet(Distance::Mahalanobis),
+        HeadSpec::Matching(100.0),
         HeadSpec::SimpleShot(Transform::None),
         HeadSpec::SimpleShot(Transform::L2),
         HeadSpec::SimpleShot(Transform::CenteredL2),

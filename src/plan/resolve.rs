@@ -52,6 +52,7 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             alignment: method.alignment,
         }),
         MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+        MethodKind::Matching => HeadSpec::Matching(method.cosine_scale),
         MethodKind::Simpleshot => HeadSpec::SimpleShot(transform),
         MethodKind::Logistic => HeadSpec::Logistic,
         MethodKind::Knn => {

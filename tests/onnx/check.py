@@ -36,6 +36,7 @@ CASES = {
     "ctx-softmax": ("conv6s", "kind: ctx, attention: softmax", 16, "", ""),
     "protonet": ("conv4np", "kind: protonet", 16, "", ""),
     "protonet-cosine": ("resnet12", "kind: protonet, distance: cosine", 36, "", "normalize: imagenet"),
+    "matching": ("conv4s", "kind: matching", 16, "", ""),
     "simpleshot": ("conv4s", "kind: simpleshot", 16, "", ""),
     "simpleshot-l2": ("conv4np", "kind: simpleshot, transform: l2", 16, "", ""),
     "simpleshot-none": ("conv4s", "kind: simpleshot, transform: none", 16, "", ""),

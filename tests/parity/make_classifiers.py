@@ -25,6 +25,7 @@ from formula import numbers
 OUT = pathlib.Path(__file__).parent.parent / "data" / "classifiers.json"
 N_WAY, N_QUERY, DIM = 5, 4, 48
 NEIGHBORS = 3
+SCALES = [1, 20]
 
 
 def values(name, *shape):
@@ -62,6 +63,12 @@ def simpleshot(support, query, labels, mean, transform):
     return softmax(-squares * (1 if transform == "none" else 5))
 
 
+def matching(support, query, labels, scale):
+    """Matching networks, equation 1 of the paper: attention on the support images, summed by class."""
+    attention = softmax(scale * unit(query) @ unit(support).T)
+    return np.stack([attention[:, labels == c].sum(axis=1) for c in range(N_WAY)], axis=1)
+
+
 def main():
     episodes = []
     for k_shot in [1, 5]:
@@ -73,6 +80,8 @@ def main():
         for transform in ["none", "l2", "centered_l2"]:
             found = simpleshot(support, query, labels, mean, transform)
             episode[f"simpleshot_{transform}"] = found.ravel().tolist()
+        for scale in SCALES:
+            episode[f"matching_{scale}"] = matching(support, query, labels, scale).ravel().tolist()
         for metric in ["euclidean", "cosine"]:
             knn = KNeighborsClassifier(NEIGHBORS, metric=metric, algorithm="brute").fit(support, labels)
             episode[f"knn_{metric}"] = knn.predict_proba(query).ravel().tolist()

@@ -56,6 +56,12 @@ pub struct Method {
     /// `laplacianshot`, and `l2` for the others, as in their papers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Transform>,
+    /// Factor on cosine similarities before the softmax over the support, above 0; `matching` only.
+    ///
+    /// The paper has none (1), with which probabilities hardly differ; Chen et al. (ICLR 2019) take 100.
+    #[schemars(range(max = 1000), extend("exclusiveMinimum" = 0))]
+    #[serde(default = "default_cosine_scale")]
+    pub cosine_scale: f64,
     /// Order α of the entropies of α-TIM, above 0; `tim` only. 1 is the mutual information of TIM.
     ///
     /// The paper takes 2 for one shot and 7 for five; larger values bear queries that are less balanced.
@@ -100,6 +106,9 @@ fn default_dim_attn() -> usize {
 fn default_neighbors() -> usize {
     1
 }
+fn default_cosine_scale() -> f64 {
+    100.0
+}
 fn default_alpha() -> f64 {
     2.0
 }
@@ -117,6 +126,9 @@ pub enum MethodKind {
     /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
     /// own.
     Protonet,
+    /// Matching network (Vinyals et al., NeurIPS 2016) without full context embeddings: attention on all
+    /// support images by cosine similarity. It has no parameters of its own.
+    Matching,
     /// SimpleShot (Wang et al. 2019, arXiv 1911.04623): nearest centroid of features that are centred
     /// by the training images' mean and L2-normalised.
     Simpleshot,
@@ -146,11 +158,12 @@ pub enum MethodKind {
 
 impl MethodKind {
     /// Every method, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Fsct,
         Self::Profoct,
         Self::Ctx,
         Self::Protonet,
+        Self::Matching,
         Self::Simpleshot,
         Self::Logistic,
         Self::Knn,

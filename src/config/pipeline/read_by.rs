@@ -19,6 +19,7 @@ pub const READ_BY: &[(&str, &str, &[&str])] = &[
     ("method.transform", "method.kind", &["simpleshot", "bdcspn", "laplacianshot", "tim"]),
     ("method.alpha", "method.kind", &["tim"]),
     ("method.n_neighbors", "method.kind", &["knn"]),
+    ("method.cosine_scale", "method.kind", &["matching"]),
     ("optimizer.momentum", "optimizer.kind", &["sgd"]),
     ("optimizer.nesterov", "optimizer.kind", &["sgd"]),
     ("optimizer.betas", "optimizer.kind", &["adamw", "adam"]),

@@ -6,6 +6,7 @@ pub mod ctx;
 pub mod fsct;
 pub mod knn;
 pub mod logistic;
+pub mod matching;
 pub mod protonet;
 pub mod simpleshot;
 pub mod transductive;
@@ -23,6 +24,7 @@ use ctx::Ctx;
 use fsct::Fsct;
 use knn::Knn;
 use logistic::Logistic;
+use matching::Matching;
 use protonet::Protonet;
 use simpleshot::SimpleShot;
 use transductive::Transductive;
@@ -46,6 +48,8 @@ pub enum Head {
     Ctx(Ctx),
     /// The head of a prototypical network.
     Protonet(Protonet),
+    /// The head of a matching network.
+    Matching(Matching),
     /// Nearest centroid of transformed features.
     SimpleShot(SimpleShot),
     /// Logistic regression on each support.
@@ -69,6 +73,7 @@ impl Head {
             HeadSpec::Protonet(distance) => {
                 Self::Protonet(Protonet::new(*distance).with_scale(init))
             }
+            HeadSpec::Matching(scale) => Self::Matching(Matching::new(*scale)),
             HeadSpec::SimpleShot(transform) => {
                 Self::SimpleShot(SimpleShot::new(*transform, size(features), init))
             }
@@ -94,6 +99,7 @@ impl Head {
             Self::Fsct(head) => head.forward(flat(support), flat(query), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
             Self::Protonet(head) => head.forward(flat(support), flat(query), shape),
+            Self::Matching(head) => head.forward(flat(support), flat(query), shape),
             Self::SimpleShot(head) => head.forward(flat(support), flat(query), shape),
             Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
             Self::Knn(head) => head.forward(flat(support), flat(query), shape),
@@ -114,7 +120,7 @@ impl Head {
         match self {
             Self::Fsct(_) => true,
             Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) | Self::Transductive(_) => false,
-            Self::Baseline(_) | Self::Classes(_) => false,
+            Self::Matching(_) | Self::Baseline(_) | Self::Classes(_) => false,
             Self::Protonet(head) => head.averages_shots(),
             Self::SimpleShot(head) => head.averages_shots(),
         }

@@ -2,6 +2,7 @@
 
 mod ctx;
 mod fsct;
+mod matching;
 mod protonet;
 mod simpleshot;
 
@@ -36,6 +37,7 @@ pub(super) fn logits(
         HeadSpec::Protonet(distance) => {
             protonet::logits(graph, *distance, features, support, query)
         }
+        HeadSpec::Matching(scale) => Ok(matching::logits(graph, *scale, features, support, query)),
         HeadSpec::SimpleShot(transform) => {
             simpleshot::logits(graph, *transform, features, support, query)
         }

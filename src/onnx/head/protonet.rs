@@ -55,7 +55,7 @@ pub(super) fn euclidean(graph: &mut Graph, query: &Value, prototypes: &Value) ->
     graph.sub(&dots, &norms)
 }
 
-fn unit(graph: &mut Graph, rows: &Value) -> Value {
+pub(super) fn unit(graph: &mut Graph, rows: &Value) -> Value {
     let norm = graph.norm(rows, 1, Some(EPSILON));
     graph.div(rows, &norm)
 }

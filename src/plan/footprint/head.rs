@@ -91,8 +91,9 @@ pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        // Of these, only the first two train.
+        // Of these, only the first three train.
         HeadSpec::Protonet(_)
+        | HeadSpec::Matching(_)
         | HeadSpec::SimpleShot(_)
         | HeadSpec::Logistic
         | HeadSpec::Knn(_)
@@ -127,6 +128,7 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
         // The classifier of pretraining is validated by class means.
         HeadSpec::Protonet(_)
+        | HeadSpec::Matching(_)
         | HeadSpec::SimpleShot(_)
         | HeadSpec::Logistic
         | HeadSpec::Knn(_)

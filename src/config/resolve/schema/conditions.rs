@@ -43,7 +43,7 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     ]}}});
     rules.push(json!({"if": from("feti"), "then": feti}));
     let trained = then("backbone", "train", json!({"const": true}));
-    rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet, MethodKind::Simpleshot])), "then": trained}));
+    rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet, MethodKind::Matching, MethodKind::Simpleshot])), "then": trained}));
 
     let refused = |path: &str| rule_of_unread(path).severity() == Severity::Error;
     // Keys below `train.pretrain` are checked by the program alone.
