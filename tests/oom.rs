@@ -123,8 +123,10 @@ fn failing_keeps_the_state_before_the_step() {
 fn a_budget_that_cannot_hold_is_refused_with_what_would() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
-    let plain = predicted(folder.path(), &[]);
-    let budget = format!("memory.budget={}KiB", (plain - plain / 8) / 1024);
+    let (plain, recompute) =
+        (predicted(folder.path(), &[]), predicted(folder.path(), &["memory.recompute=block"]));
+    let kib = format!("{}KiB", (plain + recompute) / 2 / 1024);
+    let budget = format!("memory.budget={kib}");
     for command in ["plan", "run"] {
         let output =
             fsct(folder.path()).args([command, "p.yaml", "--set", &budget]).assert().code(3);
@@ -133,7 +135,6 @@ fn a_budget_that_cannot_hold_is_refused_with_what_would() {
     }
     assert!(!folder.path().join("runs").exists(), "a run was started");
     // And what it says fits, does.
-    let kib = format!("{}KiB", (plain - plain / 8) / 1024);
     fsct(folder.path())
         .args(["fit", "p.yaml", "--budget", &kib, "-o", "fits.yaml"])
         .assert()
