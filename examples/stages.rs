@@ -52,7 +52,7 @@ fn main() -> Result<(), StepError> {
         ("4 micro-batches", Rc::new(MicroBatch { steps: 4, inner: Rc::new(Plain { norm }), norm })),
     ];
     for (name, embedding) in embeddings {
-        let mut step = Backward { objective: Objective::default(), embedding };
+        let mut step = Backward { objective: Objective::default(), embedding, head_last: false };
         let mut state = StageState::default();
         let before = current_bytes();
         reset_peak();

@@ -25,6 +25,8 @@ struct Sizes {
     hidden: u64,
     /// The largest matrix of the head.
     matrix: u64,
+    /// A temporary copy of its gradient, on a device that makes some.
+    copy: u64,
     /// Parameters of the head that get a gradient.
     parameters: u64,
     /// The output of CTX's projection.
@@ -43,6 +45,7 @@ impl Sizes {
             pairs: pairs * dim,
             hidden: 0,
             matrix: 0,
+            copy: 0,
             parameters: 0,
             projected: 0,
         };
@@ -71,14 +74,17 @@ pub struct Input {
     pub element: u64,
     /// Whether the weights get their gradients in this pass.
     pub trains: bool,
+    /// Whether a gradient of a matrix has temporary copies: on the CPU.
+    pub copies: bool,
 }
 
 /// Forward and backward. Held before: the features. Held after: those, and their gradient.
 pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]) {
-    let Input { map, element, trains } = input;
+    let Input { map, element, trains, copies } = input;
     let mut sizes = Sizes::of(&plan.network.head, plan.network.episode, map);
     let matrices = layers.iter().filter(|layer| layer.shape.is_some());
     sizes.matrix = matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element;
+    sizes.copy = if copies { sizes.matrix } else { 0 };
     if trains {
         sizes.parameters =
             layers.iter().map(|layer| layer.parameters).sum::<usize>() as u64 * element;
@@ -150,12 +156,12 @@ fn classes(time: &mut Timeline, spec: &ClassesSpec, sizes: &Sizes) {
     match spec.kind {
         ClassHead::Linear => {
             time.touch(Use::Activations, sizes.features);
-            time.touch(Use::Workspace, 2 * sizes.matrix);
+            time.touch(Use::Workspace, 2 * sizes.copy);
         }
         ClassHead::Cosine => {
             time.hold(Use::Activations, sizes.features);
             time.touch(Use::Activations, sizes.features);
-            time.touch(Use::Workspace, 3 * sizes.matrix);
+            time.touch(Use::Workspace, 3 * sizes.copy);
             time.free(Use::Activations, sizes.features);
         }
     }
@@ -172,7 +178,8 @@ fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
         _ => 0,
     };
     let (pairs, gradients) = (sizes.pairs, sizes.parameters);
-    let block = pairs * 42 / 10;
+    // Where the weights get no gradient, the inputs of the linear layers are not kept.
+    let block = if gradients > 0 { pairs * 42 / 10 } else { pairs * 22 / 10 };
     let kept = block * depth + sizes.features * 12 / 10 + sizes.hidden * 9 / 5 * depth + vic;
     time.hold(Use::Activations, kept);
     time.touch(Use::Activations, pairs * 7 / 3);
@@ -185,13 +192,13 @@ fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
     };
     time.hold(Use::Activations, left);
     time.hold(Use::Gradients, done.min(gradients));
-    time.touch(Use::Workspace, sizes.matrix);
+    time.touch(Use::Workspace, sizes.copy);
     time.free(Use::Gradients, done.min(gradients));
     time.free(Use::Activations, left);
     // At its end all weights have theirs, and two copies of a matrix are temporary.
     time.hold(Use::Activations, 2 * pairs);
     time.hold(Use::Gradients, gradients);
-    time.touch(Use::Workspace, 2 * sizes.matrix);
+    time.touch(Use::Workspace, 2 * sizes.copy);
     time.free(Use::Gradients, gradients);
     time.free(Use::Activations, 2 * pairs);
 }

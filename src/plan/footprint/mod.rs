@@ -281,7 +281,12 @@ impl<'a> Walk<'a> {
         self.time.enter(Phase::Head);
         self.time.hold(Use::Parameters, head_copy);
         let comes_last = self.plan.head_comes_last();
-        let input = head::Input { map: features, element: pass.element, trains: !comes_last };
+        let input = head::Input {
+            map: features,
+            element: pass.element,
+            trains: !comes_last,
+            copies: self.environment.device == DeviceKind::Cpu,
+        };
         head::pass(&mut self.time, self.plan, input, &self.head);
         let of_head = self.parameters()[1] as u64 * pass.element;
         if comes_last {
