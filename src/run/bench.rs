@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::module::interpolate;
@@ -19,7 +19,6 @@ use crate::model::layers::to_host;
 use crate::model::{EpisodeShape, FewShotNet};
 use crate::plan::footprint::Environment;
 use crate::plan::{self, Footprint};
-use crate::stage::grads::Gradients;
 use crate::stage::{Episode, KINDS, StageState, StepContext, clear_cache};
 
 /// The measurements of one setting.
@@ -122,17 +121,17 @@ pub fn measure(
             }
         };
         if number == 0 {
-            let mut values =
-                Values { gradients: &grads.gradients, path: Vec::new(), all: BTreeMap::new() };
-            net.visit(&mut values);
+            let mut values = Gathered::new();
+            grads.gradients.each(&net, |path, gradient| {
+                values.insert(path, to_host(gradient));
+            });
             if plain.is_none() && is_cpu(device) {
                 // They are kept for the next settings, and do not count towards this one.
-                base +=
-                    values.all.values().map(|it| size_of_val(it.as_slice()) as u64).sum::<u64>();
+                base += values.values().map(|it| size_of_val(it.as_slice()) as u64).sum::<u64>();
             }
-            let plain = plain.get_or_insert_with(|| values.all.clone());
-            largest = largest_difference(plain, &values.all);
-            norm = norm_of_difference(plain, &values.all);
+            let plain = plain.get_or_insert_with(|| values.clone());
+            largest = largest_difference(plain, &values);
+            norm = norm_of_difference(plain, &values);
         }
         net = optimizer.step(pipeline.optimizer.learning_rate, net, grads.gradients.0);
         device.sync().ok();
@@ -185,29 +184,6 @@ fn images(
     let patterns = patterns.repeat_dim(1, each).reshape([shape.images(), channels, height, width]);
     let noise = Tensor::random([shape.images(), channels, height, width], uniform, device);
     patterns * 0.7 + noise * 0.3
-}
-
-/// The gradients of a network by path.
-struct Values<'a> {
-    gradients: &'a Gradients,
-    path: Vec<String>,
-    all: Gathered,
-}
-
-impl ModuleVisitor for Values<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.0.get::<D>(param.id) {
-            self.all.insert(self.path.join("."), to_host(gradient));
-        }
-    }
 }
 
 /// Values of gradients by path.

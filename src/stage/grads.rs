@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 
 use crate::model::layers::{scalars, sum_of_squares, to_f32};
+use crate::model::weights::Path;
 
 /// Gradients by parameter of a module.
 #[derive(Debug, Default)]
@@ -31,6 +32,11 @@ impl Gradients {
     /// Casts every gradient to f32, the precision of the master weights.
     pub fn to_f32<M: Module>(&mut self, module: &M) {
         module.visit(&mut ToF32 { grads: &mut self.0 });
+    }
+
+    /// Calls `look` with each gradient, flat, and the path of its parameter in `module`.
+    pub fn each<M: Module>(&self, module: &M, look: impl FnMut(String, Tensor<1>)) {
+        module.visit(&mut Each { grads: &self.0, path: Path::default(), look });
     }
 
     /// Euclidean norm of all gradients together; not finite if any value is not.
@@ -82,6 +88,29 @@ impl ModuleVisitor for ToF32<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.remove::<D>(param.id) {
             self.grads.register(param.id, to_f32(grad));
+        }
+    }
+}
+
+struct Each<'a, F> {
+    grads: &'a GradientsParams,
+    path: Path,
+    look: F,
+}
+
+impl<F: FnMut(String, Tensor<1>)> ModuleVisitor for Each<'_, F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            let count = grad.dims().iter().product::<usize>();
+            (self.look)(self.path.dotted(), grad.reshape([count]));
         }
     }
 }

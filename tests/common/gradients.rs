@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::prelude::*;
 use fsct::model::FewShotNet;
 use fsct::model::layers::to_host;
-use fsct::model::weights::Path;
 use fsct::stage::grads::Gradients;
 
 use super::{max_abs, max_difference};
@@ -16,27 +13,11 @@ pub type ByPath = BTreeMap<String, Vec<f32>>;
 
 /// The gradients of `net`'s parameters.
 pub fn by_path(net: &FewShotNet, gradients: &Gradients) -> ByPath {
-    struct Collect<'a> {
-        path: Path,
-        gradients: &'a Gradients,
-        found: ByPath,
-    }
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.gradients.0.get::<D>(param.id) {
-                self.found.insert(self.path.dotted(), to_host(grad));
-            }
-        }
-    }
-    let mut collect = Collect { path: Path::default(), gradients, found: ByPath::new() };
-    net.visit(&mut collect);
-    collect.found
+    let mut found = ByPath::new();
+    gradients.each(net, |path, gradient| {
+        found.insert(path, to_host(gradient));
+    });
+    found
 }
 
 /// Largest difference, relative to the largest gradient of the same layer kind: a convolution's

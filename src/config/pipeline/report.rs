@@ -33,8 +33,9 @@ struct Files {
     /// Losses, accuracies, learning rate, memory and speed as an event file of TensorBoard in the run's folder, while
     /// the run trains. `tensorboard --logdir runs` shows them.
     tensorboard: bool,
-    /// Every how many steps the histogram of each parameter's gradient is written to `events.jsonl`, before clipping,
-    /// and to the event file of TensorBoard; 0 writes none. One takes about 1 KB a parameter.
+    /// Steps from one histogram of each parameter's gradient, before clipping, to the next; 0 writes none.
+    ///
+    /// They are written to `events.jsonl` and to the event file of TensorBoard, about 1 KB a parameter.
     gradient_histograms: usize,
 }
 

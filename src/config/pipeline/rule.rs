@@ -136,9 +136,10 @@ rules! {
          any folder, and YAML text is UTF-8. Rename the folder, or name an absolute path that is UTF-8.";
     NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
         "`distance` belongs to `protonet` and `knn`; `transform` to `simpleshot`, `bdcspn`, \
-         `laplacianshot` and `tim`; `alpha` to `tim`; `n_neighbors` to `knn`; `cosine_scale` to `matching`; `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, \
-         `prototypes` and `classifier` to `fsct` and `profoct`; `attention` to those two and `ctx`. \
-         Elsewhere the key would do nothing. Remove it, or choose the method that reads it.";
+         `laplacianshot` and `tim`; `alpha` to `tim`; `n_neighbors` to `knn`; `cosine_scale` to `matching`; \
+         `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, `prototypes` \
+         and `classifier` to `fsct` and `profoct`; `attention` to those two and `ctx`. Elsewhere \
+         the key would do nothing. Remove it, or choose the method that reads it.";
     Unused Warning These(&[
         "data.splits",
         "data.rotations",

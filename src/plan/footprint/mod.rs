@@ -279,23 +279,12 @@ impl<'a> Walk<'a> {
             }
         }
         self.time.enter(Phase::Head);
-        self.time.hold(Use::Parameters, head_copy);
         let comes_last = self.plan.head_comes_last();
-        let input = head::Input {
-            map: features,
-            element: pass.element,
-            trains: !comes_last,
-            copies: self.environment.device == DeviceKind::Cpu,
-        };
-        head::pass(&mut self.time, self.plan, input, &self.head);
-        let of_head = self.parameters()[1] as u64 * pass.element;
+        self.head_pass(pass.element, head_copy, !comes_last);
         if comes_last {
             // The features wait for the second pass.
             self.time.hold(Use::Activations, pass.map(features));
-        } else {
-            self.time.hold(Use::Gradients, of_head);
         }
-        self.time.free(Use::Parameters, head_copy);
         // The head's gradient of the features comes in the features' precision.
         let wide = pass.images * size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
@@ -336,14 +325,24 @@ impl<'a> Walk<'a> {
         }
         self.time.free(Use::Parameters, backbone_copy);
         if comes_last {
-            self.time.hold(Use::Parameters, head_copy);
-            let input = head::Input { trains: true, ..input };
-            head::pass(&mut self.time, self.plan, input, &self.head);
-            self.time.hold(Use::Gradients, of_head);
-            self.time.free(Use::Parameters, head_copy);
-            // Of features that need no gradient there is none.
-            self.time.free(Use::Activations, wide + pass.map(features));
+            self.head_pass(pass.element, head_copy, true);
+            // The features, and a gradient of them, which this pass does not have.
+            self.time.free(Use::Activations, pass.map(features) + wide);
         }
+    }
+
+    /// A pass through the head and back, with 16-bit copies of its weights; `trains` says whether the weights get
+    /// their gradients. Held after: those, and the gradient of the features in f32.
+    fn head_pass(&mut self, element: u64, copy: u64, trains: bool) {
+        self.time.hold(Use::Parameters, copy);
+        let map = self.plan.network.backbone.features();
+        let copies = self.environment.device == DeviceKind::Cpu;
+        let input = head::Input { map, element, trains, copies };
+        head::pass(&mut self.time, self.plan, input, &self.head);
+        if trains {
+            self.time.hold(Use::Gradients, self.parameters()[1] as u64 * element);
+        }
+        self.time.free(Use::Parameters, copy);
     }
 
     /// Values of the weights that autocast lowers, of the backbone and of the head.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::file::{self, OF_RUN, seconds};
-use super::past::{Past, write_end, write_event};
+use super::past::{Past, write_event};
 use super::{proto, record};
 use crate::run::RunError;
 use crate::run::events::{Event, Reporter};
@@ -56,10 +56,7 @@ impl Live {
             record::write(&mut bytes, &start)?;
             self.step = started.resumed_at_step;
         }
-        write_event(&mut bytes, event, &mut self.step, now)?;
-        if matches!(event, Event::Finished(_)) {
-            write_end(&mut bytes, &self.run, self.step, now)?;
-        }
+        write_event(&mut bytes, &self.run, event, &mut self.step, now)?;
         Ok(bytes)
     }
 }

@@ -56,18 +56,16 @@ impl<'a> Past<'a> {
         let mut step = 0;
         for event in &self.events {
             at += duration(event);
-            write_event(out, event, &mut step, at)?;
-            if matches!(event, Event::Finished(_)) {
-                write_end(out, self.run, step, at)?;
-            }
+            write_event(out, self.run, event, &mut step, at)?;
         }
         Ok(step)
     }
 }
 
-/// The numbers of an event at the current step, which a step moves.
+/// What an event of a run has to show, at the current step, which a step moves.
 pub(super) fn write_event(
     out: &mut impl Write,
+    run: &RunFolder,
     event: &Event,
     step: &mut usize,
     wall_time: f64,
@@ -86,22 +84,12 @@ pub(super) fn write_event(
     };
     let mut value: Vec<_> = scalars::scalars(event).into_iter().map(value).collect();
     value.extend(histograms(event));
-    if !value.is_empty() {
-        let summary = Some(proto::Summary { value });
-        record::write(out, &proto::Event { summary, ..plain })?;
+    let mut summaries = vec![proto::Summary { value }];
+    if matches!(event, Event::Finished(_)) {
+        summaries.extend(images::worst_classes(run));
+        summaries.push(hparams::end(wall_time));
     }
-    Ok(())
-}
-
-/// What follows the numbers of a run that is over.
-pub(super) fn write_end(
-    out: &mut impl Write,
-    run: &RunFolder,
-    step: usize,
-    wall_time: f64,
-) -> io::Result<()> {
-    let plain = proto::Event { wall_time, step: step as i64, ..proto::Event::default() };
-    for summary in images::worst_classes(run).into_iter().chain([hparams::end(wall_time)]) {
+    for summary in summaries.into_iter().filter(|it| !it.value.is_empty()) {
         record::write(out, &proto::Event { summary: Some(summary), ..plain.clone() })?;
     }
     Ok(())

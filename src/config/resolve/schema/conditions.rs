@@ -43,7 +43,9 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     ]}}});
     rules.push(json!({"if": from("feti"), "then": feti}));
     let trained = then("backbone", "train", json!({"const": true}));
-    rules.push(json!({"if": one_of("method", &json!([MethodKind::Protonet, MethodKind::Matching, MethodKind::Simpleshot])), "then": trained}));
+    let without_weights = |kind: &MethodKind| kind.has_gradient() && !kind.has_weights();
+    let without_weights: Vec<_> = MethodKind::ALL.into_iter().filter(without_weights).collect();
+    rules.push(json!({"if": one_of("method", &json!(without_weights)), "then": trained}));
 
     let refused = |path: &str| rule_of_unread(path).severity() == Severity::Error;
     // Keys below `train.pretrain` are checked by the program alone.
