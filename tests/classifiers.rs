@@ -70,6 +70,7 @@ fn a_head_of_eval_is_the_method_of_a_run_without_training() {
     for (head, method, set) in [
         ("protonet", "kind: protonet, distance: cosine", "method.distance=cosine"),
         ("matching", "kind: matching, cosine_scale: 20", "method.cosine_scale=20"),
+        ("protonet", "kind: protonet, finetune: {steps: 20}", "method.finetune.steps=20"),
         ("simpleshot", "kind: simpleshot", "method.transform=centered_l2"),
         ("simpleshot", "kind: simpleshot, transform: none", "method.transform=none"),
         ("logistic", "kind: logistic", "test.episodes=30"),
@@ -110,6 +111,10 @@ fn heads_differ() {
         &["--head", "simpleshot"][..],
         &["--head", "simpleshot", "--set", "method.transform=l2"],
         &["--head", "simpleshot", "--set", "method.transform=none"],
+        &["--head", "protonet", "--set", "method.finetune.steps=20"],
+        &["--head", "protonet", "--set", "method.finetune={steps: 20, learning_rate: 0.001}"],
+        &["--head", "matching"],
+        &["--head", "matching", "--set", "method.cosine_scale=1"],
         &["--head", "logistic"],
         &["--head", "bdcspn"],
         &["--head", "bdcspn", "--set", "method.transform=centered_l2"],

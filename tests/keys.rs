@@ -11,9 +11,11 @@ use fsct::{graph, plan};
 /// Loss and gradient norm of each of three steps, without optimizer steps in between: what moves is
 /// the state that the stages remember, such as dynamic weights.
 fn steps(backbone: &str, method: &str) -> Vec<f64> {
+    // A relation module needs a map of some size.
+    let (kind, side) = if method.contains("relation") { ("conv4snp", 24) } else { ("conv4s", 16) };
     let text = format!(
-        "data: {{format: synthetic, image_size: 16}}\nepisode: {{n_way: 3, k_shot: 2, n_query: 2}}\n\
-         backbone: {{kind: conv4s{backbone}}}\nmethod: {{{method}}}\n"
+        "data: {{format: synthetic, image_size: {side}}}\nepisode: {{n_way: 3, k_shot: 2, n_query: 2}}\n\
+         backbone: {{kind: {kind}{backbone}}}\nmethod: {{{method}}}\n"
     );
     let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
     let device = Device::flex();
@@ -21,8 +23,9 @@ fn steps(backbone: &str, method: &str) -> Vec<f64> {
     let mut net = FewShotNet::new(&network, 1, &device.clone().autodiff());
     let mut step = graph::build(&plan::compile(&pipeline), &device).step;
     let shape = EpisodeShape::from(pipeline.episode);
-    let values: Vec<f32> = (0..shape.images() * 256).map(|it| (it as f32 * 0.7).sin()).collect();
-    let images = TensorData::new(values, [shape.images(), 1, 16, 16]);
+    let values: Vec<f32> =
+        (0..shape.images() * side * side).map(|it| (it as f32 * 0.7).sin()).collect();
+    let images = TensorData::new(values, [shape.images(), 1, side, side]);
     let images = Tensor::<4>::from_data(images, &device);
     let mut state = StageState::default();
     let mut seen = Vec::new();
@@ -80,13 +83,26 @@ fn method_keys_matter() {
             "kind: protonet, distance: cosine",
             "kind: protonet, distance: mahalanobis",
             "kind: protonet, label_smoothing: 0.1",
-            "kind: matching",
             "kind: simpleshot",
+            "kind: matching",
         ],
     );
     all_matter(
         "kind: matching",
         &["kind: matching, cosine_scale: 10", "kind: matching, label_smoothing: 0.1"],
+    );
+    all_matter(
+        "kind: feat",
+        &[
+            "kind: feat, temperature: 1",
+            "kind: feat, balance: 0",
+            "kind: feat, balance: 1",
+            "kind: feat, label_smoothing: 0.1",
+        ],
+    );
+    all_matter(
+        "kind: relation",
+        &["kind: relation, loss: cross_entropy", "kind: relation, label_smoothing: 0.1"],
     );
     all_matter(
         "kind: simpleshot",

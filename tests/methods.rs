@@ -8,8 +8,8 @@ use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::{EpisodeShape, Head};
 use fsct::network::{
-    Alignment, Attention, Classifier, CtxSpec, Distance, FsctSpec, HeadSpec, Inference, KnnSpec,
-    Prototypes, TransductiveSpec, Transform,
+    Alignment, Attention, BatchNormMode, Classifier, CtxSpec, Distance, FeatSpec, FinetuneSpec,
+    FsctSpec, HeadSpec, Inference, KnnSpec, Prototypes, RelationSpec, TransductiveSpec, Transform,
 };
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Feature maps: channels, height, width.
-const FEATURES: [usize; 3] = [6, 2, 2];
+const FEATURES: [usize; 3] = [3, 4, 4];
 
 fn fsct(attention: Attention, classifier: Classifier, prototypes: Prototypes) -> HeadSpec {
     HeadSpec::Fsct(FsctSpec {
@@ -46,6 +46,11 @@ fn symmetric() -> Vec<HeadSpec> {
     );
     specs.push(HeadSpec::Matching(10.0));
     specs.extend([Transform::None, Transform::L2, Transform::CenteredL2].map(HeadSpec::SimpleShot));
+    specs.push(HeadSpec::Feat(FeatSpec { temperature: 4.0, contrast: false }));
+    specs.push(HeadSpec::Relation(RelationSpec { batch_norm: BatchNormMode::Running }));
+    specs.extend([Distance::Euclidean, Distance::Cosine].map(|distance| {
+        HeadSpec::FinetunedProtonet(FinetuneSpec { distance, steps: 5, learning_rate: 0.05 })
+    }));
     specs.push(HeadSpec::Logistic);
     specs.extend(
         [Distance::Euclidean, Distance::Cosine, Distance::Mahalanobis]
@@ -169,7 +174,12 @@ fn a_query_is_nearest_to_the_class_it_equals() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let shape = EpisodeShape { n_way: 4, k_shot: 1, n_query: 1 };
     let support = features(4, 1, &mut rng);
-    let without_weights = |spec: &HeadSpec| !matches!(spec, HeadSpec::Fsct(_) | HeadSpec::Ctx(_));
+    let without_weights = |spec: &HeadSpec| {
+        !matches!(
+            spec,
+            HeadSpec::Fsct(_) | HeadSpec::Ctx(_) | HeadSpec::Feat(_) | HeadSpec::Relation(_)
+        )
+    };
     for spec in symmetric().into_iter().filter(without_weights) {
         let head = head(&spec, shape);
         let logits = logits(&head, &support, &support, shape);

@@ -14,12 +14,12 @@ pub use pipeline::{
     AccumulationUnit, Activations, Alignment, Allocator, Amp, Attention, Augment, Augmentation,
     Backbone, BackboneKind, Backprop, BatchNormMode, Between, ByteSize, Cache, Checkpoint,
     ClassHead, Classes, Classifier, Columns, Count, Covariance, CovarianceForm, Data, DeviceSpec,
-    Dirichlet, Distance, Dynamic, DynamicDriver, EarlyStopping, Episode, Episodes, Format,
-    Invariance, LossScale, Memory, Method, MethodKind, Moments, Normalize, OnAttention, OnBadImage,
-    OnOom, Optimizer, OptimizerKind, OptimizerState, OtherData, OtherEpisode, Pipeline, Pretrain,
-    Prototypes, QueryDistribution, RandomResizedCrop, Recompute, Report, STATE_BLOCK, Sampling,
-    Schedule, ScheduleKind, Test, Train, TrainingPhase, Transform, Trunk, VERSION, Validate,
-    Variance, Vic, VicPreset, Weights, WeightsSource,
+    Dirichlet, Distance, Dynamic, DynamicDriver, EarlyStopping, Episode, Episodes, Finetune,
+    Format, Invariance, LossScale, Memory, Method, MethodKind, Moments, Normalize, OnAttention,
+    OnBadImage, OnOom, Optimizer, OptimizerKind, OptimizerState, OtherData, OtherEpisode, Pipeline,
+    Pretrain, Prototypes, QueryDistribution, RandomResizedCrop, Recompute, RelationLoss, Report,
+    STATE_BLOCK, Sampling, Schedule, ScheduleKind, Test, Train, TrainingPhase, Transform, Trunk,
+    VERSION, Validate, Variance, Vic, VicPreset, Weights, WeightsSource,
 };
 pub use pipeline::{Keys, Rule, Severity};
 pub use resolve::{

@@ -2,13 +2,17 @@ use crate::config::{self, MethodKind, Pipeline, VicPreset};
 use crate::loss::Objective;
 use crate::loss::vic::{CovarianceScale, OnAttention, Vic};
 use crate::loss::weights::{Dynamic, VicWeights};
-use crate::network::DynamicDriver;
+use crate::network::{DynamicDriver, RelationLoss};
 
 /// The loss of a pipeline.
 pub fn objective(pipeline: &Pipeline) -> Objective {
     let vic = (pipeline.method.kind == MethodKind::Profoct)
         .then(|| vic(&pipeline.method.vic.clone().unwrap_or_default()));
-    Objective { label_smoothing: pipeline.method.label_smoothing, vic }
+    let method = &pipeline.method;
+    let of_pairs = method.kind == MethodKind::Relation && method.loss == RelationLoss::Mse;
+    let balance =
+        (method.kind == MethodKind::Feat && method.balance > 0.0).then_some(method.balance);
+    Objective { label_smoothing: method.label_smoothing, balance, of_pairs, vic }
 }
 
 /// The values of a preset, for keys that the pipeline does not set.

@@ -4,7 +4,7 @@ pub mod vic;
 pub mod weights;
 
 use burn::prelude::*;
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, sigmoid};
 use serde::{Deserialize, Serialize};
 
 use crate::model::layers::{self, mean, to_f32};
@@ -33,6 +33,25 @@ pub fn cross_entropy(
     -(right * (1.0 - label_smoothing) + mean(log_shares) * label_smoothing)
 }
 
+/// Mean squared error of the sigmoid of each logit, whose target is 1 for the class of the query and 0 for the others,
+/// smoothed as those of [`cross_entropy`].
+///
+/// # Shapes
+/// - `logits`: `[Q, n_way]`, queries by class
+/// - output: `[1]`
+fn squared_error(logits: Tensor<2>, shape: EpisodeShape, label_smoothing: f64) -> Tensor<1> {
+    let [queries, n_way] = logits.dims();
+    let share = label_smoothing / n_way as f64;
+    let target = |at: usize| {
+        let right = at / n_way / shape.n_query == at % n_way;
+        (share + if right { 1.0 - label_smoothing } else { 0.0 }) as f32
+    };
+    let targets: Vec<f32> = (0..queries * n_way).map(target).collect();
+    let targets = TensorData::new(targets, [queries, n_way]);
+    let targets = Tensor::from_data(targets, &logits.device());
+    mean((sigmoid(to_f32(logits)) - targets).square())
+}
+
 /// The value of each loss term of one episode, and its accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
@@ -45,6 +64,9 @@ pub struct Terms {
     /// Share of the queries whose largest logit is their class.
     #[serde(deserialize_with = "crate::numbers::finite_or_nan")]
     pub accuracy: f64,
+    /// Cross-entropy of the auxiliary task before its weight, if the loss has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<f64>,
     /// VIC terms before their weights, if the loss has them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub vic: Option<VicValues>,
@@ -68,6 +90,11 @@ pub struct VicValues {
 }
 
 impl Terms {
+    /// A loss that is the cross-entropy alone.
+    fn of(cross_entropy: f64, accuracy: f64) -> Self {
+        Self { loss: cross_entropy, cross_entropy, accuracy, ..Self::default() }
+    }
+
     /// Mean over episodes; the weights are those of the last.
     pub fn mean(episodes: &[Self]) -> Self {
         let count = episodes.len().max(1) as f64;
@@ -79,6 +106,12 @@ impl Terms {
             loss: mean(|terms| terms.loss),
             cross_entropy: mean(|terms| terms.cross_entropy),
             accuracy: mean(|terms| terms.accuracy),
+            contrast: episodes
+                .iter()
+                .map(|terms| terms.contrast)
+                .sum::<Option<f64>>()
+                .filter(|_| !episodes.is_empty())
+                .map(|sum| sum / count),
             vic: episodes.last().and_then(|terms| terms.vic).map(|last| VicValues {
                 variance: mean_vic(|vic| vic.variance),
                 invariance: mean_vic(|vic| vic.invariance),
@@ -89,11 +122,15 @@ impl Terms {
     }
 }
 
-/// What is minimised: cross-entropy, and with ProFOCT the VIC terms.
+/// What is minimised: cross-entropy or the squared error of pairs, with FEAT that of its auxiliary task, and with ProFOCT the VIC terms.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Objective {
     /// Share of the targets that all classes have alike, from 0 to below 1.
     pub label_smoothing: f64,
+    /// Weight of the cross-entropy of the auxiliary task, if the loss has it.
+    pub balance: Option<f64>,
+    /// Whether the squared error of each pair of a query and a class takes the place of the cross-entropy.
+    pub of_pairs: bool,
     /// VIC regularisation of the support features.
     pub vic: Option<Vic>,
 }
@@ -116,7 +153,7 @@ impl Objective {
         let correct = share_correct(&logits, &labels);
         let total = cross_entropy(logits, labels, self.label_smoothing);
         let [cross_entropy, accuracy] = read([total.clone(), correct]);
-        Loss { total, terms: Terms { loss: cross_entropy, cross_entropy, accuracy, vic: None } }
+        Loss { total, terms: Terms::of(cross_entropy, accuracy) }
     }
 
     /// The loss of one episode. Dynamic weights that follow the loss are updated here, once.
@@ -133,12 +170,29 @@ impl Objective {
     ) -> Loss {
         let targets = shape.targets(&output.logits.device());
         let correct = share_correct(&output.logits, &targets);
+        if self.of_pairs {
+            let off_tape = output.logits.clone().detach();
+            let ce = cross_entropy(off_tape, targets, self.label_smoothing);
+            let total = squared_error(output.logits, shape, self.label_smoothing);
+            let [loss, cross_entropy, accuracy] = read([total.clone(), ce, correct]);
+            return Loss { total, terms: Terms { loss, ..Terms::of(cross_entropy, accuracy) } };
+        }
         let ce = cross_entropy(output.logits, targets, self.label_smoothing);
 
+        if let (Some(balance), Some(logits)) = (self.balance, output.members) {
+            let images = EpisodeShape { n_query: shape.k_shot + shape.n_query, ..shape };
+            let targets = images.targets(&logits.device());
+            let contrast = cross_entropy(logits, targets, 0.0);
+            let total = ce.clone() + contrast.clone() * balance;
+            let [cross_entropy, accuracy, of_members] = read([ce, correct, contrast]);
+            let loss = cross_entropy + balance * of_members;
+            let terms =
+                Terms { loss, contrast: Some(of_members), ..Terms::of(cross_entropy, accuracy) };
+            return Loss { total, terms };
+        }
         let Some(vic) = &self.vic else {
             let [cross_entropy, accuracy] = read([ce.clone(), correct]);
-            let terms = Terms { loss: cross_entropy, cross_entropy, accuracy, vic: None };
-            return Loss { total: ce, terms };
+            return Loss { total: ce, terms: Terms::of(cross_entropy, accuracy) };
         };
 
         let weights = weights.get_or_insert(vic.initial);
@@ -157,14 +211,13 @@ impl Objective {
             total: ce + variance * alpha + invariance * beta + covariance * gamma,
             terms: Terms {
                 loss: cross_entropy + alpha * v + beta * i + gamma * c,
-                cross_entropy,
-                accuracy,
                 vic: Some(VicValues {
                     variance: v,
                     invariance: i,
                     covariance: c,
                     weights: *weights,
                 }),
+                ..Terms::of(cross_entropy, accuracy)
             },
         }
     }

@@ -77,9 +77,10 @@ impl FewShotNet {
         count.0
     }
 
-    /// Applies the batch statistics of one forward pass to the running statistics.
+    /// Applies the batch statistics of one forward pass to the running statistics, those of the head last.
     pub fn update_running(&mut self, moments: &[Moments]) {
-        let norms = self.backbone.norms_mut();
+        let mut norms = self.backbone.norms_mut();
+        norms.extend(self.head.norms_mut());
         assert_eq!(norms.len(), moments.len(), "one pair of moments for each batch norm");
         for (norm, moments) in norms.into_iter().zip(moments) {
             norm.update_running(moments);

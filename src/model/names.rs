@@ -81,6 +81,24 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["head", "classifier", "output", "magnitude"] => "linear.2.L.weight_g".into(),
         ["head", "classifier", "output", "direction"] => "linear.2.L.weight_v".into(),
         ["head", "classifier", "output", leaf] => format!("linear.2.{leaf}"),
+        // The names of FEAT's published code.
+        ["head", "query", leaf] => format!("slf_attn.w_qs.{leaf}"),
+        ["head", "key", leaf] => format!("slf_attn.w_ks.{leaf}"),
+        ["head", "value", leaf] => format!("slf_attn.w_vs.{leaf}"),
+        ["head", "output", leaf] => format!("slf_attn.fc.{leaf}"),
+        ["head", "norm", leaf] => format!("slf_attn.layer_norm.{}", norm_leaf(leaf)),
+        // The names of a relation module in CloserLookFewShot.
+        ["head", "blocks", block, layer, leaf] => {
+            let block: usize = block.parse().ok()?;
+            let (layer, leaf) = match *layer {
+                "conv" => ("C", *leaf),
+                "norm" => ("BN", norm_leaf(leaf)),
+                _ => return None,
+            };
+            format!("relation_module.layer{}.{layer}.{leaf}", block + 1)
+        }
+        ["head", "hidden", leaf] => format!("relation_module.fc1.{leaf}"),
+        ["head", "score", leaf] => format!("relation_module.fc2.{leaf}"),
         // Meta-Baseline's name.
         ["head", "scale"] => "temp".into(),
         ["head", "project", leaf] => format!("linear_attn.{leaf}"),
@@ -98,6 +116,8 @@ const VARIANTS: &[&str] = &[
     "Fsct",
     "Ctx",
     "Protonet",
+    "Feat",
+    "Relation",
     "SimpleShot",
     "Transductive",
     "Cosine",

@@ -115,6 +115,18 @@ pub enum Distance {
     ScaledCosine,
 }
 
+/// Loss of a relation network in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RelationLoss {
+    /// Mean squared error of the sigmoid of each score, whose target is 1 for the right class and 0
+    /// for the others, as published.
+    #[default]
+    Mse,
+    /// Cross-entropy of the softmax of the scores of a query, as all other methods have it.
+    CrossEntropy,
+}
+
 /// What is done to a feature vector before it is compared: SimpleShot's transformations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 use super::choice::{Alignment, Attention, ClassHead, Classifier, Distance, Prototypes, Transform};
 use super::layer::{Conv, Linear};
+use super::relation::{RelationLayers, RelationSpec};
 use super::{EpisodeShape, Map, size};
 
 /// What turns features into logits.
@@ -15,8 +16,14 @@ pub enum HeadSpec {
     Protonet(Distance),
     /// Matching network, with this factor on cosine similarities.
     Matching(f64),
+    /// A prototypical network whose prototypes each test episode fine-tunes on its support.
+    FinetunedProtonet(FinetuneSpec),
     /// Nearest centroid of transformed features.
     SimpleShot(Transform),
+    /// Prototypes that a transformer adapts to each other.
+    Feat(FeatSpec),
+    /// A comparison of maps that is learned.
+    Relation(RelationSpec),
     /// Logistic regression on the support features of each episode.
     Logistic,
     /// The nearest support images of each query.
@@ -40,6 +47,11 @@ impl HeadSpec {
                 let rows = (episode.queries() + episode.supports()) * pixels;
                 vec![HeadLayer::linear("project", Linear::from(&project), rows)]
             }
+            Self::Feat(spec) => spec.layers(features).with_rows(spec, episode),
+            Self::Relation(_) => of_pairs(&RelationLayers::over(features), episode),
+            Self::FinetunedProtonet(spec) => {
+                Self::Protonet(spec.distance).layers(features, episode)
+            }
             Self::Protonet(Distance::ScaledCosine) => vec![HeadLayer {
                 name: "scale",
                 shape: None,
@@ -54,8 +66,13 @@ impl HeadSpec {
         }
     }
 
-    /// Values that a checkpoint has of the head and training does not change: a mean feature.
+    /// Values that a checkpoint has of the head and the optimizer does not change: a mean feature, or running
+    /// statistics.
     pub fn buffers(&self, features: Map) -> usize {
+        if matches!(self, Self::Relation(_)) {
+            let layers = RelationLayers::over(features);
+            return layers.blocks.iter().map(|(_, norm)| norm.buffers()).sum();
+        }
         if self.is_centered() { size(features) } else { 0 }
     }
 
@@ -68,6 +85,17 @@ impl HeadSpec {
         };
         transform == Transform::CenteredL2
     }
+}
+
+/// Prototypes that each test episode fine-tunes on its support.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinetuneSpec {
+    /// How queries are compared with prototypes; never Mahalanobis's.
+    pub distance: Distance,
+    /// Gradient steps on the whole support.
+    pub steps: usize,
+    /// Factor on the gradient in each step.
+    pub learning_rate: f64,
 }
 
 /// A method that sees all queries of an episode at once.
@@ -193,6 +221,19 @@ impl FsctLayers {
     }
 }
 
+/// The layers of a relation module in forward order, each with the rows that it reads of one episode.
+fn of_pairs(layers: &RelationLayers, episode: EpisodeShape) -> Vec<HeadLayer> {
+    let pairs = episode.queries() * episode.n_way;
+    let names = [("blocks.0.conv", "blocks.0.norm"), ("blocks.1.conv", "blocks.1.norm")];
+    let blocks = layers.blocks.iter().zip(names).flat_map(|((conv, norm), (of_conv, of_norm))| {
+        let rows = pairs * conv.output[1] * conv.output[2];
+        let conv = HeadLayer::linear(of_conv, Linear::from(conv), rows);
+        [conv, HeadLayer::norm(of_norm, norm.input[0], rows)]
+    });
+    let dense = [("hidden", layers.hidden), ("score", layers.output)];
+    blocks.chain(dense.map(|(name, layer)| HeadLayer::linear(name, layer, pairs))).collect()
+}
+
 /// A CrossTransformer over feature maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CtxSpec {
@@ -208,6 +249,50 @@ impl CtxSpec {
     /// The 1×1 convolution over `features` that makes queries, keys and values.
     pub fn project(&self, features: Map) -> Conv {
         Conv::new(features, self.dim_attn, 1, 1, 0)
+    }
+}
+
+/// Prototypes that a transformer adapts to each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FeatSpec {
+    /// What squared distances are divided by.
+    pub temperature: f64,
+    /// Whether training also adapts the images of each class to each other.
+    pub contrast: bool,
+}
+
+impl FeatSpec {
+    /// The layers over `features`, which are averaged over the map before.
+    pub fn layers(&self, features: Map) -> FeatLayers {
+        let [dim, ..] = features;
+        let square = |bias| Linear { input: dim, output: dim, bias };
+        FeatLayers { project: square(false), output: square(true), norm: dim }
+    }
+}
+
+/// The layers of a transformer that adapts prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeatLayers {
+    /// The projections for queries, for keys and for values, one each.
+    pub project: Linear,
+    /// The output of the attention.
+    pub output: Linear,
+    /// Width of the layer norm after it.
+    pub norm: usize,
+}
+
+impl FeatLayers {
+    /// The layers in forward order, each with the rows that it reads of one episode.
+    fn with_rows(&self, spec: &FeatSpec, episode: EpisodeShape) -> Vec<HeadLayer> {
+        let rows = episode.n_way + if spec.contrast { episode.images() } else { 0 };
+        let linear = |name, layer| HeadLayer::linear(name, layer, rows);
+        vec![
+            linear("query", self.project),
+            linear("key", self.project),
+            linear("value", self.project),
+            linear("output", self.output),
+            HeadLayer::norm("norm", self.norm, rows),
+        ]
     }
 }
 

@@ -123,7 +123,7 @@ impl Linear {
     }
 }
 
-/// The 1×1 convolution as a linear layer over pixels.
+/// A convolution as a linear layer over what is under its kernel.
 impl From<&Conv> for Linear {
     fn from(conv: &Conv) -> Self {
         Self { input: conv.field(), output: conv.output[0], bias: conv.bias }

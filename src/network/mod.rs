@@ -10,19 +10,21 @@ mod choice;
 mod episode;
 mod head;
 mod layer;
+mod relation;
 
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::Block;
 pub use choice::{
     Activations, Alignment, Attention, BatchNormMode, ClassHead, Classifier, CovarianceForm,
-    Distance, DynamicDriver, Prototypes, Transform, Trunk,
+    Distance, DynamicDriver, Prototypes, RelationLoss, Transform, Trunk,
 };
 pub use episode::EpisodeShape;
 pub use head::{
-    ClassesSpec, CtxSpec, FsctLayers, FsctSpec, HeadLayer, HeadSpec, Inference, KnnSpec,
-    TransductiveSpec,
+    ClassesSpec, CtxSpec, FeatLayers, FeatSpec, FinetuneSpec, FsctLayers, FsctSpec, HeadLayer,
+    HeadSpec, Inference, KnnSpec, TransductiveSpec,
 };
 pub use layer::{Conv, Linear, Norm, Pool};
+pub use relation::{RelationLayers, RelationSpec};
 
 /// Channels, height and width of an image or of its features.
 pub type Map = [usize; 3];

@@ -21,9 +21,10 @@ pub(super) fn features(
     }
 }
 
-struct Layers<'a, 'b> {
-    graph: &'a mut Graph<'b>,
-    mode: BatchNormMode,
+/// Blocks, and the statistics that their norms use.
+pub(super) struct Layers<'a, 'b> {
+    pub graph: &'a mut Graph<'b>,
+    pub mode: BatchNormMode,
 }
 
 impl Layers<'_, '_> {
@@ -50,7 +51,12 @@ impl Layers<'_, '_> {
         Ok(value)
     }
 
-    fn block(&mut self, path: &str, block: &Block, input: &Value) -> Result<Value, WeightsError> {
+    pub fn block(
+        &mut self,
+        path: &str,
+        block: &Block,
+        input: &Value,
+    ) -> Result<Value, WeightsError> {
         match block {
             Block::Plain(conv, norm) => {
                 let output = self.conv(&format!("{path}.conv"), conv, input)?;

@@ -9,8 +9,8 @@ use crate::model::FewShotNet;
 use crate::model::names::reference_name;
 use crate::model::weights::read;
 use crate::network::{
-    Alignment, Attention, BackboneSpec, Classifier, CtxSpec, Distance, EpisodeShape, FsctSpec,
-    HeadSpec, KnnSpec, Prototypes, Transform, Trunk,
+    Alignment, Attention, BackboneSpec, Classifier, CtxSpec, Distance, EpisodeShape, FeatSpec,
+    FinetuneSpec, FsctSpec, HeadSpec, KnnSpec, Prototypes, RelationSpec, Transform, Trunk,
 };
 use proto::{NodeProto, ValueInfoProto};
 
@@ -52,6 +52,8 @@ fn heads() -> Vec<HeadSpec> {
         HeadSpec::SimpleShot(Transform::None),
         HeadSpec::SimpleShot(Transform::L2),
         HeadSpec::SimpleShot(Transform::CenteredL2),
+        HeadSpec::Relation(RelationSpec { batch_norm: BatchNormMode::Running }),
+        HeadSpec::Feat(FeatSpec { temperature: 64.0, contrast: true }),
     ]
 }
 
@@ -162,7 +164,9 @@ fn norms_of_the_episode_read_no_running_statistics() {
 #[test]
 fn every_head_has_its_shapes_and_its_weights() {
     for head in heads() {
-        let backbone = backbones().swap_remove(0);
+        // A relation module needs a larger map.
+        let place = if matches!(head, HeadSpec::Relation(_)) { 2 } else { 0 };
+        let backbone = backbones().swap_remove(place);
         let network = Network { backbone, head, episode: EPISODE };
         let (tensors, [_, file]) = files(&network, BatchNormMode::Running);
         let graph = file.graph.unwrap();
@@ -171,8 +175,10 @@ fn every_head_has_its_shapes_and_its_weights() {
         let tied =
             matches!(&network.head, HeadSpec::Fsct(it) if it.prototypes == Prototypes::PerWay);
         let (ways, shots) = if tied { ("3", "2") } else { ("n_way", "k_shot") };
-        assert_eq!(dims(&graph.input[0]), [ways, shots, "64", "2", "2"]);
-        assert_eq!(dims(&graph.input[1]), ["queries", "64", "2", "2"]);
+        let map = network.backbone.features().map(|side| side.to_string());
+        let [channels, height, width] = map.each_ref().map(String::as_str);
+        assert_eq!(dims(&graph.input[0]), [ways, shots, channels, height, width]);
+        assert_eq!(dims(&graph.input[1]), ["queries", channels, height, width]);
         assert_eq!(dims(&graph.output[0]), ["queries", ways]);
     }
 }
@@ -180,9 +186,12 @@ fn every_head_has_its_shapes_and_its_weights() {
 /// Nothing that other programs would take for the method is written.
 #[test]
 fn a_head_that_is_solved_for_each_support_has_no_graph() {
-    for head in
-        [HeadSpec::Logistic, HeadSpec::Knn(KnnSpec { neighbors: 1, distance: Distance::Cosine })]
-    {
+    let distance = Distance::Cosine;
+    for head in [
+        HeadSpec::Logistic,
+        HeadSpec::Knn(KnnSpec { neighbors: 1, distance }),
+        HeadSpec::FinetunedProtonet(FinetuneSpec { distance, steps: 5, learning_rate: 0.1 }),
+    ] {
         let backbone = backbones().swap_remove(0);
         let network = Network { backbone, head, episode: EPISODE };
         let tensors = read(&FewShotNet::new(&network, 7, &Device::flex()));

@@ -1,33 +1,17 @@
 //! A pipeline's network.
 
-use crate::config::{BackboneKind, MethodKind, Pipeline};
+use crate::config::{MethodKind, Pipeline};
 use crate::network::{
-    BackboneSpec, ClassHead, CtxSpec, FsctSpec, HeadSpec, Inference, KnnSpec, Network,
-    TransductiveSpec,
+    ClassHead, CtxSpec, FeatSpec, FinetuneSpec, FsctSpec, HeadSpec, Inference, KnnSpec, Network,
+    RelationSpec, TransductiveSpec,
 };
 
 /// The network that a pipeline describes.
 pub fn network(pipeline: &Pipeline) -> Network {
     Network {
-        backbone: backbone(pipeline),
+        backbone: pipeline.backbone.spec(pipeline.data.image_size),
         head: head(pipeline),
         episode: pipeline.episode.largest().into(),
-    }
-}
-
-fn backbone(pipeline: &Pipeline) -> BackboneSpec {
-    let kind = pipeline.backbone.kind;
-    let side = pipeline.data.image_size;
-    let image = [kind.channels(), side, side];
-    let resnet = |depths| BackboneSpec::resnet(depths, pipeline.backbone.resolved_trunk(), image);
-    match kind {
-        BackboneKind::Conv4 | BackboneKind::Conv4s => BackboneSpec::conv(4, image),
-        BackboneKind::Conv6 | BackboneKind::Conv6s => BackboneSpec::conv(6, image),
-        BackboneKind::Conv4np | BackboneKind::Conv4snp => BackboneSpec::conv_np(4, image),
-        BackboneKind::Conv6np | BackboneKind::Conv6snp => BackboneSpec::conv_np(6, image),
-        BackboneKind::Resnet12 => resnet([2, 1, 1, 1]),
-        BackboneKind::Resnet18 => resnet([2, 2, 2, 2]),
-        BackboneKind::Resnet34 => resnet([3, 4, 6, 3]),
     }
 }
 
@@ -51,9 +35,23 @@ fn head(pipeline: &Pipeline) -> HeadSpec {
             dim_attn: method.dim_attn,
             alignment: method.alignment,
         }),
-        MethodKind::Protonet => HeadSpec::Protonet(method.distance),
+        MethodKind::Protonet => match &method.finetune {
+            None => HeadSpec::Protonet(method.distance),
+            Some(finetune) => HeadSpec::FinetunedProtonet(FinetuneSpec {
+                distance: method.distance,
+                steps: finetune.steps,
+                learning_rate: finetune.learning_rate,
+            }),
+        },
         MethodKind::Matching => HeadSpec::Matching(method.cosine_scale),
         MethodKind::Simpleshot => HeadSpec::SimpleShot(transform),
+        MethodKind::Feat => HeadSpec::Feat(FeatSpec {
+            temperature: method.temperature,
+            contrast: method.balance > 0.0,
+        }),
+        MethodKind::Relation => {
+            HeadSpec::Relation(RelationSpec { batch_norm: pipeline.backbone.resolved_batch_norm() })
+        }
         MethodKind::Logistic => HeadSpec::Logistic,
         MethodKind::Knn => {
             HeadSpec::Knn(KnnSpec { neighbors: method.n_neighbors, distance: method.distance })

@@ -79,7 +79,8 @@ const SHOTS: [&str; 2] = ["episode.k_shot", "episode.k_shot.max"];
 /// Whether the tensors of a trained model depend on a key: it has the same value wherever that
 /// model is loaded.
 pub fn fixes_model(key: &str, trained: &Pipeline) -> bool {
-    let of_loss = is_under(key, "method.vic") || key == "method.label_smoothing";
+    let of_loss = is_under(key, "method.vic")
+        || ["method.balance", "method.label_smoothing", "method.loss"].contains(&key);
     let of_head = is_under(key, "method") && !of_loss;
     // A method without weights has its settings from the pipeline alone.
     let is_setting = !trained.method.kind.has_weights() && key != "method.kind";

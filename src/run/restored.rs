@@ -27,7 +27,8 @@ pub fn restored(
     let head = plan::network(pipeline).head;
     if head != network.head && !pipeline.method.kind.has_weights() {
         let mut init = Init::new(trained.seed, device);
-        net.head = Head::new(&head, network.backbone.features(), network.episode, &mut init);
+        let new = Head::new(&head, network.backbone.features(), network.episode, &mut init);
+        net.head = new.with_scale_of(net.head);
     }
     Ok(net)
 }

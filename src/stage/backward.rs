@@ -24,7 +24,7 @@ use crate::loss::{Loss, Objective};
 use crate::model::kernel::images::lowered;
 use crate::model::kernel::kept::Scope;
 use crate::model::layers::{scalars, sum_of_squares};
-use crate::model::{FewShotNet, Head};
+use crate::model::{FewShotNet, Head, Moments};
 use crate::network::{DynamicDriver, EpisodeShape};
 
 /// Gradients of one episode.
@@ -57,10 +57,17 @@ impl Step<Episode> for Backward {
         let whole = cast_weights(&net.head, cx.precision);
         let head = if self.head_last { whole.no_grad() } else { whole };
         let labels = episode.labels;
+        let mut moments = embedded.moments;
         // The VIC weights of this step; the loss moves them for the next one.
         let mut vic = cx.state.vic;
-        let Loss { total, terms } =
-            self.loss(&head, features.clone(), labels.clone(), shape, &mut cx.state.vic);
+        let Loss { total, terms } = self.loss(
+            &head,
+            features.clone(),
+            labels.clone(),
+            shape,
+            &mut cx.state.vic,
+            &mut moments,
+        );
         let mut tape = (total * cx.scale).backward();
         let d_features = features.grad_remove(&mut tape).expect("the loss depends on the features");
         let mut gradients = Gradients::default();
@@ -77,16 +84,22 @@ impl Step<Episode> for Backward {
         drop(backbone);
         if let Some(features) = features {
             let head = cast_weights(&net.head, cx.precision);
-            let Loss { total, .. } =
-                self.loss(&head, Tensor::from_inner(features), labels, shape, &mut vic);
+            let Loss { total, .. } = self.loss(
+                &head,
+                Tensor::from_inner(features),
+                labels,
+                shape,
+                &mut vic,
+                &mut Vec::new(),
+            );
             gradients.take(&mut (total * cx.scale).backward(), &head);
         }
-        Ok(Grads { gradients, terms: vec![terms], moments: vec![embedded.moments], norm: None })
+        Ok(Grads { gradients, terms: vec![terms], moments: vec![moments], norm: None })
     }
 }
 
 impl Backward {
-    /// The loss of an episode, or of a batch with labels.
+    /// The loss of an episode, or of a batch with labels. Batch statistics of the head's own norms go to `moments`.
     fn loss(
         &self,
         head: &Head,
@@ -94,6 +107,7 @@ impl Backward {
         labels: Option<Tensor<1, Int>>,
         shape: EpisodeShape,
         vic: &mut Option<VicWeights>,
+        moments: &mut Vec<Moments>,
     ) -> Loss {
         if let Some(labels) = labels {
             // No support: every image is classified.
@@ -101,7 +115,11 @@ impl Backward {
             return self.objective.of_batch(output.logits, labels);
         }
         let (support, query) = shape.split(features);
-        let output = head.forward(support.clone(), query, shape);
+        let mut output = head.forward(support.clone(), query.clone(), shape);
+        moments.append(&mut output.moments);
+        if self.objective.balance.is_some() {
+            output.members = head.members(support.clone(), query, shape);
+        }
         self.objective.loss(head, output, support.flatten(1, 3), shape, vic)
     }
 }

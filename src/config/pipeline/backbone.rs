@@ -6,6 +6,7 @@ use super::{
     rule::Rule,
     weights::{Weights, WeightsSource},
 };
+use crate::network::BackboneSpec;
 pub use crate::network::{BatchNormMode, Trunk};
 
 /// Network that turns images into features.
@@ -41,6 +42,21 @@ impl Backbone {
         match self.kind {
             BackboneKind::Resnet12 => Trunk::Feti,
             _ => self.trunk.unwrap_or(Trunk::Torchvision),
+        }
+    }
+
+    /// Its blocks, over images of this height and width.
+    pub fn spec(&self, side: usize) -> BackboneSpec {
+        let image = [self.kind.channels(), side, side];
+        let resnet = |depths| BackboneSpec::resnet(depths, self.resolved_trunk(), image);
+        match self.kind {
+            BackboneKind::Conv4 | BackboneKind::Conv4s => BackboneSpec::conv(4, image),
+            BackboneKind::Conv6 | BackboneKind::Conv6s => BackboneSpec::conv(6, image),
+            BackboneKind::Conv4np | BackboneKind::Conv4snp => BackboneSpec::conv_np(4, image),
+            BackboneKind::Conv6np | BackboneKind::Conv6snp => BackboneSpec::conv_np(6, image),
+            BackboneKind::Resnet12 => resnet([2, 1, 1, 1]),
+            BackboneKind::Resnet18 => resnet([2, 2, 2, 2]),
+            BackboneKind::Resnet34 => resnet([3, 4, 6, 3]),
         }
     }
 

@@ -1,14 +1,17 @@
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    finding::{Checks, Finding, word},
+    finding::{Checks, Finding},
+    finetune::{self, Finetune},
+    method_kind::MethodKind,
     rule::Rule,
     vic::{self, Vic},
 };
-pub use crate::network::{Alignment, Attention, Classifier, Distance, Prototypes, Transform};
+pub use crate::network::{
+    Alignment, Attention, Classifier, Distance, Prototypes, RelationLoss, Transform,
+};
+use crate::network::{Map, RelationLayers};
 
 /// Few-shot method on top of the features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +71,21 @@ pub struct Method {
     #[schemars(range(max = 100), extend("exclusiveMinimum" = 0))]
     #[serde(default = "default_alpha")]
     pub alpha: f64,
+    /// What squared distances are divided by before the softmax, above 0; `feat` only. The default is the
+    /// value that FEAT's authors train with.
+    #[schemars(range(max = 10_000), extend("exclusiveMinimum" = 0))]
+    #[serde(default = "default_temperature")]
+    pub temperature: f64,
+    /// Weight of the loss of FEAT's auxiliary task in training; `feat` only. 0 leaves the task out.
+    ///
+    /// The images of each class are adapted to each other, and every image of the episode is classified by
+    /// the means. The authors train with 0.01 to 1.
+    #[schemars(range(min = 0, max = 10_000))]
+    #[serde(default = "default_balance")]
+    pub balance: f64,
+    /// What the training of a relation network minimises; `relation` only.
+    #[serde(default)]
+    pub loss: RelationLoss,
     /// Number of nearest support images that vote, the k of k-NN; `knn` only.
     ///
     /// An episode has n_way · k_shot support images: with more than k_shot neighbours, images of other
@@ -83,6 +101,10 @@ pub struct Method {
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Fine-tuning of the prototypes on the support of each test episode; `protonet` only. Not
+    /// written, prototypes are the means of their shots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<Finetune>,
     /// Variance, invariance and covariance regularisation; `profoct` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vic: Option<Vic>,
@@ -109,96 +131,14 @@ fn default_neighbors() -> usize {
 fn default_cosine_scale() -> f64 {
     100.0
 }
+fn default_temperature() -> f64 {
+    64.0
+}
+fn default_balance() -> f64 {
+    0.1
+}
 fn default_alpha() -> f64 {
     2.0
-}
-
-/// Few-shot method: how queries are compared with the supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MethodKind {
-    /// Few-shot cosine transformer (IEEE Access 2023, doi 10.1109/ACCESS.2023.3298299).
-    Fsct,
-    /// FSCT with VIC regularisation of the support features.
-    Profoct,
-    /// CrossTransformer (Doersch et al., NeurIPS 2020), as the FSCT authors compare with it.
-    Ctx,
-    /// Prototypical network (Snell et al., NeurIPS 2017): the baseline, without parameters of its
-    /// own.
-    Protonet,
-    /// Matching network (Vinyals et al., NeurIPS 2016) without full context embeddings: attention on all
-    /// support images by cosine similarity. It has no parameters of its own.
-    Matching,
-    /// SimpleShot (Wang et al. 2019, arXiv 1911.04623): nearest centroid of features that are centred
-    /// by the training images' mean and L2-normalised.
-    Simpleshot,
-    /// Logistic regression on the L2-normalised support features of each episode, as RFS tests (Tian
-    /// et al., ECCV 2020, arXiv 2003.11539); it has no gradient, and only tests.
-    Logistic,
-    /// The nearest support images vote (k-NN); it has no gradient, and only tests.
-    Knn,
-    /// BD-CSPN (Liu et al., ECCV 2020, arXiv 1911.10713): prototypes rectified by the queries.
-    /// Transductive: it sees all queries of an episode at once, and only tests.
-    Bdcspn,
-    /// LaplacianShot (Ziko et al., ICML 2020, arXiv 2006.15486): near queries get the same class.
-    /// Transductive, and only tests.
-    Laplacianshot,
-    /// α-TIM (Veilleux et al., NeurIPS 2021, arXiv 2204.11181): the information that queries have
-    /// about their classes is maximised. Transductive, and only tests.
-    Tim,
-    /// PT-MAP (Hu et al. 2020, arXiv 2006.03806): optimal transport of the queries to the classes,
-    /// which it takes to have equally many. Transductive, and only tests.
-    PtMap,
-    /// A linear classifier, trained on the support of each test episode (Baseline, Chen et al., ICLR 2019,
-    /// arXiv 1904.04232); it has no gradient, and only tests.
-    Baseline,
-    /// The same with a cosine classifier (Baseline++ of the same paper).
-    BaselinePlusPlus,
-}
-
-impl MethodKind {
-    /// Every method, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
-        Self::Fsct,
-        Self::Profoct,
-        Self::Ctx,
-        Self::Protonet,
-        Self::Matching,
-        Self::Simpleshot,
-        Self::Logistic,
-        Self::Knn,
-        Self::Bdcspn,
-        Self::Laplacianshot,
-        Self::Tim,
-        Self::PtMap,
-        Self::Baseline,
-        Self::BaselinePlusPlus,
-    ];
-
-    /// Whether it has weights of its own, which training finds. A method without any can be put on
-    /// the backbone of every trained model.
-    pub fn has_weights(self) -> bool {
-        matches!(self, Self::Fsct | Self::Profoct | Self::Ctx)
-    }
-
-    /// Whether a loss can be propagated through it to the features.
-    pub fn has_gradient(self) -> bool {
-        let fits_each_support =
-            matches!(self, Self::Logistic | Self::Knn | Self::Baseline | Self::BaselinePlusPlus);
-        !fits_each_support && !self.is_transductive()
-    }
-
-    /// Whether an answer depends on the other queries of the episode.
-    pub fn is_transductive(self) -> bool {
-        matches!(self, Self::Bdcspn | Self::Laplacianshot | Self::Tim | Self::PtMap)
-    }
-}
-
-/// As it is written in YAML.
-impl fmt::Display for MethodKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&word(self))
-    }
 }
 
 impl Method {
@@ -232,10 +172,12 @@ impl Method {
 
 /// What the checks of a method need to know of the rest of the pipeline.
 pub(super) struct Surroundings {
-    /// Whether there are training episodes.
-    pub trains: bool,
+    /// The key that leaves training without episodes, if there are none.
+    pub without_episodes: Option<&'static str>,
     /// Whether they train the backbone.
     pub trains_backbone: bool,
+    /// The map of an image's features, where the image is large enough to have one.
+    pub features: Option<Map>,
     /// The greatest number of shots in training.
     pub k_shot: usize,
     /// Support images of a test episode.
@@ -244,9 +186,18 @@ pub(super) struct Surroundings {
 
 pub(super) fn check(method: &Method, of: &Surroundings, checks: &mut Checks) {
     let kind = method.kind;
+    let trains = of.without_episodes.is_none();
+    if let Some(key) = of.without_episodes.filter(|_| kind.has_weights()) {
+        let message =
+            format!("`{key}: 0` leaves the head of `method.kind: {kind}` at its initial weights");
+        let help = "train on episodes, or use a method without weights of its own, such as \
+                    `method.kind: protonet`; `fsct eval RUN` tests a trained model";
+        checks.push(
+            Finding::new(Rule::UntrainedHead, key, message, help).label("no episode trains it"),
+        );
+    }
     // A method without weights of its own needs a backbone that is trained.
-    if of.trains && !of.trains_backbone && !method.kind.has_weights() && method.kind.has_gradient()
-    {
+    if trains && !of.trains_backbone && !method.kind.has_weights() && method.kind.has_gradient() {
         checks.push(Finding::new(
             Rule::NothingToTrain,
             "backbone.train",
@@ -254,13 +205,31 @@ pub(super) fn check(method: &Method, of: &Surroundings, checks: &mut Checks) {
             "remove it, or use a method with weights of its own",
         ));
     }
-    if of.trains && !method.kind.has_gradient() {
+    if trains && !method.kind.has_gradient() {
         let message = format!("`method.kind: {kind}` has no gradient that could train a backbone");
         let help = "write `train: {epochs: 0, pretrain: {}}`, which trains the backbone as a classifier, or \
                     name a trained one in `backbone.weights`; or train with another method and test with \
                     `fsct eval RUN --head`";
         checks
             .push(Finding::new(Rule::NoGradient, "method.kind", message, help).label("only tests"));
+    }
+    if method.kind == MethodKind::Relation
+        && let Some([_, height, width]) = of.features
+        && height.min(width) < RelationLayers::LEAST_SIDE
+    {
+        let least = RelationLayers::LEAST_SIDE;
+        let message = format!(
+            "`method.kind: relation` pools the features twice, and the backbone leaves a map of \
+             {height}×{width} pixels"
+        );
+        let help = format!(
+            "use larger images, or a backbone that pools less, such as `conv4np` or `conv4snp`: the map \
+             needs {least}×{least} pixels"
+        );
+        checks.push(
+            Finding::new(Rule::MapTooSmall, "method.kind", message, help)
+                .label("needs a larger map"),
+        );
     }
     let (neighbors, supports) = (method.n_neighbors, of.test_supports);
     if method.kind == MethodKind::Knn && neighbors > supports {
@@ -273,6 +242,9 @@ pub(super) fn check(method: &Method, of: &Surroundings, checks: &mut Checks) {
             Finding::new(Rule::TooManyNeighbors, "method.n_neighbors", message, help)
                 .label("more than there are"),
         );
+    }
+    if method.finetune.is_some() {
+        finetune::check(kind, method.distance, checks);
     }
     let Some(terms) = &method.vic else { return };
     if method.kind == MethodKind::Profoct {

@@ -11,8 +11,10 @@ mod device;
 mod early_stopping;
 mod episode;
 mod finding;
+mod finetune;
 mod memory;
 mod method;
+mod method_kind;
 mod optimizer;
 mod optimizer_state;
 mod pretrain;
@@ -38,10 +40,12 @@ pub use device::DeviceSpec;
 pub use early_stopping::EarlyStopping;
 pub use episode::{Dirichlet, Episode, Episodes, OtherEpisode, QueryDistribution};
 pub use finding::Finding;
+pub use finetune::Finetune;
 pub use memory::{AccumulationUnit, Allocator, Amp, LossScale, Memory, OnOom, Recompute};
 pub use method::{
-    Alignment, Attention, Classifier, Distance, Method, MethodKind, Prototypes, Transform,
+    Alignment, Attention, Classifier, Distance, Method, Prototypes, RelationLoss, Transform,
 };
+pub use method_kind::MethodKind;
 pub use optimizer::{Optimizer, OptimizerKind};
 pub use optimizer_state::{OptimizerState, STATE_BLOCK};
 pub use pretrain::{ClassHead, Pretrain, TrainingPhase};

@@ -122,8 +122,10 @@ impl Pipeline {
         episode::check(episode, self.method.is_tied_to_episode(), others, &mut checks);
         let test = self.test_episode();
         let surroundings = Surroundings {
-            trains: self.train.trained_epochs() > 0,
+            without_episodes: self.train.without_episodes(),
             trains_backbone: backbone.train,
+            features: (data.image_size >= backbone.kind.min_image_size())
+                .then(|| backbone.spec(data.image_size).features()),
             k_shot: episode.k_shot.max(),
             test_supports: test.n_way * test.k_shot,
         };

@@ -28,6 +28,7 @@ const OF_METHODS: Keys = Keys::These(&[
     "method.alignment",
     "method.alpha",
     "method.attention",
+    "method.balance",
     "method.classifier",
     "method.cosine_scale",
     "method.depth",
@@ -35,9 +36,11 @@ const OF_METHODS: Keys = Keys::These(&[
     "method.dim_head",
     "method.distance",
     "method.heads",
+    "method.loss",
     "method.mlp_dim",
     "method.n_neighbors",
     "method.prototypes",
+    "method.temperature",
     "method.transform",
 ]);
 
@@ -137,9 +140,10 @@ rules! {
     NotOfThisMethod Error OF_METHODS, "not_of_this_method", "the method does not read this key":
         "`distance` belongs to `protonet` and `knn`; `transform` to `simpleshot`, `bdcspn`, \
          `laplacianshot` and `tim`; `alpha` to `tim`; `n_neighbors` to `knn`; `cosine_scale` to `matching`; \
-         `alignment` and `dim_attn` to `ctx`; `depth`, `heads`, `dim_head`, `mlp_dim`, `prototypes` \
-         and `classifier` to `fsct` and `profoct`; `attention` to those two and `ctx`. Elsewhere \
-         the key would do nothing. Remove it, or choose the method that reads it.";
+         `temperature` and `balance` to `feat`; `loss` to `relation`; `alignment` and `dim_attn` to `ctx`; \
+         `depth`, `heads`, `dim_head`, `mlp_dim`, `prototypes` and `classifier` to `fsct` and \
+         `profoct`; `attention` to those two and `ctx`. Elsewhere the key would do nothing. Remove it, \
+         or choose the method that reads it.";
     Unused Warning These(&[
         "data.splits",
         "data.rotations",
@@ -270,6 +274,10 @@ rules! {
         "with one shot the invariance term is zero":
         "It is the distance of support features to their prototype, and a single shot is its own \
          prototype.";
+    MapTooSmall Error These(&["method.kind"]), "map_too_small",
+        "the relation module shrinks the features to nothing":
+        "It pools twice, so the backbone must leave a map of 4×4 pixels or more. Use larger images, or a backbone with \
+         less pooling: the authors' is `conv4np` or, on one channel, `conv4snp`.";
     NoGradient Error These(&["method.kind"]), "no_gradient",
         "the method classifies frozen features and cannot train":
         "`logistic`, `knn`, `baseline`, `baseline_plus_plus` and the transductive methods are computed anew from \
@@ -281,6 +289,10 @@ rules! {
         "more neighbours vote than an episode has support images":
         "A test episode has n_way · k_shot support images. If all of them voted, every query would \
          get the same answer.";
+    FinetuneWithoutPrototypes Error These(&["method.finetune"]), "without_prototypes",
+        "only the prototypes of `protonet` are fine-tuned":
+        "Each test episode moves them along the gradient of the loss on its support, under `distance: euclidean`, \
+         `cosine` or `scaled_cosine`. `baseline` and `baseline_plus_plus` train a classifier on each support anyway.";
     VicWithoutProfoct Error These(&["method.vic"]), "without_profoct",
         "VIC terms belong to `profoct`":
         "`profoct` is `fsct` with variance, invariance and covariance terms in its loss. With \
@@ -327,6 +339,12 @@ rules! {
         "an optimizer's averages are in fewer bits than f32 on the CPU only":
         "On a GPU they are f32. Write `optimizer.state: f32`, or `device: cpu`. With `device: auto` a run \
          is refused when it takes the GPU.";
+    UntrainedHead Warning These(&["train.epochs", "train.episodes_per_epoch"]), "untrained_head",
+        "without training episodes the head keeps its initial weights":
+        "`fsct`, `profoct`, `ctx`, `feat` and `relation` have weights of their own, which only episodes train: `train.pretrain` and \
+         `backbone.weights` are of the backbone. The accuracy of random weights says nothing about the method. \
+         Train on episodes, or use a method without weights of its own, such as `protonet`. `fsct eval RUN` tests \
+         a model that is trained already.";
     EarlyStoppingWithoutValidation Error These(&["train.early_stopping"]), "no_validation",
         "early stopping needs validation":
         "It stops training when the validation accuracy no longer improves. Give \

@@ -46,6 +46,13 @@ impl Train {
     pub fn trained_epochs(&self) -> usize {
         if self.episodes_per_epoch == 0 { 0 } else { self.epochs }
     }
+
+    /// The key that leaves training without episodes, if there are none.
+    pub(super) fn without_episodes(&self) -> Option<&'static str> {
+        let keys =
+            [("train.epochs", self.epochs), ("train.episodes_per_epoch", self.episodes_per_epoch)];
+        keys.into_iter().find(|(_, count)| *count == 0).map(|(key, _)| key)
+    }
 }
 
 impl Train {

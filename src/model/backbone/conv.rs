@@ -45,7 +45,11 @@ pub struct ConvBlock {
 }
 
 impl ConvBlock {
-    fn new(conv: &network::Conv, norm: &network::Norm, init: &mut Init) -> Self {
+    /// A new block.
+    ///
+    /// # Panics
+    /// When it pools 3×3.
+    pub fn new(conv: &network::Conv, norm: &network::Norm, init: &mut Init) -> Self {
         let pool = match norm.pool {
             None => false,
             Some(Pool::Two) => true,

@@ -83,7 +83,7 @@ impl Baseline {
         let logits = self.logits(support, query, shape, &draw);
         let logits: Vec<f32> = logits.into_iter().map(|logit| logit as f32).collect();
         let logits = Tensor::from_data(TensorData::new(logits, [queries, shape.n_way]), &device);
-        HeadOutput { logits, attended: None }
+        HeadOutput::of(logits)
     }
 
     /// Logits of the queries, row by row, of a classifier that is trained from `draw`.

@@ -43,7 +43,7 @@ impl Classes {
             Self::Linear(layer) => to_f32(linear(layer, features)),
             Self::Cosine(layer) => layer.forward(to_f32(features)),
         };
-        HeadOutput { logits, attended: None }
+        HeadOutput::of(logits)
     }
 }
 

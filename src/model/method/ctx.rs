@@ -65,7 +65,7 @@ impl Ctx {
         let aligned = product(weights, support);
         let distance = (query - aligned).square().sum_dim(2).reshape([n_way, queries]);
         let logits = distance.swap_dims(0, 1) / -((height * width) as f64);
-        HeadOutput { logits, attended: None }
+        HeadOutput::of(logits)
     }
 }
 

@@ -69,7 +69,10 @@ impl Fsct {
             let classes = self.attention.forward(classes.clone(), query.clone()) + classes;
             self.feed_forward.forward(classes.clone()) + classes
         });
-        HeadOutput { logits: self.classifier.forward(attended.clone()), attended: Some(attended) }
+        HeadOutput {
+            attended: Some(attended.clone()),
+            ..HeadOutput::of(self.classifier.forward(attended))
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Knn {
         let logits: Vec<f32> =
             rows.flat_map(|row| logits(row, self.spec.neighbors, shape)).collect();
         let logits = TensorData::new(logits, [queries, shape.n_way]);
-        HeadOutput { logits: Tensor::from_data(logits, &device), attended: None }
+        HeadOutput::of(Tensor::from_data(logits, &device))
     }
 }
 

@@ -36,7 +36,7 @@ impl Logistic {
         let logits: Vec<f32> =
             fit.logits(&across, &fit.solve()).into_iter().map(|logit| logit as f32).collect();
         let logits = TensorData::new(logits, [queries, shape.n_way]);
-        HeadOutput { logits: Tensor::from_data(logits, &device), attended: None }
+        HeadOutput::of(Tensor::from_data(logits, &device))
     }
 }
 

@@ -37,7 +37,7 @@ impl Matching {
         let greatest = scores.clone().max_dim(2).detach();
         let sums = (scores - greatest.clone()).exp().sum_dim(2);
         let logits = (sums.log() + greatest).reshape([queries, shape.n_way]);
-        HeadOutput { logits, attended: None }
+        HeadOutput::of(logits)
     }
 }
 

@@ -3,11 +3,14 @@
 pub mod baseline;
 pub mod classes;
 pub mod ctx;
+pub mod feat;
+pub mod finetune;
 pub mod fsct;
 pub mod knn;
 pub mod logistic;
 pub mod matching;
 pub mod protonet;
+pub mod relation;
 pub mod simpleshot;
 pub mod transductive;
 pub mod transform;
@@ -17,15 +20,19 @@ use burn::prelude::*;
 
 use super::init::Init;
 use super::layers::to_host;
-use crate::network::{EpisodeShape, HeadSpec, Map, size};
+use super::norm::{BatchNorm, Moments};
+use crate::network::{EpisodeShape, FinetuneSpec, HeadSpec, Map, size};
 use baseline::Baseline;
 use classes::Classes;
 use ctx::Ctx;
+use feat::Feat;
+use finetune::Descent;
 use fsct::Fsct;
 use knn::Knn;
 use logistic::Logistic;
 use matching::Matching;
 use protonet::Protonet;
+use relation::Relation;
 use simpleshot::SimpleShot;
 use transductive::Transductive;
 use transform::FeatureTransform;
@@ -36,6 +43,18 @@ pub struct HeadOutput {
     pub logits: Tensor<2>,
     /// The transformer's output, `[Q, n_way, dim]`, where the method has one.
     pub attended: Option<Tensor<3>>,
+    /// Logits of the auxiliary task of training, `[n_way · (k_shot + n_query), n_way]`, by class, where it was asked for:
+    /// see [`Head::members`].
+    pub members: Option<Tensor<2>>,
+    /// Batch statistics of the head's own batch norms, one pair of moments each, where they are the episode's.
+    pub moments: Vec<Moments>,
+}
+
+impl HeadOutput {
+    /// Logits and nothing else.
+    pub fn of(logits: Tensor<2>) -> Self {
+        Self { logits, attended: None, members: None, moments: Vec::new() }
+    }
 }
 
 /// Features of an episode → logits.
@@ -52,6 +71,10 @@ pub enum Head {
     Matching(Matching),
     /// Nearest centroid of transformed features.
     SimpleShot(SimpleShot),
+    /// Prototypes that a transformer adapts to each other.
+    Feat(Feat),
+    /// A comparison of maps that is learned.
+    Relation(Relation),
     /// Logistic regression on each support.
     Logistic(Logistic),
     /// Votes of the nearest support images.
@@ -74,9 +97,16 @@ impl Head {
                 Self::Protonet(Protonet::new(*distance).with_scale(init))
             }
             HeadSpec::Matching(scale) => Self::Matching(Matching::new(*scale)),
+            HeadSpec::FinetunedProtonet(spec) => {
+                let FinetuneSpec { distance, steps, learning_rate } = *spec;
+                let head = Protonet::new(distance).with_scale(init);
+                Self::Protonet(head.finetuned(Descent { steps, learning_rate }))
+            }
             HeadSpec::SimpleShot(transform) => {
                 Self::SimpleShot(SimpleShot::new(*transform, size(features), init))
             }
+            HeadSpec::Feat(spec) => Self::Feat(Feat::new(spec, features, init)),
+            HeadSpec::Relation(spec) => Self::Relation(Relation::new(spec, features, init)),
             HeadSpec::Logistic => Self::Logistic(Logistic::default()),
             HeadSpec::Knn(spec) => Self::Knn(Knn::new(*spec)),
             HeadSpec::Transductive(spec) => {
@@ -99,13 +129,36 @@ impl Head {
             Self::Fsct(head) => head.forward(flat(support), flat(query), shape),
             Self::Ctx(head) => head.forward(support, query, shape),
             Self::Protonet(head) => head.forward(flat(support), flat(query), shape),
-            Self::Matching(head) => head.forward(flat(support), flat(query), shape),
             Self::SimpleShot(head) => head.forward(flat(support), flat(query), shape),
+            Self::Matching(head) => head.forward(flat(support), flat(query), shape),
+            Self::Feat(head) => head.forward(support, query, shape),
+            Self::Relation(head) => head.forward(support, query, shape),
             Self::Logistic(head) => head.forward(flat(support), flat(query), shape),
             Self::Knn(head) => head.forward(flat(support), flat(query), shape),
             Self::Transductive(head) => head.forward(flat(support), flat(query), shape),
             Self::Baseline(head) => head.forward(flat(support), flat(query), shape),
             Self::Classes(head) => head.forward(flat(query)),
+        }
+    }
+
+    /// Logits of the auxiliary task of a method that has one in training, for [`HeadOutput::members`].
+    pub fn members(
+        &self,
+        support: Tensor<4>,
+        query: Tensor<4>,
+        shape: EpisodeShape,
+    ) -> Option<Tensor<2>> {
+        match self {
+            Self::Feat(head) => Some(head.members(support, query, shape)),
+            _ => None,
+        }
+    }
+
+    /// Batch norms of the head in forward order, where it has some.
+    pub fn norms_mut(&mut self) -> Vec<&mut BatchNorm> {
+        match self {
+            Self::Relation(head) => head.norms_mut(),
+            _ => Vec::new(),
         }
     }
 
@@ -118,9 +171,13 @@ impl Head {
     /// Whether it reads nothing of a class but the mean of its shots, where the shots have no weights.
     pub fn averages_shots(&self) -> bool {
         match self {
-            Self::Fsct(_) => true,
-            Self::Ctx(_) | Self::Logistic(_) | Self::Knn(_) | Self::Transductive(_) => false,
-            Self::Matching(_) | Self::Baseline(_) | Self::Classes(_) => false,
+            Self::Fsct(_) | Self::Feat(_) => true,
+            Self::Ctx(_)
+            | Self::Relation(_)
+            | Self::Matching(_)
+            | Self::Logistic(_)
+            | Self::Knn(_) => false,
+            Self::Transductive(_) | Self::Baseline(_) | Self::Classes(_) => false,
             Self::Protonet(head) => head.averages_shots(),
             Self::SimpleShot(head) => head.averages_shots(),
         }
@@ -132,6 +189,18 @@ impl Head {
             Self::Fsct(head) => Some(head.prototype_weight.val()),
             _ => None,
         }
+    }
+
+    /// The same with the learned scale of another head, where both have one.
+    #[must_use]
+    pub fn with_scale_of(mut self, other: Self) -> Self {
+        if let (Self::Protonet(own), Self::Protonet(other)) = (&mut self, other)
+            && own.scale.is_some()
+            && other.scale.is_some()
+        {
+            own.scale = other.scale;
+        }
+        self
     }
 
     /// What it does to features before it compares them, where it does something.

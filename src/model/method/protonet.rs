@@ -5,10 +5,12 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use super::HeadOutput;
+use super::finetune::{self, Descent, Score};
 use super::vectors::{COSINE_SCALE, euclidean, means, unit};
 use crate::model::init::Init;
-use crate::model::layers::{product, to_f32};
+use crate::model::layers::{product, to_f32, to_host};
 use crate::model::mahalanobis::squared_distances;
+use crate::model::rows::Rows;
 use crate::network::{Distance, EpisodeShape};
 
 /// Logits are negative distances to the mean of each class. It has no parameters but a learned scale.
@@ -16,6 +18,8 @@ use crate::network::{Distance, EpisodeShape};
 pub struct Protonet {
     #[module(skip)]
     distance: Distance,
+    #[module(skip)]
+    finetune: Option<Descent>,
     /// Learned factor on cosine similarities, `[1]`, where the distance has one.
     pub scale: Option<Param<Tensor<1>>>,
 }
@@ -23,7 +27,7 @@ pub struct Protonet {
 impl Protonet {
     /// A head with this distance.
     pub fn new(distance: Distance) -> Self {
-        Self { distance, scale: None }
+        Self { distance, finetune: None, scale: None }
     }
 
     /// The same with the factor that its distance learns, if it does; it starts at [`COSINE_SCALE`].
@@ -33,9 +37,15 @@ impl Protonet {
         Self { scale, ..self }
     }
 
+    /// The same, whose prototypes each test episode moves by this descent. The distance is not Mahalanobis's.
+    pub fn finetuned(self, descent: Descent) -> Self {
+        Self { finetune: Some(descent), ..self }
+    }
+
     /// Whether it reads nothing of a class but the mean of its shots.
     pub fn averages_shots(&self) -> bool {
         match self.distance {
+            _ if self.finetune.is_some() => false,
             Distance::Euclidean | Distance::Cosine | Distance::ScaledCosine => true,
             // The covariance is of the shots themselves.
             Distance::Mahalanobis => false,
@@ -47,7 +57,11 @@ impl Protonet {
     /// - `query`: `[Q, dim]`
     pub fn forward(&self, support: Tensor<2>, query: Tensor<2>, shape: EpisodeShape) -> HeadOutput {
         let (support, query) = (to_f32(support), to_f32(query));
-        let prototypes = means(support.clone(), shape);
+        // Features are on the tape in training alone.
+        let prototypes = match self.finetune {
+            Some(descent) if !support.is_autodiff() => self.moved(support.clone(), descent, shape),
+            _ => means(support.clone(), shape),
+        };
         let logits = match self.distance {
             Distance::Euclidean => -euclidean(query, prototypes),
             Distance::Cosine | Distance::ScaledCosine => {
@@ -59,6 +73,19 @@ impl Protonet {
             }
             Distance::Mahalanobis => -squared_distances(query, prototypes, support),
         };
-        HeadOutput { logits, attended: None }
+        HeadOutput::of(logits)
+    }
+
+    /// Prototypes after a descent on the support, `[n_way, dim]`.
+    fn moved(&self, support: Tensor<2>, descent: Descent, shape: EpisodeShape) -> Tensor<2> {
+        let device = support.device();
+        let score = match (self.distance, &self.scale) {
+            (Distance::Euclidean | Distance::Mahalanobis, _) => Score::Euclidean,
+            (_, Some(scale)) => {
+                Score::Cosine(to_host(scale.val()).iter().map(|it| f64::from(*it)).sum())
+            }
+            (_, None) => Score::Cosine(COSINE_SCALE),
+        };
+        finetune::weights(Rows::of(support), score, descent, shape).to_tensor(&device)
     }
 }

@@ -40,6 +40,6 @@ impl SimpleShot {
             Transform::None => 1.0,
             Transform::L2 | Transform::CenteredL2 => COSINE_SCALE / 2.0,
         };
-        HeadOutput { logits: euclidean(query, centroids) * -factor, attended: None }
+        HeadOutput::of(euclidean(query, centroids) * -factor)
     }
 }

@@ -1,9 +1,11 @@
 //! Features of an episode → logits, by the method of the model.
 
 mod ctx;
+mod feat;
 mod fsct;
 mod matching;
 mod protonet;
+mod relation;
 mod simpleshot;
 
 use super::graph::{Dim, Graph, Value};
@@ -41,7 +43,10 @@ pub(super) fn logits(
         HeadSpec::SimpleShot(transform) => {
             simpleshot::logits(graph, *transform, features, support, query)
         }
-        HeadSpec::Logistic
+        HeadSpec::Feat(spec) => feat::logits(graph, spec, features, support, query),
+        HeadSpec::Relation(spec) => relation::logits(graph, spec, features, support, query),
+        HeadSpec::FinetunedProtonet(_)
+        | HeadSpec::Logistic
         | HeadSpec::Knn(_)
         | HeadSpec::Transductive(_)
         | HeadSpec::Baseline(_) => return Ok(None),

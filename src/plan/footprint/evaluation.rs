@@ -76,6 +76,6 @@ impl Walk<'_> {
             self.time.hold(Use::Activations, of_episode - of_pass);
             self.time.touch(Use::Activations, of_episode);
         }
-        head::forward(&mut self.time, self.plan, features, episode);
+        head::forward(&mut self.time, self.plan, (features, pass.engine), episode);
     }
 }

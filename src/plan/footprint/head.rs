@@ -4,10 +4,13 @@
 //! factors here were measured over ways, shots, queries and widths, and `tests/footprint.rs` checks
 //! them. A head is a small part of a step, except FSCT's on wide features.
 
+use super::pairs::Pairs;
 use super::timeline::{Timeline, Use};
+use super::workspace::Engine;
 use crate::config::MethodKind;
 use crate::network::{
-    ClassHead, ClassesSpec, EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Inference, Map, size,
+    ClassHead, ClassesSpec, Distance, EpisodeShape, FsctSpec, HeadLayer, HeadSpec, Inference, Map,
+    RelationLayers, size,
 };
 use crate::plan::Plan;
 
@@ -76,11 +79,13 @@ pub struct Input {
     pub trains: bool,
     /// Whether a gradient of a matrix has temporary copies: on the CPU.
     pub copies: bool,
+    /// Whose kernels compute convolutions.
+    pub engine: Engine,
 }
 
 /// Forward and backward. Held before: the features. Held after: those, and their gradient.
 pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]) {
-    let Input { map, element, trains, copies } = input;
+    let Input { map, element, trains, copies, engine } = input;
     let mut sizes = Sizes::of(&plan.network.head, plan.network.episode, map);
     let matrices = layers.iter().filter(|layer| layer.shape.is_some());
     sizes.matrix = matrices.map(|layer| layer.parameters).max().unwrap_or(0) as u64 * element;
@@ -97,8 +102,15 @@ pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]
             time.touch(Use::Activations, 2 * sizes.pairs + sizes.features / 10);
             time.free(Use::Activations, kept);
         }
-        // Of these, only the first three train.
+        HeadSpec::Feat(_) => feat(time, &sizes),
+        HeadSpec::Relation(_) => {
+            let layers = RelationLayers::over(map);
+            let pairs = Pairs::of(&layers, plan.network.episode, element, engine);
+            pairs.pass(time, sizes.features);
+        }
+        // Of these, only the first four train.
         HeadSpec::Protonet(_)
+        | HeadSpec::FinetunedProtonet(_)
         | HeadSpec::Matching(_)
         | HeadSpec::SimpleShot(_)
         | HeadSpec::Logistic
@@ -120,7 +132,12 @@ pub fn pass(time: &mut Timeline, plan: &Plan, input: Input, layers: &[HeadLayer]
 }
 
 /// Forward without a tape, over an episode of a test. Held before and after: its features, f32.
-pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape) {
+pub fn forward(
+    time: &mut Timeline,
+    plan: &Plan,
+    (map, engine): (Map, Engine),
+    episode: EpisodeShape,
+) {
     let sizes = Sizes::of(&plan.network.head, episode, map);
     let live = match &plan.network.head {
         HeadSpec::Fsct(spec) => {
@@ -132,10 +149,21 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
             attention.max(feed_forward)
         }
         HeadSpec::Ctx(_) => sizes.projected + 2 * sizes.pairs,
+        HeadSpec::Relation(_) => {
+            let layers = RelationLayers::over(map);
+            return Pairs::of(&layers, episode, F32, engine).forward(time);
+        }
+        // The support in f64, as it is and as unit vectors, the weights and their gradient.
+        HeadSpec::FinetunedProtonet(spec) => {
+            let copies = if spec.distance == Distance::Euclidean { 2 } else { 4 };
+            let weights = (episode.n_way * size(map)) as u64 * F32;
+            (copies * sizes.support + 6 * weights).max(2 * sizes.features)
+        }
         // The classifier of pretraining is validated by class means.
         HeadSpec::Protonet(_)
         | HeadSpec::Matching(_)
         | HeadSpec::SimpleShot(_)
+        | HeadSpec::Feat(_)
         | HeadSpec::Logistic
         | HeadSpec::Knn(_)
         | HeadSpec::Baseline(_)
@@ -148,6 +176,14 @@ pub fn forward(time: &mut Timeline, plan: &Plan, map: Map, episode: EpisodeShape
         },
     };
     time.touch(Use::Activations, live);
+}
+
+/// Features are averaged over the map at once, and the rest is small beside the features before that.
+fn feat(time: &mut Timeline, sizes: &Sizes) {
+    let kept = sizes.features * 4 / 5;
+    time.hold(Use::Activations, kept);
+    time.touch(Use::Activations, sizes.features * 2);
+    time.free(Use::Activations, kept);
 }
 
 /// The classifier of pretraining. The cosine layer divides the features' product, and has its directions and

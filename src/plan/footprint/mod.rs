@@ -10,6 +10,7 @@ mod evaluation;
 mod gpu;
 mod head;
 mod optimizer;
+mod pairs;
 mod passes;
 mod phases;
 mod rows;
@@ -280,7 +281,7 @@ impl<'a> Walk<'a> {
         }
         self.time.enter(Phase::Head);
         let comes_last = self.plan.head_comes_last();
-        self.head_pass(pass.element, head_copy, !comes_last);
+        self.head_pass(&pass, head_copy, !comes_last);
         if comes_last {
             // The features wait for the second pass.
             self.time.hold(Use::Activations, pass.map(features));
@@ -325,7 +326,7 @@ impl<'a> Walk<'a> {
         }
         self.time.free(Use::Parameters, backbone_copy);
         if comes_last {
-            self.head_pass(pass.element, head_copy, true);
+            self.head_pass(&pass, head_copy, true);
             // The features, and a gradient of them, which this pass does not have.
             self.time.free(Use::Activations, pass.map(features) + wide);
         }
@@ -333,11 +334,12 @@ impl<'a> Walk<'a> {
 
     /// A pass through the head and back, with 16-bit copies of its weights; `trains` says whether the weights get
     /// their gradients. Held after: those, and the gradient of the features in f32.
-    fn head_pass(&mut self, element: u64, copy: u64, trains: bool) {
+    fn head_pass(&mut self, pass: &Pass, copy: u64, trains: bool) {
         self.time.hold(Use::Parameters, copy);
         let map = self.plan.network.backbone.features();
         let copies = self.environment.device == DeviceKind::Cpu;
-        let input = head::Input { map, element, trains, copies };
+        let Pass { element, engine, .. } = *pass;
+        let input = head::Input { map, element, trains, engine, copies };
         head::pass(&mut self.time, self.plan, input, &self.head);
         if trains {
             self.time.hold(Use::Gradients, self.parameters()[1] as u64 * element);

@@ -18,9 +18,9 @@ pub(super) fn charts(record: &Record) -> Vec<Chart> {
     let (first, last) = (first as f64, last.step.max(steps[0].step + 1) as f64);
     let curve = |value: fn(&StepLine) -> Option<f64>| curve(steps, value);
     let plot = |id: &str, title: &str, unit| Plot::new(id, title, unit).x("step", first, last);
-    let has_vic = steps.iter().any(|it| it.variance.is_some());
+    let has_more = steps.iter().any(|it| it.loss != it.cross_entropy);
     let mut loss = plot("loss", "Loss", Unit::Number).curve("c0", "loss", curve(|it| it.loss));
-    if has_vic {
+    if has_more {
         loss = loss.curve("c1", "cross-entropy", curve(|it| it.cross_entropy));
     }
     let skipped: Vec<f64> = steps.iter().filter(|it| it.skipped).map(|it| it.step as f64).collect();

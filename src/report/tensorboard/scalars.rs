@@ -64,6 +64,7 @@ fn of_step(step: &Step) -> Vec<(&'static str, f64)> {
         ("speed/images_per_second", step.images_per_second),
         ("speed/loader_share", step.loader_share),
     ];
+    found.extend(step.terms.contrast.map(|value| ("train/contrast", value)));
     if let Some(vic) = &step.terms.vic {
         found.extend([
             ("vic/variance", vic.variance),

@@ -67,6 +67,10 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     let vic = json!({"properties": {"vic": {"type": "object"}}, "required": ["vic"]});
     let profoct = then("method", "kind", json!({"const": MethodKind::Profoct}));
     rules.push(json!({"if": within("method", vic), "then": profoct}));
+    let finetune =
+        json!({"properties": {"finetune": {"type": "object"}}, "required": ["finetune"]});
+    let protonet = then("method", "kind", json!({"const": MethodKind::Protonet}));
+    rules.push(json!({"if": within("method", finetune), "then": protonet}));
     rules
 }
 

@@ -350,6 +350,10 @@ fn home_of(name: &str, not: &str) -> Option<String> {
         |path: &str| path.strip_prefix(copy).is_some_and(|it| !it.starts_with(|c| c != '.'));
     let within = copy.strip_prefix(not).is_some_and(|it| it.starts_with('.')) && not != "train";
     found.retain(|path| path != not && is_copy(path) == within);
+    // `optimizer.learning_rate` is meant rather than `method.finetune.learning_rate`.
+    let depth = |path: &String| path.matches('.').count();
+    let least = found.iter().map(depth).min();
+    found.retain(|path| Some(depth(path)) == least);
     match found.as_slice() {
         [only] if !only.is_empty() => Some(only.clone()),
         [only] if only.is_empty() => None,

@@ -44,6 +44,6 @@ impl Transductive {
             Inference::Tim { alpha } => tim::logits(&support, &query, shape, alpha),
             Inference::PtMap => pt_map::logits(&support, &query, shape),
         };
-        HeadOutput { logits: logits.to_tensor(&device), attended: None }
+        HeadOutput::of(logits.to_tensor(&device))
     }
 }
