@@ -16,7 +16,7 @@ use fsct::model::layers::to_host;
 use fsct::model::{Backbone, EpisodeShape, FewShotNet, Moments, Norm};
 use fsct::network::{
     Alignment, Attention, BackboneSpec, BatchNormMode, Classifier, CovarianceForm, CtxSpec,
-    DynamicDriver, FsctSpec, HeadSpec, Network, Prototypes, Segment,
+    DynamicDriver, FeatSpec, FsctSpec, HeadSpec, Network, Prototypes, RelationSpec, Segment,
 };
 use fsct::stage::accumulate::Accumulate;
 use fsct::stage::autocast::Autocast;
@@ -156,28 +156,53 @@ fn recompute_matches_the_plain_step_and_reports_the_same_statistics() {
 #[test]
 fn a_head_that_comes_last_has_the_same_gradients() {
     for method in METHODS {
-        for precision in [None, Some(FloatDType::BF16)] {
-            let net = net(method);
-            let of = |head_last| {
-                let mut objective = objective(method);
-                if let Some(vic) = &mut objective.vic {
-                    vic.dynamic.as_mut().unwrap().driver = DynamicDriver::Gradient;
-                }
-                let embedding = Rc::new(recompute(method));
-                let mut step = Backward { objective, embedding, head_last };
-                let mut state = StageState::default();
-                let mut steps = Vec::new();
-                // The weights of VIC move from the first to the second.
-                for seed in 1..3 {
-                    let mut cx =
-                        StepContext { precision, scale: 8.0, ..StepContext::new(&mut state) };
-                    let grads = step.grads(&net, episode(seed), &mut cx).unwrap();
-                    steps.push((by_path(&net, &grads.gradients), grads.terms, state.clone()));
-                }
-                steps
-            };
-            assert!(of(true) == of(false), "{method:?} {precision:?}");
+        let mut objective = objective(method);
+        if let Some(vic) = &mut objective.vic {
+            vic.dynamic.as_mut().unwrap().driver = DynamicDriver::Gradient;
         }
+        head_last_changes_nothing(&network(method), &objective);
+    }
+    // A loss with a part of its own for all images, and a head whose norms have statistics of the batch.
+    let feat = HeadSpec::Feat(FeatSpec { temperature: 8.0, contrast: true });
+    let contrast = Objective { balance: Some(0.5), ..Objective::default() };
+    let backbone = BackboneSpec::conv(2, [1, SIZE, SIZE]);
+    let network = |head| Network { backbone: backbone.clone(), head, episode: SHAPE };
+    head_last_changes_nothing(&network(feat), &contrast);
+    let pairs = Objective { of_pairs: true, ..Objective::default() };
+    for batch_norm in [BatchNormMode::Episode, BatchNormMode::Running] {
+        let relation = HeadSpec::Relation(RelationSpec { batch_norm });
+        head_last_changes_nothing(&network(relation), &pairs);
+    }
+}
+
+fn head_last_changes_nothing(network: &Network, objective: &Objective) {
+    let net = FewShotNet::new(network, 7, &Device::flex().autodiff());
+    let segments = network.backbone.segments(Segment::Block);
+    let embedding = Rc::new(Recompute { segments, norm: NORM });
+    for precision in [None, Some(FloatDType::BF16)] {
+        let of = |head_last| {
+            let (objective, embedding) = (objective.clone(), embedding.clone());
+            let mut step = Backward { objective, embedding, head_last };
+            let mut state = StageState::default();
+            let mut steps = Vec::new();
+            // The weights of VIC move from the first to the second.
+            for seed in 1..3 {
+                let mut cx = StepContext { precision, scale: 8.0, ..StepContext::new(&mut state) };
+                let grads = step.grads(&net, episode(seed), &mut cx).unwrap();
+                let statistics: Vec<Vec<f32>> =
+                    grads.moments[0].iter().map(|it| to_host(it.mean.clone())).collect();
+                steps.push((
+                    by_path(&net, &grads.gradients),
+                    grads.terms,
+                    state.clone(),
+                    statistics,
+                ));
+            }
+            steps
+        };
+        let (last, first) = (of(true), of(false));
+        assert!(last[0].0.keys().any(|path| path.starts_with("head")));
+        assert!(last == first, "{:?} {precision:?}", network.head);
     }
 }
 
