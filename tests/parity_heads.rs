@@ -4,19 +4,19 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
-use burn::tensor::Gradients;
 use common::formula::uniform;
+use common::gradients::in_torch_layout;
 use common::{max_abs, max_difference};
 use fsct::loss::Objective;
 use fsct::model::init::Init;
 use fsct::model::layers::to_host;
-use fsct::model::weights::{Path, write};
+use fsct::model::weights::write;
 use fsct::model::{EpisodeShape, Head};
 use fsct::network::{BatchNormMode, Distance, FeatSpec, FinetuneSpec, HeadSpec, Map, RelationSpec};
+use fsct::stage::grads::Gradients;
 use serde_json::Value;
 
 const N_WAY: usize = 4;
@@ -50,29 +50,6 @@ fn features(name: &str, each: usize, map: Map, device: &Device) -> Tensor<4> {
     let [channels, height, width] = map;
     let shape = [N_WAY * each, channels, height, width];
     Tensor::from_data(TensorData::new(values, shape), device).require_grad()
-}
-
-/// Gradients of a module's parameters, by the last parts of their paths, in PyTorch's layout.
-struct Collect<'a> {
-    path: Path,
-    tape: &'a Gradients,
-    found: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(mut gradient) = param.val().grad(self.tape) else { return };
-        if D == 2 && self.path.is_transposed() {
-            gradient = gradient.swap_dims(0, 1);
-        }
-        self.found.insert(without_variant(&self.path.dotted()), to_host(gradient));
-    }
 }
 
 /// `Feat.query.weight` → `query.weight`
@@ -126,10 +103,10 @@ fn equals_the_script(case: &Value, spec: &HeadSpec, map: Map, objective: &Object
     close("loss", &[loss.terms.loss as f32], &[expected], VALUE_TOLERANCE);
     close("total", &to_host(loss.total.clone().inner()), &[expected], VALUE_TOLERANCE);
 
-    let tape = loss.total.backward();
-    let mut collect = Collect { path: Path::default(), tape: &tape, found: BTreeMap::new() };
-    head.visit(&mut collect);
-    let mut found = collect.found;
+    let mut tape = loss.total.backward();
+    let mut gradients = Gradients::default();
+    gradients.take(&mut tape, &head);
+    let mut found = in_torch_layout(&head, &gradients, without_variant);
     for (name, features) in [("support", support), ("query", query)] {
         found.insert(name.into(), to_host(features.grad(&tape).unwrap()));
     }

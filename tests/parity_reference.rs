@@ -8,19 +8,18 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
 use common::formula::{self, Scale, check};
+use common::gradients::in_torch_layout;
 use common::reference::Reference;
 use fsct::loss::Objective;
 use fsct::loss::vic::{CovarianceScale, Vic};
 use fsct::loss::weights::{Dynamic, VicWeights};
 use fsct::model::layers::to_host;
 use fsct::model::names::reference_name;
-use fsct::model::weights::{Path, read};
+use fsct::model::weights::read;
 use fsct::model::{FewShotNet, Norm};
 use fsct::network::{BatchNormMode, CovarianceForm, DynamicDriver};
 use fsct::stage::backward::Backward;
@@ -32,33 +31,6 @@ const VALUE_TOLERANCE: f64 = 1e-4;
 const GRADIENT_TOLERANCE: f64 = 2e-4;
 
 const NORM: BatchNormMode = BatchNormMode::Running;
-
-/// Gradients by the reference's names and in its layout.
-struct Collect<'a> {
-    path: Path,
-    grads: &'a Grads,
-    found: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(mut grad) = self.grads.gradients.0.get::<D>(param.id) {
-            if D == 2 && self.path.is_transposed() {
-                grad = grad.swap_dims(0, 1);
-            }
-            let name = reference_name(&self.path.dotted()).unwrap();
-            self.found.insert(name, to_host(grad));
-        }
-    }
-}
 
 /// The reference's VIC: `preset: reference`.
 fn reference_vic() -> Vic {
@@ -77,10 +49,9 @@ fn reference_vic() -> Vic {
 
 /// Every gradient has the reference's fingerprint.
 fn gradients_are_equal(reference: &Reference, step: usize, net: &FewShotNet, grads: &Grads) {
-    let mut seen = Collect { path: Path::default(), grads, found: BTreeMap::new() };
-    net.visit(&mut seen);
+    let found = in_torch_layout(net, &grads.gradients, |path| reference_name(path).unwrap());
     let expected = reference.step(step)["gradients"].as_object().unwrap();
-    assert_eq!(expected.len(), seen.found.len(), "as many gradients as the reference");
+    assert_eq!(expected.len(), found.len(), "as many gradients as the reference");
     let scale = |name: &str| Scale::of(&expected[name]);
     let largest = expected.keys().map(|name| scale(name).norm).fold(0.0, f64::max);
     // Where exact arithmetic gives 0, the result is rounding: a convolution's bias in front of a
@@ -96,7 +67,7 @@ fn gradients_are_equal(reference: &Reference, step: usize, net: &FewShotNet, gra
         };
         let scale = Scale { norm: scale.norm.max(floor), max: scale.max.max(floor) };
         let key = format!("{}.{step}.{name}", reference.name);
-        let error = formula::error_at_scale(&key, &seen.found[name], summary, scale);
+        let error = formula::error_at_scale(&key, &found[name], summary, scale);
         worst = f64::max(worst, error);
         if error > GRADIENT_TOLERANCE {
             wrong.push(format!("{name}: {error:.1e}"));

@@ -6,19 +6,18 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
-use burn::tensor::Gradients;
 use common::formula::{check, shifts, uniform};
+use common::gradients::in_torch_layout;
 use fsct::model::init::Init;
 use fsct::model::layers::to_host;
 use fsct::model::names::Naming;
-use fsct::model::weights::{Path, read, write};
+use fsct::model::weights::{read, write};
 use fsct::model::{Backbone, Norm};
 use fsct::network::{BackboneSpec, Trunk};
+use fsct::stage::grads::Gradients;
 use serde_json::Value;
 
 /// Relative to the largest value, or to the norm for sums over a tensor. With the kinks out of reach
@@ -44,29 +43,6 @@ fn value(name: &str, shape: &[usize], chosen: &Value) -> Vec<f32> {
             _ => u,
         })
         .collect()
-}
-
-/// Gradients by PyTorch's name.
-struct ByName<'a> {
-    path: Path,
-    gradients: &'a Gradients,
-    found: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for ByName<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad(self.gradients) {
-            self.found.insert(torch_name(&self.path.dotted()), to_host(gradient));
-        }
-    }
 }
 
 fn torch_name(path: &str) -> String {
@@ -98,16 +74,16 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
 
     let weights = TensorData::new(uniform("loss", host.len()), features.dims());
     let loss = (features * Tensor::from_data(weights, &device)).sum();
-    let gradients = loss.backward();
-    let input = to_host(images.grad(&gradients).unwrap());
+    let mut tape = loss.backward();
+    let input = to_host(images.grad(&tape).unwrap());
     check("input", &input, &expected["input_gradient"], GRADIENT_TOLERANCE);
-    let mut visitor =
-        ByName { path: Path::default(), gradients: &gradients, found: BTreeMap::new() };
-    net.visit(&mut visitor);
+    let mut gradients = Gradients::default();
+    gradients.take(&mut tape, &net);
+    let found = in_torch_layout(&net, &gradients, torch_name);
     let names = expected["gradients"].as_object().unwrap();
-    assert_eq!(visitor.found.len(), names.len(), "as many gradients");
+    assert_eq!(found.len(), names.len(), "as many gradients");
     for (name, summary) in names {
-        let actual = &visitor.found[name];
+        let actual = &found[name];
         check(&format!("grad.{name}"), actual, summary, GRADIENT_TOLERANCE);
     }
 

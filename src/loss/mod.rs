@@ -122,7 +122,8 @@ impl Terms {
     }
 }
 
-/// What is minimised: cross-entropy or the squared error of pairs, with FEAT that of its auxiliary task, and with ProFOCT the VIC terms.
+/// The loss of training: cross-entropy, or the squared error of pairs. FEAT adds the cross-entropy of its auxiliary task,
+/// and ProFOCT the VIC terms.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Objective {
     /// Share of the targets that all classes have alike, from 0 to below 1.

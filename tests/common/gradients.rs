@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fsct::model::FewShotNet;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::prelude::*;
 use fsct::model::layers::to_host;
+use fsct::model::weights::Path;
 use fsct::stage::grads::Gradients;
 
 use super::{max_abs, max_difference};
@@ -12,12 +14,44 @@ use super::{max_abs, max_difference};
 pub type ByPath = BTreeMap<String, Vec<f32>>;
 
 /// The gradients of `net`'s parameters.
-pub fn by_path(net: &FewShotNet, gradients: &Gradients) -> ByPath {
+pub fn by_path<M: Module>(net: &M, gradients: &Gradients) -> ByPath {
     let mut found = ByPath::new();
     gradients.each(net, |path, gradient| {
         found.insert(path, to_host(gradient));
     });
     found
+}
+
+/// The gradients of `net`'s parameters, laid out as PyTorch stores them, by the name that `name` makes of a path.
+pub fn in_torch_layout<M: Module>(
+    net: &M,
+    gradients: &Gradients,
+    name: fn(&str) -> String,
+) -> ByPath {
+    struct Collect<'a> {
+        path: Path,
+        gradients: &'a Gradients,
+        name: fn(&str) -> String,
+        found: ByPath,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(mut gradient) = self.gradients.0.get::<D>(param.id) else { return };
+            if D == 2 && self.path.is_transposed() {
+                gradient = gradient.swap_dims(0, 1);
+            }
+            self.found.insert((self.name)(&self.path.dotted()), to_host(gradient));
+        }
+    }
+    let mut seen = Collect { path: Path::default(), gradients, name, found: ByPath::new() };
+    net.visit(&mut seen);
+    seen.found
 }
 
 /// Largest difference, relative to the largest gradient of the same layer kind: a convolution's
