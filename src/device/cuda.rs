@@ -1,15 +1,18 @@
 //! CUDA as Burn is asked to use it.
 //!
-//! - **Memory.** Each tensor is an allocation of the driver's stream-ordered pool, which reuses freed memory without
-//!   waiting for the GPU, and tells its high marks. CubeCL's own pools carve pages of the size of the largest tensor
-//!   so far, and held up to 2.3 times what was in use.
+//! - **Memory.** A training run takes pages of the predicted size before anything else, and CubeCL carves its tensors
+//!   from them ([`take_pages`]). Until then, and in all other commands, each tensor is an allocation of the driver's
+//!   stream-ordered pool, which tells its high marks. CubeCL's pages follow the largest tensor so far, so without
+//!   pages of the right size they held up to 2.3 times what was in use.
 //! - **One stream**, so that memory freed by one thread is there for the next.
 //! - **Compiled kernels** are kept in the cache folder, by GPU architecture, PTX version and build of this program.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use burn::cubecl::MemoryAllocationMode;
+use burn::cubecl::client::Client;
 use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::memory::CudaAllocator;
 use burn::cubecl::config::streaming::StreamPolicy;
@@ -19,7 +22,7 @@ use burn::prelude::*;
 
 use super::driver::{Driver, spoken};
 use super::pool::Pool;
-use super::{DeviceFailure, cache, libdevice};
+use super::{DeviceFailure, Pages, cache, libdevice};
 use crate::config::Allocator;
 use crate::panics;
 
@@ -75,18 +78,13 @@ pub(super) fn device(index: usize, allocator: Allocator) -> Result<Device, Strin
         Allocator::Returning => 0,
     })?;
     // A context that cannot be made is a panic.
-    let started = || burn::cubecl::Device::Cuda(CudaDevice { index }).client();
-    let client = panics::outcome(started, reason)?;
-    // SAFETY: nothing is allocated on the stream yet, and the mode stays to the end of the process.
-    #[expect(unsafe_code, reason = "CubeCL warns of changes while others allocate")]
-    unsafe {
-        client.allocation_mode(MemoryAllocationMode::Dedicated);
-    }
+    let gpu = Gpu { index, pool };
+    panics::outcome(|| gpu.allocate(MemoryAllocationMode::Dedicated), reason)?;
     let device = Device::cuda(index);
     // The mode holds from the stream's first command on, and another mode before that would replace it.
     let first = || drop(Tensor::<1>::from_floats([0.0], &device).into_data());
     panics::outcome(first, reason)?;
-    POOL.get_or_init(|| pool);
+    GPU.get_or_init(|| gpu);
     Ok(device)
 }
 
@@ -96,11 +94,63 @@ fn reason(message: &str) -> Option<String> {
     Some(failure.unwrap_or_else(|| message.lines().next().unwrap_or_default().to_owned()))
 }
 
-static POOL: OnceLock<Pool> = OnceLock::new();
+/// A GPU in use.
+struct Gpu {
+    index: usize,
+    pool: Pool,
+}
+
+static GPU: OnceLock<Gpu> = OnceLock::new();
+/// Whether tensors are carved from pages.
+static IN_PAGES: AtomicBool = AtomicBool::new(false);
+
+impl Gpu {
+    fn client(&self) -> Client {
+        burn::cubecl::Device::Cuda(CudaDevice { index: self.index }).client()
+    }
+
+    /// Where tensors are allocated from now on: `Dedicated`, each by the driver, and `Auto`, in pages.
+    #[expect(unsafe_code, reason = "CubeCL warns of changes while others allocate")]
+    fn allocate(&self, mode: MemoryAllocationMode) {
+        IN_PAGES.store(matches!(mode, MemoryAllocationMode::Auto), Relaxed);
+        // SAFETY: it is called by the one thread that has tensors, between its commands.
+        unsafe { self.client().allocation_mode(mode) }
+    }
+}
 
 /// The pool of the GPU in use, if one is.
 pub(super) fn pool() -> Option<&'static Pool> {
-    POOL.get()
+    GPU.get().map(|gpu| &gpu.pool)
+}
+
+/// Whether tensors are carved from pages, so that the driver knows of those alone.
+pub(super) fn in_pages() -> bool {
+    IN_PAGES.load(Relaxed)
+}
+
+/// Most bytes of a page, if a GPU is in use.
+pub(super) fn largest_page() -> Option<u64> {
+    GPU.get().map(|gpu| gpu.client().properties().memory.max_page_size)
+}
+
+/// Takes pages, from which all later tensors are carved, if the GPU has room for them.
+pub(super) fn take_pages(device: &Device, pages: Pages) -> bool {
+    /// What CubeCL adds to a tensor that decides the size of its page.
+    const SLACK: u64 = 1 << 20;
+    let Some(gpu) = GPU.get() else { return false };
+    gpu.allocate(MemoryAllocationMode::Auto);
+    let values = [(pages.bytes - SLACK) as usize / size_of::<f32>()];
+    let whole: Vec<_> = (0..pages.number).map(|_| Tensor::<1>::empty(values, device)).collect();
+    // An allocation that was refused concerns its tensor alone.
+    let _ = device.sync();
+    drop(whole);
+    let taken = gpu.pool.usage().map_or(0, |usage| usage.used);
+    let all = taken >= pages.number * pages.bytes;
+    if !all {
+        gpu.allocate(MemoryAllocationMode::Dedicated);
+        super::release(device);
+    }
+    all
 }
 
 /// What is said of the first start on a machine, before the folder of kernels is made.

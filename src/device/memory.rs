@@ -8,7 +8,7 @@ use super::allocator;
 pub struct MemoryUse {
     /// Bytes in use now.
     pub current_bytes: u64,
-    /// Most bytes in use at once so far.
+    /// Most bytes in use at once so far. Where a GPU's tensors are carved from pages, those of the pages.
     pub peak_bytes: u64,
     /// Most bytes that the GPU's pool held so far: those in use, and those kept for later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,27 +57,43 @@ impl MemoryMeter {
         let pools = self.device.memory_pool_usage()?;
         #[cfg(feature = "cuda")]
         if let Some(usage) = super::cuda::pool().and_then(|pool| pool.usage().ok()) {
-            return Some((usage.used, usage.used_high, usage.reserved_high));
+            let used = if super::cuda::in_pages() { pools.bytes_in_use } else { usage.used };
+            return Some((used, usage.used_high, usage.reserved_high));
         }
         Some((pools.bytes_in_use, pools.bytes_in_use, pools.bytes_reserved))
     }
 }
 
-/// Has the pool of a GPU take so many bytes in one piece, for the tensors of the run.
-///
-/// A pool that grows as it is used consists of many pieces, and what is free at their ends adds up to a third of them
-/// (docs/gpu.md). Where the GPU has no such piece left, the pool grows as it is used.
-pub fn take_ahead(device: &Device, bytes: u64) {
+/// Pages of one size that a GPU takes for the tensors of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// How many.
+    pub number: u64,
+    /// Bytes of each: whole MiB, two at least.
+    pub bytes: u64,
+}
+
+/// Most bytes of one of the [`Pages`] of the GPU in use, if one is: a quarter of its memory.
+pub fn largest_page() -> Option<u64> {
     #[cfg(feature = "cuda")]
-    if super::cuda::pool().is_some() {
-        drop(Tensor::<1>::empty([bytes as usize / size_of::<f32>()], device));
-        // Freed now, rather than at the next allocation; the pool keeps it.
-        device.memory_cleanup();
-        // An allocation that was refused concerns this tensor alone.
-        let _ = device.sync();
-    }
+    return super::cuda::largest_page();
     #[cfg(not(feature = "cuda"))]
-    let _ = (device, bytes);
+    None
+}
+
+/// Has the GPU in use take pages, from which all later tensors are carved.
+///
+/// The driver's own pool does not join free pieces of several allocations, so that it holds up to 1.7 times what is in
+/// use (docs/gpu.md). Where the GPU has no room for the pages, none is taken, and each tensor stays an allocation of
+/// the driver. Returns whether they were taken.
+pub fn take_pages(device: &Device, pages: Pages) -> bool {
+    #[cfg(feature = "cuda")]
+    return super::cuda::take_pages(device, pages);
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = (device, pages);
+        false
+    }
 }
 
 /// Returns memory that is kept for later to the device.

@@ -24,5 +24,5 @@ pub use cap::{has_cap, set_cap};
 pub use cpu::is_cpu;
 pub(crate) use errors::DeviceFailure;
 pub use kind::DeviceKind;
-pub use memory::{MemoryMeter, MemoryUse, release, take_ahead};
+pub use memory::{MemoryMeter, MemoryUse, Pages, largest_page, release, take_pages};
 pub use select::{DeviceError, Selected, check, kind_of, read_records_onto_cpu, select};

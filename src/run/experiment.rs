@@ -10,14 +10,15 @@ use super::events::{
     Started, StoppedEarly,
 };
 use super::evidence::{Evidence, memory_course};
+use super::expected::ExpectedPeak;
 use super::folder::{RunFolder, write_atomically};
 use super::testing::test;
 use super::trainer::{Place, Start, Trainer};
 use crate::config::{Allocator, Episode, Episodes, OtherEpisode, Pipeline, TrainingPhase};
 use crate::data::{Batches, DataWarning, Dataset, Sampler, Split, Stream};
-use crate::device::take_ahead;
+use crate::device::{largest_page, take_pages};
 use crate::graph;
-use crate::plan::footprint::{Environment, Use};
+use crate::plan::footprint::Environment;
 use crate::plan::{Footprint, Plan};
 
 /// Checks that every split can fill the episodes asked of it, then makes the run's folder.
@@ -123,11 +124,12 @@ pub fn run(
     }
     let environment = Environment::with_data(device.kind(), pipeline, data);
     let predicted = Footprint::of(plan, environment);
-    if let Some(gpu) = predicted.gpu
-        && pipeline.memory.allocator == Allocator::Pooled
-    {
-        take_ahead(&device.device, gpu.reserved);
-    }
+    let pages = match (pipeline.memory.allocator, predicted.gpu, largest_page()) {
+        (Allocator::Pooled, Some(gpu), Some(largest)) => gpu.pages(largest),
+        _ => None,
+    };
+    let pages = pages.filter(|pages| take_pages(&device.device, *pages));
+    let expected = ExpectedPeak::of(&predicted, pages);
     let pretraining = plan.pretraining(environment.training);
     let phase = start.phase(pretraining.is_some());
     let first = match phase {
@@ -169,7 +171,7 @@ pub fn run(
             TrainingPhase::Episodes => resumed_at_step,
         },
         folder: folder.path().to_owned(),
-        predicted_peak_bytes: Some(predicted.whole_run()),
+        predicted_peak_bytes: Some(expected.most),
         pretraining: length,
     }))?;
     if phase == TrainingPhase::Pretraining {
@@ -183,7 +185,7 @@ pub fn run(
     }
     // The prediction without training is of the test, which is yet to come.
     if (pipeline.train.trained_epochs() > 0 || pretraining.is_some())
-        && let Some(event) = far_from_prediction(trainer.cost().1, &predicted)
+        && let Some(event) = expected.differs(trainer.cost().1)
     {
         reporter.report(&event)?;
     }
@@ -212,7 +214,7 @@ pub fn run(
         cost: RunCost {
             seconds: tested.seconds,
             peak_bytes: tested.peak_bytes,
-            predicted_peak_bytes: predicted.whole_run(),
+            predicted_peak_bytes: expected.most,
             train_images_per_second: progress.train_images as f64
                 / progress.train_seconds.max(f64::MIN_POSITIVE),
         },
@@ -250,19 +252,6 @@ fn stopped_early(trainer: &Trainer, pipeline: &Pipeline) -> Option<StoppedEarly>
     Some(StoppedEarly { epoch, of: pipeline.train.epochs, best_epoch, min_delta })
 }
 
-/// Share by which a peak may differ from its prediction without a warning.
-const TOLERATED: f64 = 0.15;
-
-/// A warning of a peak that is far from its prediction.
-fn far_from_prediction(peak_bytes: u64, predicted: &Footprint) -> Option<Event> {
-    let most = predicted.whole_run();
-    // A short run has not used every image yet.
-    let least = most - predicted.peak.of(Use::Data);
-    let share = |of: u64| peak_bytes as f64 / of.max(1) as f64;
-    let is_far = share(most) > 1.0 + TOLERATED || share(least) < 1.0 - TOLERATED;
-    is_far.then_some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: most })
-}
-
 /// What to say of a run most of whose steps were skipped.
 fn too_many_skipped(progress: &Progress) -> Option<String> {
     let Progress { step, skipped_steps: skipped, .. } = progress;
@@ -283,25 +272,6 @@ fn too_many_skipped(progress: &Progress) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::footprint::Timeline;
-
-    #[test]
-    fn a_peak_far_from_its_prediction_is_reported() {
-        let mut time = Timeline::default();
-        time.hold(Use::Activations, 100);
-        let predicted =
-            |peak, checkpoint| Footprint { peak, step: 0, checkpoint, gpu: None, phases: None };
-        let one = predicted(time.peak(), 0);
-        assert_eq!(far_from_prediction(96, &one), None);
-        let event = |peak_bytes| Some(Event::PeakDiffers { peak_bytes, predicted_peak_bytes: 100 });
-        assert_eq!(far_from_prediction(130, &one), event(130));
-        assert_eq!(far_from_prediction(78, &one), event(78));
-        // A checkpoint takes more than a step.
-        assert_eq!(far_from_prediction(130, &predicted(time.peak(), 130)), None);
-        // The data set's images are not all used in a short run.
-        time.hold(Use::Data, 100);
-        assert_eq!(far_from_prediction(100, &predicted(time.peak(), 0)), None);
-    }
 
     #[test]
     fn a_run_without_a_usable_step_learnt_nothing() {

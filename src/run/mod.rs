@@ -13,6 +13,7 @@ mod early_stopping;
 pub mod evaluate;
 pub mod events;
 pub mod evidence;
+mod expected;
 pub mod experiment;
 pub mod feature_mean;
 pub mod folder;

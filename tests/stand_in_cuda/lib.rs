@@ -1,7 +1,8 @@
 //! A CUDA driver without a GPU, for tests of programs that load `libcuda.so.1` at run time.
 //!
-//! Memory is address space, copies are `memcpy`, kernels do nothing. Compilation, launches, allocation and every
-//! error path of the program under test are real; the numbers it computes are not. New memory reads as zeros.
+//! Memory is address space and reads as zeros: kernels do nothing, and copies to it are left out, since a kernel's
+//! result may be read from where they went. Compilation, launches, allocation and every error path of the program
+//! under test are real; the numbers it computes are not.
 //!
 //! ```sh
 //! rustc -O --edition 2024 --crate-type cdylib -C panic=abort -o libcuda.so.1 tests/stand_in_cuda/lib.rs

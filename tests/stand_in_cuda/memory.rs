@@ -81,7 +81,6 @@ impl Memory {
 unsafe extern "C" {
     fn mmap(at: *mut c_void, bytes: usize, prot: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
     fn munmap(at: *mut c_void, bytes: usize) -> c_int;
-    fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
     fn aligned_alloc(alignment: usize, bytes: usize) -> *mut c_void;
     fn free(at: *mut c_void);
 }
@@ -95,19 +94,6 @@ fn addresses(bytes: u64) -> Option<Pointer> {
         mmap(std::ptr::null_mut(), bytes as usize, READ_WRITE, PRIVATE_ANONYMOUS_NORESERVE, -1, 0)
     };
     (at as isize != -1).then_some(at as Pointer)
-}
-
-/// Makes a range read as zeros; whole pages are given back to the system.
-unsafe fn clear(at: Pointer, bytes: u64) {
-    const DONTNEED: c_int = 4;
-    let (start, end) = (at.next_multiple_of(PAGE), (at + bytes) / PAGE * PAGE);
-    if start >= end {
-        std::ptr::write_bytes(at as *mut u8, 0, bytes as usize);
-        return;
-    }
-    std::ptr::write_bytes(at as *mut u8, 0, (start - at) as usize);
-    std::ptr::write_bytes(end as *mut u8, 0, (at + bytes - end) as usize);
-    madvise(start as *mut c_void, (end - start) as usize, DONTNEED);
 }
 
 /// Takes what a context costs.
@@ -183,7 +169,6 @@ unsafe extern "C" fn cuMemAllocAsync(pointer: *mut Pointer, bytes: usize, _strea
         return memory.refuse(bytes as u64);
     };
     let at = memory.pool_start + offset;
-    clear(at, bytes as u64);
     memory.allocations += 1;
     memory.note("alloc", bytes as u64, at);
     *pointer = at;
@@ -265,33 +250,31 @@ unsafe extern "C" fn cuMemFreeHost(pointer: *mut c_void) -> Status {
     SUCCESS
 }
 
-unsafe fn copy(to: *mut u8, from: *const u8, bytes: usize) -> Status {
+/// Copies from the device: nothing was ever written to it.
+unsafe fn zeros(to: *mut u8, bytes: usize) -> Status {
     if lost() == SUCCESS {
-        std::ptr::copy(from, to, bytes);
+        std::ptr::write_bytes(to, 0, bytes);
     }
     lost()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: Pointer, from: *const u8, bytes: usize, _stream: *mut c_void) -> Status {
-    copy(to as *mut u8, from, bytes)
+extern "C" fn cuMemcpyHtoDAsync_v2(_to: Pointer, _from: *const u8, _bytes: usize, _stream: *mut c_void) -> Status {
+    lost()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut u8, from: Pointer, bytes: usize, _stream: *mut c_void) -> Status {
-    copy(to, from as *const u8, bytes)
+unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut u8, _from: Pointer, bytes: usize, _stream: *mut c_void) -> Status {
+    zeros(to, bytes)
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cuMemcpyDtoDAsync_v2(to: Pointer, from: Pointer, bytes: usize, _stream: *mut c_void) -> Status {
-    copy(to as *mut u8, from as *const u8, bytes)
+extern "C" fn cuMemcpyDtoDAsync_v2(_to: Pointer, _from: Pointer, _bytes: usize, _stream: *mut c_void) -> Status {
+    lost()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cuMemsetD8Async(at: Pointer, value: u8, bytes: usize, _stream: *mut c_void) -> Status {
-    if lost() == SUCCESS {
-        std::ptr::write_bytes(at as *mut u8, value, bytes);
-    }
+extern "C" fn cuMemsetD8Async(_at: Pointer, _value: u8, _bytes: usize, _stream: *mut c_void) -> Status {
     lost()
 }
 
@@ -316,22 +299,14 @@ struct Copy2d {
     height: usize,
 }
 
-impl Plane {
-    unsafe fn row(&self, row: usize, width: usize) -> *mut u8 {
-        const HOST: c_uint = 1;
-        let start = if self.kind == HOST { self.host } else { self.device as *mut u8 };
-        let pitch = if self.pitch == 0 { width } else { self.pitch };
-        start.add((self.y + row) * pitch + self.x)
-    }
-}
-
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpy2DAsync_v2(job: *const Copy2d, _stream: *mut c_void) -> Status {
-    let job = &*job;
-    for row in 0..job.height {
-        let status = copy(job.to.row(row, job.width), job.from.row(row, job.width), job.width);
-        if status != SUCCESS {
-            return status;
+    const HOST: c_uint = 1;
+    let Copy2d { to, width, height, .. } = &*job;
+    if to.kind == HOST {
+        let pitch = if to.pitch == 0 { *width } else { to.pitch };
+        for row in 0..*height {
+            zeros(to.host.add((to.y + row) * pitch + to.x), *width);
         }
     }
     lost()

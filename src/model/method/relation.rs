@@ -57,14 +57,14 @@ impl Relation {
     /// - `query`: `[Q, C, H, W]`
     pub fn forward(&self, support: Tensor<4>, query: Tensor<4>, shape: EpisodeShape) -> HeadOutput {
         let [queries, channels, height, width] = query.dims();
-        let (n_way, pixels) = (shape.n_way, height * width);
-        let by_class = to_f32(support).reshape([n_way, shape.k_shot, channels * pixels]);
+        let n_way = shape.n_way;
+        let by_class = to_f32(support).reshape([n_way, shape.k_shot, channels * height * width]);
         let classes = to_dtype(by_class.sum_dim(1), query.dtype());
-        let sides = [queries, n_way, channels, pixels];
-        let pairs = Tensor::cat(
+        let sides = [queries, n_way, channels, height, width];
+        let pairs: Tensor<5> = Tensor::cat(
             vec![
-                classes.reshape([1, n_way, channels, pixels]).expand(sides),
-                query.reshape([queries, 1, channels, pixels]).expand(sides),
+                classes.reshape([1, n_way, channels, height, width]).expand(sides),
+                query.reshape([queries, 1, channels, height, width]).expand(sides),
             ],
             2,
         );

@@ -1,13 +1,23 @@
 //! What a GPU's driver takes for the tensors of a step.
 
+use crate::device::Pages;
+
 /// The driver's context with the kernels of this program: 300 to 500 MiB, by GPU and driver.
 pub const CONTEXT_BYTES: u64 = 512 << 20;
-/// The pool grows by multiples of it.
+/// The driver's pool grows by multiples of it.
 const GRANULE: u64 = 32 << 20;
-/// Free blocks between those in use, as a share of those: measured at the peak (docs/gpu.md).
+/// The page of tensors of 64 KiB or less.
+const SMALL_TENSORS: u64 = 8 << 20;
+/// Free memory between tensors, as a share of theirs: measured at the peak (docs/gpu.md).
 const FRAGMENTATION: f64 = 0.05;
-/// Pieces between gradients that stay, as a share of the largest map of a segment: measured as well.
-const PIECES: f64 = 0.4;
+/// The same where segments are computed again between gradients that stay: a share of all tensors, and no less than
+/// that and a share of the largest map of a segment.
+const RECOMPUTED: f64 = 0.08;
+const PIECES: f64 = 0.28;
+/// What is lost at the end of a page, from the third page on, as a share of the largest tensor: measured as well.
+const PAGE_ENDS: f64 = 0.15;
+/// A page has a quarter of a GPU's memory at most, so more of them fit no GPU.
+const MOST_PAGES: u64 = 4;
 
 /// How a step takes and frees its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,22 +34,45 @@ pub(super) enum Pattern {
 pub struct GpuUse {
     /// Bytes of tensors at the peak.
     pub in_use: u64,
-    /// Bytes of the pool that holds them, which a run takes in one piece at its start.
+    /// Bytes of the pool that holds them, which a run takes as pages at its start.
     pub reserved: u64,
+    /// Bytes of the tensors with what is free between them.
+    carved: u64,
+    /// Bytes that no tensor is larger than.
+    largest: u64,
     /// Bytes of the driver's context.
     pub context: u64,
 }
 
 impl GpuUse {
-    /// What the driver takes when tensors take `in_use` bytes.
-    pub(super) fn of(in_use: u64, pattern: Pattern) -> Self {
-        let pieces = match pattern {
-            Pattern::Stack => 0.0,
-            Pattern::Recomputed(largest) => largest as f64 * PIECES,
+    /// What the driver takes when tensors take `in_use` bytes, none of them more than `largest`.
+    pub(super) fn of(in_use: u64, largest: u64, pattern: Pattern) -> Self {
+        let tensors = in_use as f64;
+        let lost = match pattern {
+            Pattern::Stack => tensors * FRAGMENTATION,
+            Pattern::Recomputed(map) => {
+                (tensors * RECOMPUTED).max(tensors * FRAGMENTATION + map as f64 * PIECES)
+            }
         };
-        let reserved = (in_use as f64 * (1.0 + FRAGMENTATION) + pieces) as u64;
-        let reserved = reserved.next_multiple_of(GRANULE);
-        Self { in_use, reserved, context: CONTEXT_BYTES }
+        let carved = in_use + lost as u64;
+        let taken = Self { in_use, reserved: 0, carved, largest, context: CONTEXT_BYTES };
+        let reserved = taken.pages(u64::MAX).map_or(0, |it| it.number * (it.bytes + SMALL_TENSORS));
+        Self { reserved, ..taken }
+    }
+
+    /// The pages to carve the tensors from, on a GPU whose pages have at most `limit` bytes. Where a step takes more
+    /// than they hold, it takes another one: so they are two where each holds the largest tensor twice, else one.
+    /// Nothing where the tensors are too large for the pages of that GPU.
+    pub fn pages(&self, limit: u64) -> Option<Pages> {
+        let of = |number: u64| {
+            let ends = (self.largest as f64 * PAGE_ENDS) as u64 * number.saturating_sub(2);
+            let share = (self.carved + ends).div_ceil(number);
+            // Rounded as the driver's pool does, with the page of small tensors in what is left of the last one.
+            let bytes = (share + SMALL_TENSORS).next_multiple_of(GRANULE) - SMALL_TENSORS;
+            (bytes <= limit).then_some(Pages { number, bytes })
+        };
+        let several = (2..=MOST_PAGES).filter_map(of).find(|it| 2 * self.largest <= it.bytes);
+        several.or_else(|| of(1))
     }
 
     /// Bytes of the GPU in all.
@@ -52,13 +85,35 @@ impl GpuUse {
 mod tests {
     use super::*;
 
+    const GIB: u64 = 1 << 30;
+    const MIB: u64 = 1 << 20;
+
     #[test]
     fn a_pool_holds_more_than_is_in_use() {
-        let taken = GpuUse::of(1 << 30, Pattern::Stack);
-        assert!(taken.reserved > 1 << 30);
-        assert!(taken.reserved as f64 <= 1.15 * (1u64 << 30) as f64);
+        let taken = GpuUse::of(GIB, 200 * MIB, Pattern::Stack);
+        assert!(taken.reserved > GIB);
+        assert!(taken.reserved as f64 <= 1.15 * GIB as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
-        let recomputed = GpuUse::of(1 << 30, Pattern::Recomputed(300 << 20));
-        assert_eq!(recomputed.reserved, (1 << 30) + (192 << 20));
+        let recomputed = GpuUse::of(GIB, 200 * MIB, Pattern::Recomputed(200 * MIB));
+        assert!(recomputed.reserved > taken.reserved);
+    }
+
+    #[test]
+    fn pages_are_two_unless_a_gpu_has_smaller_ones() {
+        let taken = GpuUse::of(3 * GIB, 300 * MIB, Pattern::Stack);
+        let two = taken.pages(6 * GIB).unwrap();
+        assert_eq!(two.number, 2);
+        assert_eq!(two.number * (two.bytes + SMALL_TENSORS), taken.reserved);
+        let three = taken.pages(5 * GIB / 4).unwrap();
+        assert_eq!(three.number, 3);
+        assert!(three.bytes <= 5 * GIB / 4 && three.number * three.bytes >= 3 * GIB);
+        assert_eq!(taken.pages(GIB / 2), None, "more than the GPU has");
+    }
+
+    #[test]
+    fn a_tensor_that_nearly_fills_a_page_has_one_page_with_all_others() {
+        let taken = GpuUse::of(3 * GIB, GIB, Pattern::Stack);
+        assert_eq!(taken.pages(4 * GIB).map(|it| it.number), Some(1));
+        assert_eq!(taken.pages(2 * GIB), None, "two would lose what is left of each");
     }
 }

@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             peak,
             checkpoint: if gpu { 0 } else { between_steps + state },
             step: peak.total().saturating_sub(between_steps),
-            gpu: gpu.then(|| GpuUse::of(peak.total(), self.pattern())),
+            gpu: gpu.then(|| GpuUse::of(peak.total(), self.time.largest(), self.pattern())),
             phases: None,
         }
     }

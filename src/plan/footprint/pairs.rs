@@ -3,7 +3,7 @@
 use super::backbone::{Pass, Place};
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
-use crate::network::{Activations, Block, EpisodeShape, Map, RelationLayers};
+use crate::network::{Activations, Block, EpisodeShape, Map, RelationLayers, size};
 
 /// A pass over all pairs of an episode.
 pub struct Pairs {
@@ -22,7 +22,8 @@ impl Pairs {
         let pass = Pass {
             images: (episode.queries() * episode.n_way) as u64,
             element,
-            engine,
+            // Channels are not last in joined maps.
+            engine: engine.of_picked(layers.blocks[0].0.input),
             of_episode: false,
             is_added: false,
             activations: Activations::F32,
@@ -35,10 +36,17 @@ impl Pairs {
         self.pass.map(map)
     }
 
+    /// Bytes of the joined maps.
+    fn joined(&self) -> u64 {
+        let Pass { images, element, engine, .. } = self.pass;
+        let map = self.blocks[0].input();
+        engine.rows(images as usize * size(map), map[2], element)
+    }
+
     /// Forward and backward. Held before and after: the features.
     pub fn pass(&self, time: &mut Timeline, features: u64) {
         let Self { pass, blocks: [first, second] } = self;
-        let input = self.map(first.input());
+        let input = self.joined();
         // Classes and queries, repeated for each other, then joined.
         time.hold(Use::Activations, input);
         time.touch(Use::Activations, input);
@@ -60,7 +68,7 @@ impl Pairs {
     /// Forward without a tape.
     pub fn forward(&self, time: &mut Timeline) {
         let [first, second] = &self.blocks;
-        let input = self.map(first.input());
+        let input = self.joined();
         time.hold(Use::Activations, input);
         time.touch(Use::Activations, input);
         self.pass.forward_taking(time, first);

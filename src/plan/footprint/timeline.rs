@@ -102,6 +102,8 @@ pub struct Timeline {
     now: Bytes,
     peak: Bytes,
     phase: Phase,
+    /// Most bytes of activations or workspace allocated at once, of one tensor or of several.
+    largest: u64,
     /// Every moment, where somebody wants to see them.
     course: Option<Vec<Moment>>,
 }
@@ -131,6 +133,9 @@ impl Timeline {
     /// Allocates bytes for a use.
     pub fn hold(&mut self, part: Use, bytes: u64) {
         self.now.0[part as usize] += bytes;
+        if matches!(part, Use::Activations | Use::Workspace) {
+            self.largest = self.largest.max(bytes);
+        }
         if self.now.total() > self.peak.total() {
             self.peak = self.now;
         }
@@ -156,6 +161,11 @@ impl Timeline {
     /// Bytes that are in use now.
     pub fn now(&self) -> Bytes {
         self.now
+    }
+
+    /// Bytes that no tensor of an operation is larger than.
+    pub fn largest(&self) -> u64 {
+        self.largest
     }
 
     /// Bytes held at the peak.
