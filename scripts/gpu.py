@@ -281,7 +281,7 @@ def memory(bench):
         predicted = json.loads(text).get("gpu") if code == 0 else None
         row = bench.train(pipeline, watch=True)
         # The driver knows of pages alone; with an allocation for each tensor it tells what is in use.
-        each = bench.train(pipeline, "memory.allocator=returning", "train.episodes_per_epoch=2", name=f"{name}-each")
+        each = bench.train(pipeline, "memory.allocator=returning", name=f"{name}-each")
         row["in_use"] = each["in_use"]
         what = {"backbone": backbone, "size": size, "method": method, "memory": words}
         bench.row("memory", {**what, "images": episode[0] * (episode[1] + episode[2]), "predicted": predicted, **row})

@@ -45,7 +45,10 @@ pub fn lowered(images: Tensor<4>, dtype: FloatDType) -> Tensor<4> {
     if !product::is_ours(&images) {
         return images.cast(dtype);
     }
-    images.permute([0, 2, 3, 1]).cast(dtype).permute([0, 3, 1, 2])
+    // As one row, since CubeCL would give three values of 16 bits the room of eight.
+    let last = images.permute([0, 2, 3, 1]);
+    let (shape, values) = (last.dims(), last.shape().num_elements());
+    last.reshape([values]).cast(dtype).reshape(shape).permute([0, 3, 1, 2])
 }
 
 impl ImageOps for Flex {

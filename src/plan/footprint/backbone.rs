@@ -39,7 +39,7 @@ impl Pass {
 
     /// Bytes of one map of all images.
     pub fn map(&self, map: Map) -> u64 {
-        self.images * size(map) as u64 * self.element
+        self.engine.maps(self.images, map, self.element)
     }
 
     /// A block's forward pass. The caller holds the input before and after; the output is held after,

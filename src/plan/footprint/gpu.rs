@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn a_pool_holds_more_than_is_in_use() {
-        let taken = GpuUse::of(GIB, 200 * MIB, Pattern::Stack);
-        assert!(taken.reserved > GIB);
-        assert!(taken.reserved as f64 <= 1.15 * GIB as f64);
+        let taken = GpuUse::of(4 * GIB, 200 * MIB, Pattern::Stack);
+        assert!(taken.reserved > 4 * GIB);
+        assert!(taken.reserved as f64 <= 1.15 * 4.0 * GIB as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
-        let recomputed = GpuUse::of(GIB, 200 * MIB, Pattern::Recomputed(200 * MIB));
+        let recomputed = GpuUse::of(4 * GIB, 200 * MIB, Pattern::Recomputed(200 * MIB));
         assert!(recomputed.reserved > taken.reserved);
     }
 

@@ -34,6 +34,8 @@ pub(crate) use timeline::Timeline;
 use workspace::Engine;
 
 const F32: u64 = 4;
+/// Parts of an episode's images, of which each is small beside the gradients.
+const FEW_IMAGES: usize = 4;
 
 /// The memory that a plan will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +209,9 @@ impl<'a> Walk<'a> {
 
     /// How a step takes memory from a GPU's pool.
     fn pattern(&self) -> Pattern {
-        if self.step.recomputed.is_none() || !self.plan.pipeline.backbone.train {
+        // The maps of few images find room between the gradients.
+        let is_small = self.step.parts >= FEW_IMAGES;
+        if self.step.recomputed.is_none() || is_small || !self.plan.pipeline.backbone.train {
             return Pattern::Stack;
         }
         let element = if self.step.half { F32 / 2 } else { F32 };

@@ -3,7 +3,7 @@
 use super::backbone::{Pass, Place};
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
-use crate::network::{Activations, Block, EpisodeShape, Map, RelationLayers, size};
+use crate::network::{Activations, Block, EpisodeShape, Map, RelationLayers};
 
 /// A pass over all pairs of an episode.
 pub struct Pairs {
@@ -36,17 +36,10 @@ impl Pairs {
         self.pass.map(map)
     }
 
-    /// Bytes of the joined maps.
-    fn joined(&self) -> u64 {
-        let Pass { images, element, engine, .. } = self.pass;
-        let map = self.blocks[0].input();
-        engine.rows(images as usize * size(map), map[2], element)
-    }
-
     /// Forward and backward. Held before and after: the features.
     pub fn pass(&self, time: &mut Timeline, features: u64) {
         let Self { pass, blocks: [first, second] } = self;
-        let input = self.joined();
+        let input = self.map(first.input());
         // Classes and queries, repeated for each other, then joined.
         time.hold(Use::Activations, input);
         time.touch(Use::Activations, input);
@@ -68,7 +61,7 @@ impl Pairs {
     /// Forward without a tape.
     pub fn forward(&self, time: &mut Timeline) {
         let [first, second] = &self.blocks;
-        let input = self.joined();
+        let input = self.map(first.input());
         time.hold(Use::Activations, input);
         time.touch(Use::Activations, input);
         self.pass.forward_taking(time, first);

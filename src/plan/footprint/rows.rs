@@ -1,7 +1,7 @@
 //! The bytes of tensors whose rows a GPU pads.
 
 use super::workspace::Engine;
-use crate::network::Conv;
+use crate::network::{Conv, Map, size};
 
 impl Engine {
     /// Bytes of `values` values in rows of `width`.
@@ -15,6 +15,16 @@ impl Engine {
                 let pitch = row.next_multiple_of(row.next_power_of_two().clamp(16, 512));
                 (values / width) as u64 * pitch
             }
+            _ => values as u64 * element,
+        }
+    }
+
+    /// Bytes of a map of some images. On a GPU its channels are last in memory, and it is not padded, unless it is one of
+    /// images of which they are not.
+    pub fn maps(self, images: u64, map: Map, element: u64) -> u64 {
+        let values = images as usize * size(map);
+        match self {
+            Self::Gpu { copied: Some(image) } if image == map => self.rows(values, map[2], element),
             _ => values as u64 * element,
         }
     }
@@ -45,5 +55,15 @@ mod tests {
         assert_eq!(Engine::Cpu { threads: 2 }.rows(9, 3, 4), 36);
         let conv = Conv::new([64, 21, 21], 64, 3, 1, 1);
         assert_eq!(gpu.padding([conv].iter(), 4), 64 * 64 * 3 * 4);
+    }
+
+    #[test]
+    fn images_that_were_picked_are_padded() {
+        let image = [3, 84, 84];
+        let gpu = Engine::Gpu { copied: None };
+        assert_eq!(gpu.maps(2, image, 2), 2 * 3 * 84 * 84 * 2);
+        // Picked from others, their rows are those of the image: 168 bytes take 256.
+        assert_eq!(gpu.of_picked(image).maps(2, image, 2), 2 * 3 * 84 * 256);
+        assert_eq!(Engine::Cpu { threads: 2 }.maps(2, image, 4), 2 * 3 * 84 * 84 * 4);
     }
 }
