@@ -13,8 +13,12 @@ const FRAGMENTATION: f64 = 0.05;
 /// The same where segments are computed again between gradients that stay: a share of all tensors, and no less than
 /// that and a share of the largest map of a segment.
 const RECOMPUTED: f64 = 0.08;
-const PIECES: f64 = 0.28;
-/// What is lost at the end of a page, from the third page on, as a share of the largest tensor: measured as well.
+/// The same where the largest map is that of a residual block, as in ResNet12.
+const RECOMPUTED_BLOCKS: f64 = 0.16;
+/// The share of all tensors up to which the map of another layer finds room between the gradients.
+const SMALL_MAP: f64 = 0.05;
+const PIECES: f64 = 0.4;
+/// What is lost at the end of a page that another follows, as a share of the largest tensor: measured as well.
 const PAGE_ENDS: f64 = 0.15;
 /// A page has a quarter of a GPU's memory at most, so more of them fit no GPU.
 const MOST_PAGES: u64 = 4;
@@ -25,8 +29,13 @@ pub(super) enum Pattern {
     /// Taken in the forward pass, freed in the backward pass, as on a stack.
     Stack,
     /// Segments are computed again between gradients that stay: what is free lies in pieces, which the largest map
-    /// of a segment, of so many bytes, may not fit.
-    Recomputed(u64),
+    /// of a segment may not fit.
+    Recomputed {
+        /// Bytes of the largest map.
+        map: u64,
+        /// Whether it is one of a residual block.
+        in_blocks: bool,
+    },
 }
 
 /// Memory of a GPU that a plan will take.
@@ -49,10 +58,13 @@ impl GpuUse {
     pub(super) fn of(in_use: u64, largest: u64, pattern: Pattern) -> Self {
         let tensors = in_use as f64;
         let lost = match pattern {
-            Pattern::Stack => tensors * FRAGMENTATION,
-            Pattern::Recomputed(map) => {
-                (tensors * RECOMPUTED).max(tensors * FRAGMENTATION + map as f64 * PIECES)
+            Pattern::Recomputed { map, in_blocks }
+                if in_blocks || map as f64 > tensors * SMALL_MAP =>
+            {
+                let share = if in_blocks { RECOMPUTED_BLOCKS } else { RECOMPUTED };
+                (tensors * share).max(tensors * FRAGMENTATION + map as f64 * PIECES)
             }
+            _ => tensors * FRAGMENTATION,
         };
         let carved = in_use + lost as u64;
         let taken = Self { in_use, reserved: 0, carved, largest, context: CONTEXT_BYTES };
@@ -60,19 +72,19 @@ impl GpuUse {
         Self { reserved, ..taken }
     }
 
-    /// The pages to carve the tensors from, on a GPU whose pages have at most `limit` bytes. Where a step takes more
-    /// than they hold, it takes another one: so they are two where each holds the largest tensor twice, else one.
-    /// Nothing where the tensors are too large for the pages of that GPU.
+    /// The pages to carve the tensors from, on a GPU whose pages have at most `limit` bytes: one, or where it would be
+    /// larger than that, several of which each holds the largest tensor twice. Nothing where the tensors are too large
+    /// for the pages of that GPU.
     pub fn pages(&self, limit: u64) -> Option<Pages> {
         let of = |number: u64| {
-            let ends = (self.largest as f64 * PAGE_ENDS) as u64 * number.saturating_sub(2);
+            let ends = (self.largest as f64 * PAGE_ENDS) as u64 * (number - 1);
             let share = (self.carved + ends).div_ceil(number);
             // Rounded as the driver's pool does, with the page of small tensors in what is left of the last one.
             let bytes = (share + SMALL_TENSORS).next_multiple_of(GRANULE) - SMALL_TENSORS;
             (bytes <= limit).then_some(Pages { number, bytes })
         };
-        let several = (2..=MOST_PAGES).filter_map(of).find(|it| 2 * self.largest <= it.bytes);
-        several.or_else(|| of(1))
+        let mut several = (2..=MOST_PAGES).filter_map(of);
+        of(1).or_else(|| several.find(|it| 2 * self.largest <= it.bytes))
     }
 
     /// Bytes of the GPU in all.
@@ -94,16 +106,19 @@ mod tests {
         assert!(taken.reserved > 4 * GIB);
         assert!(taken.reserved as f64 <= 1.15 * 4.0 * GIB as f64);
         assert_eq!(taken.total(), taken.reserved + CONTEXT_BYTES);
-        let recomputed = GpuUse::of(4 * GIB, 200 * MIB, Pattern::Recomputed(200 * MIB));
-        assert!(recomputed.reserved > taken.reserved);
+        let reserved = |map, in_blocks| {
+            GpuUse::of(4 * GIB, 200 * MIB, Pattern::Recomputed { map, in_blocks }).reserved
+        };
+        assert!(reserved(200 * MIB, false) > taken.reserved);
+        assert!(reserved(200 * MIB, true) > reserved(200 * MIB, false));
+        assert_eq!(reserved(20 * MIB, false), taken.reserved);
     }
 
     #[test]
-    fn pages_are_two_unless_a_gpu_has_smaller_ones() {
+    fn a_gpu_with_smaller_pages_gives_several() {
         let taken = GpuUse::of(3 * GIB, 300 * MIB, Pattern::Stack);
-        let two = taken.pages(6 * GIB).unwrap();
-        assert_eq!(two.number, 2);
-        assert_eq!(two.number * (two.bytes + SMALL_TENSORS), taken.reserved);
+        let one = taken.pages(6 * GIB).unwrap();
+        assert_eq!((one.number, one.bytes + SMALL_TENSORS), (1, taken.reserved));
         let three = taken.pages(5 * GIB / 4).unwrap();
         assert_eq!(three.number, 3);
         assert!(three.bytes <= 5 * GIB / 4 && three.number * three.bytes >= 3 * GIB);

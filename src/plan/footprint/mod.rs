@@ -34,8 +34,6 @@ pub(crate) use timeline::Timeline;
 use workspace::Engine;
 
 const F32: u64 = 4;
-/// Parts of an episode's images, of which each is small beside the gradients.
-const FEW_IMAGES: usize = 4;
 
 /// The memory that a plan will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,16 +207,22 @@ impl<'a> Walk<'a> {
 
     /// How a step takes memory from a GPU's pool.
     fn pattern(&self) -> Pattern {
-        // The maps of few images find room between the gradients.
-        let is_small = self.step.parts >= FEW_IMAGES;
-        if self.step.recomputed.is_none() || is_small || !self.plan.pipeline.backbone.train {
+        if self.step.recomputed.is_none() || !self.plan.pipeline.backbone.train {
             return Pattern::Stack;
         }
         let element = if self.step.half { F32 / 2 } else { F32 };
         let images = self.images_back();
         let images = images.div_ceil((self.step.parts as u64).clamp(1, images));
-        let maps = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| size(conv.output));
-        Pattern::Recomputed(images * maps.max().unwrap_or(0) as u64 * element)
+        let largest = |block: &Block| {
+            let maps = block.layers().into_iter().map(|(conv, _)| size(conv.output));
+            maps.max().unwrap_or(0)
+        };
+        let map = self.blocks.iter().map(largest).max().unwrap_or(0);
+        let mut residual = self.blocks.iter().filter(|it| matches!(it, Block::Residual { .. }));
+        Pattern::Recomputed {
+            map: images * map as u64 * element,
+            in_blocks: residual.any(|block| largest(block) == map),
+        }
     }
 
     fn images(&self) -> u64 {
