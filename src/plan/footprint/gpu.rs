@@ -109,8 +109,8 @@ mod tests {
         let reserved = |map, in_blocks| {
             GpuUse::of(4 * GIB, 200 * MIB, Pattern::Recomputed { map, in_blocks }).reserved
         };
-        assert!(reserved(200 * MIB, false) > taken.reserved);
-        assert!(reserved(200 * MIB, true) > reserved(200 * MIB, false));
+        assert!(reserved(300 * MIB, false) > taken.reserved);
+        assert!(reserved(300 * MIB, true) > reserved(300 * MIB, false));
         assert_eq!(reserved(20 * MIB, false), taken.reserved);
     }
 
