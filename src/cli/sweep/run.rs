@@ -8,7 +8,7 @@ use crate::cli::Output;
 use crate::cli::print::outln;
 use crate::config::ByteSize;
 use crate::device::nvidia;
-use crate::sweep::capacity::Capacity;
+use crate::sweep::capacity::{Capacity, Gpu};
 use crate::sweep::cell_folder::Standing;
 use crate::sweep::engine::{Engine, Options, Summary};
 use crate::sweep::lease::Terms;
@@ -209,20 +209,25 @@ impl Run {
     }
 }
 
-/// The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
-fn visible_gpus() -> Vec<String> {
-    let count = nvidia::driver().map_or(0, |driver| driver.gpus.len());
+/// The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, with what is free of them now.
+fn visible_gpus() -> Vec<Gpu> {
+    let gpus = nvidia::driver().map_or_else(|_| Vec::new(), |driver| driver.gpus);
     let named = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
     let names: Vec<String> = named
         .split(',')
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .collect();
-    match names.is_empty() {
-        true => (0..count).map(|number| number.to_string()).collect(),
-        // The driver counts what the variable leaves.
-        false => names.into_iter().take(count).collect(),
-    }
+    let names = match names.is_empty() {
+        true => (0..gpus.len()).map(|number| number.to_string()).collect(),
+        // The driver lists what the variable leaves.
+        false => names,
+    };
+    let gpu = |(name, gpu): (_, nvidia::Gpu)| Gpu {
+        name,
+        bytes: Some(gpu.free_bytes.unwrap_or(gpu.total_bytes)),
+    };
+    names.into_iter().zip(gpus).map(gpu).collect()
 }
 
 /// Signals that ask to stop.

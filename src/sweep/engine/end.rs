@@ -64,6 +64,7 @@ impl Engine<'_> {
         let written = cell.write(&attempts).and_then(|()| lease.release());
         written.map_err(|error| self.broken(row, &error))?;
         self.rows[row].state = State::Waiting;
+        self.rows[row].shares &= outcome != Outcome::Failed;
         self.settle(row);
         let message = message.unwrap_or_default();
         let change = match (&self.rows[row].state, outcome) {

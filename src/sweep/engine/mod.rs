@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::capacity::{Capacity, Seat};
+use super::capacity::{Capacity, Demand, Seat};
 use super::cell_folder::{CellFolder, Standing};
 use super::child;
 use super::lease::{Claims, Lease, Terms};
@@ -81,6 +81,7 @@ impl<'a> Engine<'a> {
             entry: manifest.entries[*number].clone(),
             state: State::Waiting,
             forgive: options.retry_failed,
+            shares: true,
         };
         let rows = numbers.iter().map(row).collect();
         let claims = Claims::new(options.terms.clone());
@@ -182,8 +183,10 @@ impl<'a> Engine<'a> {
                 State::Elsewhere(_) if due => {}
                 _ => continue,
             }
-            let (memory, device) = (self.rows[at].entry.memory_bytes, self.rows[at].entry.device);
-            let Some(seat) = self.options.capacity.seat(memory, device) else { continue };
+            let Row { entry, shares, .. } = &self.rows[at];
+            let gpu_bytes = entry.gpu_bytes.filter(|_| *shares);
+            let demand = Demand { memory: entry.memory_bytes, device: entry.device, gpu_bytes };
+            let Some(seat) = self.options.capacity.seat(demand) else { continue };
             let began = self.begin(at, seat.clone()).map_err(|error| self.broken(at, &error));
             if !matches!(began, Ok(true)) {
                 self.options.capacity.leave(&seat);

@@ -16,6 +16,8 @@ pub struct Row {
     pub state: State,
     /// Whether it gets another try although it was given up.
     pub(super) forgive: bool,
+    /// Whether it may share a GPU: not after a failure, which may have been for want of memory beside others.
+    pub(super) shares: bool,
 }
 
 /// What is happening to a cell.
