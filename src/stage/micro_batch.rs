@@ -64,7 +64,7 @@ pub mod spec {
             // once, which costs a GPU more.
             let (forward, halving) = match device {
                 DeviceKind::Cpu => (0.36, 0.03),
-                DeviceKind::Gpu => (0.33, 0.1),
+                DeviceKind::Gpu => (0.37, 0.19),
             };
             forward + halving * (self.parts as f64).log2()
         }
