@@ -148,7 +148,9 @@ pub(super) fn take_pages(device: &Device, pages: Pages) -> bool {
     let all = taken >= pages.number * pages.bytes;
     if !all {
         gpu.allocate(MemoryAllocationMode::Dedicated);
-        super::release(device);
+        device.memory_cleanup();
+        // What cannot be given back now is given back when it is needed.
+        let _ = gpu.pool.trim();
     }
     all
 }

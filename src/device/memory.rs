@@ -1,7 +1,7 @@
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::allocator;
+use super::{Pages, allocator};
 
 /// Memory of a run at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -62,15 +62,6 @@ impl MemoryMeter {
         }
         Some((pools.bytes_in_use, pools.bytes_in_use, pools.bytes_reserved))
     }
-}
-
-/// Pages of one size that a GPU takes for the tensors of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pages {
-    /// How many.
-    pub number: u64,
-    /// Bytes of each: whole MiB, two at least.
-    pub bytes: u64,
 }
 
 /// Most bytes of one of the [`Pages`] of the GPU in use, if one is: a quarter of its memory.

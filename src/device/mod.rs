@@ -15,6 +15,7 @@ mod kind;
 mod libdevice;
 mod memory;
 pub mod nvidia;
+mod pages;
 #[cfg(feature = "cuda")]
 mod pool;
 mod select;
@@ -24,5 +25,6 @@ pub use cap::{has_cap, set_cap};
 pub use cpu::is_cpu;
 pub(crate) use errors::DeviceFailure;
 pub use kind::DeviceKind;
-pub use memory::{MemoryMeter, MemoryUse, Pages, largest_page, release, take_pages};
+pub use memory::{MemoryMeter, MemoryUse, largest_page, release, take_pages};
+pub use pages::Pages;
 pub use select::{DeviceError, Selected, check, kind_of, read_records_onto_cpu, select};
