@@ -3,7 +3,7 @@
 /// Pages of one size that a GPU takes for the tensors of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pages {
-    /// How many.
+    /// How many of them there are.
     pub number: u64,
     /// Bytes of each: whole MiB, two at least.
     pub bytes: u64,

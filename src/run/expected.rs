@@ -12,7 +12,7 @@ const TOLERATED: f64 = 0.15;
 pub(super) struct ExpectedPeak {
     /// Of a short run, which has not used every image yet.
     least: u64,
-    /// What is predicted.
+    /// The prediction for a whole run.
     pub most: u64,
 }
 

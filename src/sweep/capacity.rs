@@ -29,7 +29,7 @@ pub struct Gpu {
 pub struct Demand {
     /// Bytes of main memory.
     pub memory: u64,
-    /// Its device.
+    /// The device that it asks for.
     pub device: Wanted,
     /// Bytes of a GPU as predicted; without them, the cell has the GPU alone.
     pub gpu_bytes: Option<u64>,
