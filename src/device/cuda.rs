@@ -148,9 +148,6 @@ pub(super) fn take_pages(device: &Device, pages: Pages) -> bool {
     let all = taken >= pages.number * pages.bytes;
     if !all {
         gpu.allocate(MemoryAllocationMode::Dedicated);
-        device.memory_cleanup();
-        // What cannot be given back now is given back when it is needed.
-        let _ = gpu.pool.trim();
     }
     all
 }

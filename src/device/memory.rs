@@ -79,12 +79,13 @@ pub fn largest_page() -> Option<u64> {
 /// the driver. Returns whether they were taken.
 pub fn take_pages(device: &Device, pages: Pages) -> bool {
     #[cfg(feature = "cuda")]
-    return super::cuda::take_pages(device, pages);
+    let taken = super::cuda::take_pages(device, pages);
     #[cfg(not(feature = "cuda"))]
-    {
-        let _ = (device, pages);
-        false
+    let (taken, _) = (false, pages);
+    if !taken {
+        release(device);
     }
+    taken
 }
 
 /// Returns memory that is kept for later to the device.

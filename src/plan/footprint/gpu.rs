@@ -67,9 +67,8 @@ impl GpuUse {
             _ => tensors * FRAGMENTATION,
         };
         let carved = in_use + lost as u64;
-        let taken = Self { in_use, reserved: 0, carved, largest, context: CONTEXT_BYTES };
-        let reserved = taken.pages(u64::MAX).map_or(0, |it| it.number * (it.bytes + SMALL_TENSORS));
-        Self { reserved, ..taken }
+        let reserved = (carved + SMALL_TENSORS).next_multiple_of(GRANULE);
+        Self { in_use, reserved, carved, largest, context: CONTEXT_BYTES }
     }
 
     /// The pages to carve the tensors from, on a GPU whose pages have at most `limit` bytes: one, or where it would be

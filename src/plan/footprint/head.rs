@@ -218,8 +218,8 @@ fn fsct(time: &mut Timeline, plan: &Plan, spec: &FsctSpec, sizes: &Sizes) {
         _ => 0,
     };
     let (pairs, gradients) = (sizes.pairs, sizes.parameters);
-    // Where the weights get no gradient, the inputs of the linear layers are not kept. A GPU that computes in 16
-    // bits keeps fewer of 32: measured at the peaks of both.
+    // Where the weights get no gradient, the inputs of the linear layers are not kept. In 16 bits a GPU holds one
+    // of these vectors less in f32: measured at the step's peak (docs/gpu.md).
     let block = match (gradients, sizes.lowered_on_gpu) {
         (0, false) => pairs * 22 / 10,
         (0, true) => pairs * 12 / 10,

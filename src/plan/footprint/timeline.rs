@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(time.peak().of(Use::Workspace), 5);
         assert_eq!(time.peak().of(Use::Gradients), 0);
         assert_eq!(time.now().total(), 12);
+        assert_eq!(time.largest(), 10, "the gradients are of many tensors");
         assert!(time.into_course().is_empty(), "nobody asked for it");
     }
 
