@@ -325,9 +325,20 @@ proptest! {
             burn::tensor::module::layer_norm(x, gamma, Some(beta), EPSILON)
         });
         let actual = run(|x, gamma, beta| layer_norm(x, gamma, beta, EPSILON));
+        let terms = largest_term(&input, &gamma, &weight);
         for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
-            let error = max_difference(expected, actual) / max_abs(expected).max(1e-2);
+            // The terms of the input's gradient cancel in rows of two, and their rounding stays.
+            let terms = if index == 1 { terms } else { 0.0 };
+            let error = max_difference(expected, actual) / max_abs(expected).max(terms).max(1e-2);
             prop_assert!(error < 1e-4, "{}: {:.1e}", index, error);
         }
     }
+}
+
+/// The largest of the terms that the gradient of a layer norm's input is the sum of: of `weight · gamma`, divided by
+/// the row's deviation.
+fn largest_term(input: &Tensor<2>, gamma: &Tensor<1>, weight: &Tensor<2>) -> f64 {
+    let deviation = (input.clone().var_bias(1) + EPSILON).sqrt();
+    let terms = weight.clone() * gamma.clone().unsqueeze() / deviation;
+    max_abs(&to_host(terms))
 }
