@@ -72,6 +72,8 @@ MEMORY = [
     ("resnet34", 224, (5, 5, 16), "profoct", {}),
     ("conv4", 84, (5, 5, 16), "fsct", {}),
     ("resnet34", 224, (5, 5, 16), "fsct", {"amp": "bf16", "recompute": "block"}),
+    ("conv4", 84, (5, 5, 16), "fsct", {"amp": "f16"}),
+    ("conv4", 84, (5, 5, 16), "relation", {}),
     ("conv4", 84, (5, 5, 16), "protonet", {}),
     ("conv4", 84, (5, 1, 16), "ctx", {}),
     ("conv4", 84, (5, 5, 16), "profoct", {"recompute": "block"}),
@@ -248,7 +250,7 @@ def numbers(bench):
     """Loss and gradient norm of the first steps on the GPU against the CPU's, from the same seed."""
     for backbone, size, method, amp in NUMBERS[:1] if bench.o.quick else NUMBERS:
         what = f"{backbone} {size} px {method} {amp}"
-        if bench.late(what):
+        if not re.search(bench.o.match, what.replace(" ", "-")) or bench.late(what):
             continue
         taken = []
         for device in ["cpu", bench.o.device]:
