@@ -1,11 +1,16 @@
-//! When and how a convolution's gradients are computed as F(4 × 4, 3 × 3) on the CPU (`src/model/kernel/conv/winograd`).
+//! When and how a convolution is computed in tiles on the CPU (`src/model/kernel/conv/winograd`): the forward pass as
+//! F(2 × 2, 3 × 3), its gradients as F(4 × 4, 3 × 3).
 
-/// Side of a tile of the output.
-pub const SIDE: usize = 4;
-/// Products for a tile, of each channel and filter.
-pub const POINTS: usize = (SIDE + 2) * (SIDE + 2);
-/// Tiles of a panel.
-pub const PANEL: usize = 32;
+pub use super::PANEL;
+
+/// Side of a tile of the output in the forward pass.
+const FORWARD: usize = 2;
+/// Side of a tile in the gradients.
+const BACK: usize = 4;
+/// Products of a direct sum for how many that are left the transforms of the forward pass pay: five for three.
+const FORWARD_SAVES: [usize; 2] = [5, 3];
+/// The same for the gradients: two for one.
+const BACK_SAVES: [usize; 2] = [2, 1];
 /// Filters of a group, whose kernels a thread transforms at once.
 pub const GROUP: usize = 32;
 /// Channels that are summed at once.
@@ -30,28 +35,58 @@ pub struct Winograd {
     pub filters: usize,
     /// Tiles of all images.
     pub tiles: usize,
+    /// Side of a tile of the output.
+    side: usize,
 }
 
 impl Winograd {
-    /// A convolution for which the transforms pay: 3 × 3 at stride 1, of enough channels. It does not depend on the
+    /// A forward pass for which the transforms pay: 3 × 3 at stride 1, of enough channels. It does not depend on the
     /// number of images, so that an image's output is the same in any batch.
     ///
     /// `output` is `[C', H', W']`, of which there are `images`.
-    pub fn of(
+    pub fn forward(
         channels: usize,
         output: [usize; 3],
         images: usize,
         kernel: usize,
         stride: usize,
     ) -> Option<Self> {
+        Self::of(channels, output, images, [kernel, stride], FORWARD, FORWARD_SAVES)
+    }
+
+    /// A convolution whose gradients the transforms pay for; so is the gradient of an input, as a convolution of the
+    /// output's.
+    pub fn back(
+        channels: usize,
+        output: [usize; 3],
+        images: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Option<Self> {
+        Self::of(channels, output, images, [kernel, stride], BACK, BACK_SAVES)
+    }
+
+    fn of(
+        channels: usize,
+        output: [usize; 3],
+        images: usize,
+        [kernel, stride]: [usize; 2],
+        side: usize,
+        [before, after]: [usize; 2],
+    ) -> Option<Self> {
         let [filters, height, width] = output;
         if kernel != 3 || stride != 1 || channels.min(filters) < LEAST_CHANNELS {
             return None;
         }
-        let tiles = height.div_ceil(SIDE) * width.div_ceil(SIDE);
-        // At least half of the products is saved.
-        let saves = 2 * POINTS * tiles <= 9 * height * width;
-        saves.then_some(Self { channels, filters, tiles: images * tiles })
+        let it = |tiles| Self { channels, filters, tiles, side };
+        let tiles = height.div_ceil(side) * width.div_ceil(side);
+        let saves = before * it(tiles).points() * tiles <= after * 9 * height * width;
+        saves.then_some(it(images * tiles))
+    }
+
+    /// Products for a tile, of each channel and filter.
+    pub fn points(&self) -> usize {
+        (self.side + 2) * (self.side + 2)
     }
 
     /// Panels of tiles, the last with fewer of them.
@@ -66,12 +101,12 @@ impl Winograd {
 
     /// Values of a panel at the points; as many as of a group's kernels.
     pub fn panel_values(&self) -> usize {
-        POINTS * self.channels * PANEL
+        self.points() * self.channels * PANEL
     }
 
     /// Values of a panel's products with a group.
-    pub fn product_values() -> usize {
-        POINTS * GROUP * PANEL
+    pub fn product_values(&self) -> usize {
+        self.points() * GROUP * PANEL
     }
 
     /// Whether each thread transforms tiles of its own, and the kernels are transformed once; otherwise all threads
@@ -88,10 +123,10 @@ impl Winograd {
     /// Bytes that the convolution takes in addition to its input and output.
     pub fn convolution_bytes(&self, threads: usize) -> usize {
         let values = if self.by_tiles() {
-            let each = self.panel_values() + Self::product_values();
+            let each = self.panel_values() + self.product_values();
             self.groups() * self.panel_values() + threads.min(self.panels()) * each
         } else {
-            let each = self.panel_values() + Self::product_values();
+            let each = self.panel_values() + self.product_values();
             self.shared_panels() * self.panel_values() + threads.min(self.groups()) * each
         };
         4 * values
@@ -104,7 +139,7 @@ impl Winograd {
 
     /// Tiles that are summed at once.
     pub fn summed_tiles(&self) -> usize {
-        let values = POINTS * (self.channels + self.summed_filters());
+        let values = self.points() * (self.channels + self.summed_filters());
         (SHARED / values).clamp(PANEL, MOST_TILES).min(self.tiles)
     }
 
@@ -113,7 +148,7 @@ impl Winograd {
         let channels = self.channels.next_multiple_of(PANEL);
         let sums = channels * self.summed_filters();
         let tiles = self.summed_tiles() * (channels + self.summed_filters());
-        4 * POINTS * (sums + tiles)
+        4 * self.points() * (sums + tiles)
     }
 }
 
@@ -123,20 +158,23 @@ mod tests {
 
     #[test]
     fn it_is_used_where_it_saves() {
-        let of = |channels, output, images| Winograd::of(channels, output, images, 3, 1);
+        let of = |channels, output, images| Winograd::back(channels, output, images, 3, 1);
         assert!(of(64, [64, 56, 56], 100).is_some_and(|it| it.by_tiles()));
         assert!(of(512, [512, 7, 7], 100).is_some_and(|it| !it.by_tiles()));
         assert!(of(64, [64, 5, 5], 100).is_none(), "four tiles for 25 pixels save little");
         assert!(of(3, [64, 84, 84], 100).is_none());
         assert!(of(64, [64, 4, 4], 1).is_some_and(|it| it.tiles == 1));
-        assert!(Winograd::of(64, [64, 56, 56], 1, 3, 2).is_none());
-        assert!(Winograd::of(64, [64, 56, 56], 1, 1, 1).is_none());
+        assert!(Winograd::back(64, [64, 56, 56], 1, 3, 2).is_none());
+        assert!(Winograd::back(64, [64, 56, 56], 1, 1, 1).is_none());
+        let forward = |side| Winograd::forward(64, [64, side, side], 1, 3, 1);
+        assert_eq!(forward(56).map(|it| it.tiles), Some(28 * 28));
+        assert!(forward(5).is_none(), "nine tiles for 25 pixels save little");
     }
 
     #[test]
     fn its_memory_is_bounded() {
         for (channels, side) in [(64, 56), (128, 28), (256, 14), (512, 7)] {
-            let it = Winograd::of(channels, [channels, side, side], 100, 3, 1).unwrap();
+            let it = Winograd::back(channels, [channels, side, side], 100, 3, 1).unwrap();
             assert!(it.convolution_bytes(2) < 20 << 20, "{channels}: {}", it.convolution_bytes(2));
             assert!(it.weight_gradient_bytes() < 20 << 20, "{}", it.weight_gradient_bytes());
         }

@@ -1,8 +1,8 @@
 //! Temporary buffers of a convolution's kernels, in addition to its input and output.
 
 use crate::network::{Conv, Map, Norm, Pool, size};
+use crate::tiling::direct;
 use crate::tiling::winograd::Winograd;
-use crate::tiling::{pieces, tile};
 
 /// Bytes of an f32.
 const F32: u64 = 4;
@@ -38,15 +38,18 @@ impl Engine {
         }
     }
 
-    /// The forward pass: columns and results of one tile on each thread, and 16-bit weights in f32; on a GPU the
-    /// weights in the order that the kernel reads them.
+    /// The forward pass: the weights in panels, and what each thread reads and sums; on a GPU the weights in the order
+    /// that the kernel reads them.
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
             Self::Gpu { copied } => reordered(conv, element) + copy(conv, copied, images, element),
-            Self::Cpu { threads } => {
-                product(threads, conv.field(), conv.output[0], pixels(conv, images))
-                    + wide(conv, element)
-            }
+            Self::Cpu { threads } => match tiled(conv, Winograd::forward, images, element) {
+                Some(it) => it.convolution_bytes(threads as usize) as u64,
+                None => {
+                    let (ends, pixels) = ([conv.input[0], conv.output[0]], pixels(conv, images));
+                    direct::forward_bytes(ends, window(conv), pixels, threads as usize) as u64
+                }
+            },
         }
     }
 
@@ -63,28 +66,21 @@ impl Engine {
                 return sums + copy(conv, copied, images, element);
             }
         };
-        if let Some(it) = tiled(conv, images, element).filter(|_| !is_stored) {
+        if let Some(it) = tiled(conv, Winograd::back, images, element).filter(|_| !is_stored) {
             return it.weight_gradient_bytes() as u64 + conv.weight() as u64 * F32;
         }
-        let window = conv.kernel * conv.kernel;
-        let (width, length) = pieces(conv.input[0], window, pixels);
-        let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
-        let sums = (by_pixel * conv.weight()) as u64 * F32;
-        let at_once = threads.min((by_channel * by_pixel) as u64) as usize;
-        let field = width * window;
-        let buffers = at_once * (field + conv.output[0]) * tile(field).min(length);
-        sums + (buffers + conv.weight()) as u64 * F32
+        let ends = [conv.input[0], conv.output[0]];
+        direct::weight_gradient_bytes(ends, window(conv), pixels, threads as usize) as u64
     }
 
     /// The stored images that the gradient of the weights has widened on each thread.
     pub fn window(self, conv: &Conv, images: u64) -> u64 {
         let Self::Cpu { threads } = self else { return 0 };
         let pixels = pixels(conv, images);
-        let window = conv.kernel * conv.kernel;
-        let (width, length) = pieces(conv.input[0], window, pixels);
+        let (width, length) = direct::pieces(conv.input[0], window(conv), pixels);
         let (by_channel, by_pixel) = (conv.input[0].div_ceil(width), pixels.div_ceil(length));
         let at_once = threads.min((by_channel * by_pixel) as u64);
-        let tile = tile(width * window).min(length);
+        let tile = direct::SUMMED.min(length);
         let plane = conv.output[1] * conv.output[2];
         let spanned = ((tile - 1) / plane + 2).min(images as usize);
         at_once * (spanned * width * conv.input[1] * conv.input[2]) as u64 * F32
@@ -101,19 +97,20 @@ impl Engine {
     /// The gradient of the input: temporary buffers in addition to it.
     pub fn input_gradient(self, conv: &Conv, images: u64, element: u64) -> u64 {
         let Self::Cpu { threads } = self else { return reordered(conv, element) };
+        let ends = [conv.output[0], conv.input[0]];
+        let threads = threads as usize;
         if conv.stride == 1 {
             let back = Conv { input: conv.output, output: conv.input, ..*conv };
-            if let Some(it) = tiled(&back, images, element) {
-                return it.convolution_bytes(threads as usize) as u64;
+            if let Some(it) = tiled(&back, Winograd::back, images, element) {
+                return it.convolution_bytes(threads) as u64;
             }
-            let field = conv.output[0] * conv.kernel * conv.kernel;
             let pixels = images as usize * conv.input[1] * conv.input[2];
-            let turned = conv.weight() as u64 * F32;
-            return wide(conv, element) + turned + product(threads, field, conv.input[0], pixels);
+            return direct::forward_bytes(ends, window(conv), pixels, threads) as u64;
         }
-        let tile = tile(conv.field()).min(conv.output[1] * conv.output[2]);
-        let buffers = (conv.output[0] + conv.field()) * tile + size(conv.input);
-        wide(conv, element) + threads.min(images) * buffers as u64 * F32
+        let [filters, channels] = ends;
+        let at_once = threads.min(images as usize);
+        let size = size(conv.input);
+        direct::scattered_bytes([channels, filters], window(conv), size, at_once) as u64
     }
 }
 
@@ -123,9 +120,14 @@ fn copy(conv: &Conv, copied: Option<Map>, images: u64, element: u64) -> u64 {
     copied.map_or(0, |image| images * size(image) as u64 * element)
 }
 
-/// A convolution whose gradient the CPU computes in tiles.
-fn tiled(conv: &Conv, images: u64, element: u64) -> Option<Winograd> {
-    let of = || Winograd::of(conv.input[0], conv.output, images as usize, conv.kernel, conv.stride);
+/// A convolution that the CPU computes in tiles.
+fn tiled(
+    conv: &Conv,
+    of: impl Fn(usize, Map, usize, usize, usize) -> Option<Winograd>,
+    images: u64,
+    element: u64,
+) -> Option<Winograd> {
+    let of = || of(conv.input[0], conv.output, images as usize, conv.kernel, conv.stride);
     (element == F32).then(of).flatten()
 }
 
@@ -133,18 +135,12 @@ fn pixels(conv: &Conv, images: u64) -> usize {
     images as usize * conv.output[1] * conv.output[2]
 }
 
-/// 16-bit weights in f32.
-fn wide(conv: &Conv, element: u64) -> u64 {
-    if element == F32 { 0 } else { conv.weight() as u64 * F32 }
+/// Values under the kernel, of one channel.
+fn window(conv: &Conv) -> usize {
+    conv.kernel * conv.kernel
 }
 
 /// Weights with their dimensions in another order.
 fn reordered(conv: &Conv, element: u64) -> u64 {
     conv.weight() as u64 * element
-}
-
-/// Tiles of a product of matrices, one on each thread; of few pixels, the last one is smaller.
-fn product(threads: u64, field: usize, filters: usize, pixels: usize) -> u64 {
-    let at_once = (threads as usize * tile(field)).min(pixels);
-    ((field + filters) * at_once) as u64 * F32
 }

@@ -6,15 +6,19 @@
 //! 16-bit; sums are f32.
 
 mod autodiff;
-mod columns;
 #[cfg(feature = "cube")]
 mod cube;
+mod direct;
 mod flex;
 mod geometry;
 mod kept;
-mod product;
+mod micro;
+mod reads;
+mod rows;
+mod scattered;
 mod shared;
 mod source;
+mod weights;
 mod winograd;
 
 use burn::backend::tensor::FloatTensor;

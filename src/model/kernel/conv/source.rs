@@ -5,29 +5,30 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 
-use super::columns::{View, gather};
 use super::geometry::Geometry;
+use super::reads::View;
 use crate::model::kernel::buffer::{slice, values};
 use crate::model::kernel::element::Element;
 use crate::model::kernel::kept::Kept;
 
 /// The input of a convolution, in whatever type it is.
 pub trait Source: Sync {
+    /// The type of the values that are read.
+    type Value: Element;
     /// What a thread keeps from one tile to the next.
     type Memory: Default;
 
     /// All values, if they are f32.
     fn as_f32(&self) -> Option<&[f32]>;
 
-    /// Gathers receptive fields: see [`gather`].
-    fn gather(
-        &self,
+    /// What these pixels of the output read, of some channels.
+    fn view<'a>(
+        &'a self,
         geometry: &Geometry,
         channels: Range<usize>,
         pixels: Range<usize>,
-        columns: &mut [f32],
-        memory: &mut Self::Memory,
-    );
+        memory: &'a mut Self::Memory,
+    ) -> View<'a, Self::Value>;
 }
 
 /// An input as it was computed.
@@ -41,44 +42,43 @@ impl<T: burn::tensor::Element> Dense<T> {
 }
 
 impl<T: Element + burn::tensor::Element> Source for Dense<T> {
+    type Value = T;
     type Memory = ();
 
     fn as_f32(&self) -> Option<&[f32]> {
         T::as_f32(slice::<T>(&self.0))
     }
 
-    fn gather(
-        &self,
+    fn view<'a>(
+        &'a self,
         geometry: &Geometry,
-        channels: Range<usize>,
-        pixels: Range<usize>,
-        columns: &mut [f32],
-        (): &mut (),
-    ) {
-        let input = View::whole(geometry, slice::<T>(&self.0));
-        gather(geometry, input, channels, pixels, columns);
+        _channels: Range<usize>,
+        _pixels: Range<usize>,
+        (): &'a mut (),
+    ) -> View<'a, T> {
+        View::whole(geometry, slice::<T>(&self.0))
     }
 }
 
 impl Source for Kept {
+    type Value = f32;
     type Memory = Window;
 
     fn as_f32(&self) -> Option<&[f32]> {
         None
     }
 
-    fn gather(
-        &self,
+    fn view<'a>(
+        &'a self,
         geometry: &Geometry,
         channels: Range<usize>,
         pixels: Range<usize>,
-        columns: &mut [f32],
-        window: &mut Window,
-    ) {
+        window: &'a mut Window,
+    ) -> View<'a, f32> {
         let plane = geometry.output_plane();
         let images = pixels.start / plane..(pixels.end - 1) / plane + 1;
-        window.cover(self, images, channels.clone());
-        gather(geometry, window.view(), channels, pixels, columns);
+        window.cover(self, images, channels);
+        window.view()
     }
 }
 

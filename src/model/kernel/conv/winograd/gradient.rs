@@ -3,10 +3,10 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::micro::{LEFT, RIGHT, product};
 use super::tiles::Tiles;
-use super::transform::{self, OUT, POINTS, TAPS};
+use super::transform::{self, Four, OUT, POINTS, TAPS};
 use crate::model::kernel::conv::geometry::Geometry;
+use crate::model::kernel::conv::micro::{LEFT, RIGHT, product};
 use crate::tiling::winograd::Winograd;
 
 /// Tiles whose gradients are transformed at once: some filters of each fill the widest vectors.
@@ -21,7 +21,7 @@ pub fn weight_gradient(
     input: &[f32],
     d_output: &[f32],
 ) -> Vec<f32> {
-    let tiles = Tiles::of(geometry);
+    let tiles = Tiles::<Four>::of(geometry);
     let (at_once, length) = (sizes.summed_filters(), sizes.summed_tiles());
     let right_panels = sizes.channels.div_ceil(RIGHT);
     let mut total = vec![0.0; sizes.filters * sizes.channels * TAPS];
@@ -65,7 +65,7 @@ pub fn weight_gradient(
 /// Tiles that are summed at once.
 #[derive(Clone, Copy)]
 struct Run {
-    tiles: Tiles,
+    tiles: Tiles<Four>,
     start: usize,
     count: usize,
 }
@@ -92,7 +92,7 @@ impl WithSimd for Inputs<'_> {
             for (lane, channel) in self.channels.clone().enumerate() {
                 tiles.read_input(self.input, channel, tile, lane, &mut seen);
             }
-            transform::input(simd, &seen, &mut points);
+            transform::input::<Four, _, _>(simd, &seen, &mut points);
             for (point, line) in points.iter().enumerate() {
                 self.values[point * length + number] = *line;
             }

@@ -1,12 +1,15 @@
 //! Where tiles lie, and what is read and written there.
 
-use super::transform::{IN, OUT, POINTS};
+use std::marker::PhantomData;
+
+use super::transform::{MOST_POINTS, MOST_VALUES, Scheme};
 use crate::model::kernel::conv::geometry::Geometry;
 use crate::model::kernel::conv::shared::Shared;
 
 /// The tiles of a convolution's output, image by image and row by row.
 #[derive(Clone, Copy)]
-pub struct Tiles {
+pub struct Tiles<T> {
+    scheme: PhantomData<T>,
     across: usize,
     an_image: usize,
     padding: isize,
@@ -24,13 +27,14 @@ pub struct Tile {
     x: usize,
 }
 
-impl Tiles {
+impl<T: Scheme> Tiles<T> {
     pub fn of(geometry: &Geometry) -> Self {
         let [_, height, width] = geometry.output;
-        let across = width.div_ceil(OUT);
+        let across = width.div_ceil(T::OUT);
         Self {
+            scheme: PhantomData,
             across,
-            an_image: across * height.div_ceil(OUT),
+            an_image: across * height.div_ceil(T::OUT),
             padding: geometry.padding as isize,
             input: geometry.input,
             output: geometry.output,
@@ -40,7 +44,7 @@ impl Tiles {
     #[inline(always)]
     pub fn place(&self, number: usize) -> Tile {
         let (image, inside) = (number / self.an_image, number % self.an_image);
-        Tile { image, y: inside / self.across * OUT, x: inside % self.across * OUT }
+        Tile { image, y: inside / self.across * T::OUT, x: inside % self.across * T::OUT }
     }
 
     /// Reads the input of a channel under a tile; zeros lie around an image.
@@ -51,29 +55,31 @@ impl Tiles {
         channel: usize,
         tile: Tile,
         lane: usize,
-        values: &mut [[f32; L]; POINTS],
+        values: &mut [[f32; L]; MOST_POINTS],
     ) {
         let [channels, height, width] = self.input;
         let plane = &input[(tile.image * channels + channel) * height * width..][..height * width];
         let (top, left) = (tile.y as isize - self.padding, tile.x as isize - self.padding);
-        let inside =
-            top >= 0 && left >= 0 && top as usize + IN <= height && left as usize + IN <= width;
+        let inside = top >= 0
+            && left >= 0
+            && top as usize + T::IN <= height
+            && left as usize + T::IN <= width;
         if inside {
-            for y in 0..IN {
-                let line = &plane[(top as usize + y) * width + left as usize..][..IN];
-                for x in 0..IN {
-                    values[y * IN + x][lane] = line[x];
+            for y in 0..T::IN {
+                let line = &plane[(top as usize + y) * width + left as usize..][..T::IN];
+                for x in 0..T::IN {
+                    values[y * T::IN + x][lane] = line[x];
                 }
             }
             return;
         }
-        for y in 0..IN {
+        for y in 0..T::IN {
             let row = top + y as isize;
-            for x in 0..IN {
+            for x in 0..T::IN {
                 let column = left + x as isize;
                 let seen =
                     (0..height as isize).contains(&row) && (0..width as isize).contains(&column);
-                values[y * IN + x][lane] =
+                values[y * T::IN + x][lane] =
                     if seen { plane[row as usize * width + column as usize] } else { 0.0 };
             }
         }
@@ -87,15 +93,15 @@ impl Tiles {
         filter: usize,
         tile: Tile,
         lane: usize,
-        values: &mut [[f32; L]; OUT * OUT],
+        values: &mut [[f32; L]; MOST_VALUES],
     ) {
         let [filters, height, width] = self.output;
         let plane = &output[(tile.image * filters + filter) * height * width..][..height * width];
-        for y in 0..OUT {
-            for x in 0..OUT {
+        for y in 0..T::OUT {
+            for x in 0..T::OUT {
                 let (row, column) = (tile.y + y, tile.x + x);
                 let seen = row < height && column < width;
-                values[y * OUT + x][lane] = if seen { plane[row * width + column] } else { 0.0 };
+                values[y * T::OUT + x][lane] = if seen { plane[row * width + column] } else { 0.0 };
             }
         }
     }
@@ -112,17 +118,17 @@ impl Tiles {
         filter: usize,
         tile: Tile,
         lane: usize,
-        values: &[[f32; L]; OUT * OUT],
+        values: &[[f32; L]; MOST_VALUES],
     ) {
         let [filters, height, width] = self.output;
         let plane = (tile.image * filters + filter) * height * width;
-        let across = OUT.min(width - tile.x);
-        for y in 0..OUT.min(height - tile.y) {
+        let across = T::OUT.min(width - tile.x);
+        for y in 0..T::OUT.min(height - tile.y) {
             let at = plane + (tile.y + y) * width + tile.x;
             // SAFETY: tiles are disjoint, and the caller writes each once.
             let line = unsafe { output.part(at..at + across) };
             for (x, room) in line.iter_mut().enumerate() {
-                room.write(values[y * OUT + x][lane]);
+                room.write(values[y * T::OUT + x][lane]);
             }
         }
     }

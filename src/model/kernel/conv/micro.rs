@@ -2,10 +2,12 @@
 
 use pulp::Simd;
 
+use crate::tiling::{FILTERS, PANEL};
+
 /// Columns of the left panel.
-pub const LEFT: usize = 8;
+pub const LEFT: usize = FILTERS;
 /// Columns of the right panel.
-pub const RIGHT: usize = 32;
+pub const RIGHT: usize = PANEL;
 
 /// `sums (+)= leftᵀ · right`: of panels `[depth, LEFT]` and `[depth, RIGHT]`.
 #[inline(always)]
