@@ -24,7 +24,7 @@ impl Rows {
         Self { values, depth }
     }
 
-    /// Panels of rows.
+    /// Number of panels of rows.
     pub fn panels(&self) -> usize {
         self.values.len() / self.depth
     }

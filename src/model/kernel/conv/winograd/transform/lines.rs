@@ -1,6 +1,6 @@
 use pulp::Simd;
 
-/// Arithmetic on vectors.
+/// Arithmetic on vectors of lanes.
 #[derive(Clone, Copy)]
 pub struct Lines<S>(pub S);
 
