@@ -4,15 +4,16 @@
 mod common;
 
 use burn::prelude::*;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::module::{batch_norm, batch_norm_train, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, FloatDType};
 use common::{max_abs, max_difference};
 use fsct::model::kernel::layer_norm::layer_norm;
 use fsct::model::kernel::norm::{Statistics, norm_act};
+use fsct::model::kernel::pooled_sum::pooled_sum;
 use fsct::model::kernel::residual::add_relu;
-use fsct::model::kernel::{After, Pool, conv};
+use fsct::model::kernel::{After, Pool, Rectifier, conv};
 use fsct::model::layers::to_host;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -41,7 +42,11 @@ fn composed(
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let result = batch_norm_train(input, gamma, beta, EPSILON);
-    let output = if after.relu { relu(result.output) } else { result.output };
+    let output = match after.rectifier {
+        Rectifier::Identity => result.output,
+        Rectifier::Relu => relu(result.output),
+        Rectifier::Leaky => leaky_relu(result.output, f64::from(Rectifier::LEAK)),
+    };
     let output = match after.pool {
         Some(pool) => max_pool2d(output, pool_options(pool)),
         None => output,
@@ -89,15 +94,20 @@ proptest! {
         channels in 1usize..6,
         height in 2usize..19,
         width in 2usize..35,
-        is_relu: bool,
-        pool in prop_oneof![Just(None), Just(Some(Pool::Two)), Just(Some(Pool::Three))],
+        (rectifier, pool) in prop_oneof![
+            (
+                prop_oneof![Just(Rectifier::Identity), Just(Rectifier::Relu)],
+                prop_oneof![Just(None), Just(Some(Pool::Two)), Just(Some(Pool::Three))],
+            ),
+            Just((Rectifier::Leaky, None)),
+        ],
         seed: u64,
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = [images, channels, height, width];
         let tensors =
             (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
-        let after = After { relu: is_relu, pool };
+        let after = After { rectifier, pool };
         let expected = run(composed, &tensors, after, seed);
         let actual = run(fused, &tensors, after, seed);
         for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
@@ -125,7 +135,7 @@ fn running_statistics_are_constants() {
     let tensors =
         (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
     for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-        let after = After { relu: true, pool };
+        let after = After { rectifier: Rectifier::Relu, pool };
         let composed = |input: Tensor<4>, gamma, beta, after: After| {
             let (mean, variance) = given(channels, &input);
             let output =
@@ -155,7 +165,7 @@ fn sixteen_bits_are_kept_and_computed_with_in_f32() {
     for (low, dtype) in [(FloatDType::F16, DType::F16), (FloatDType::BF16, DType::BF16)] {
         let input = random([3, 4, 9, 9], &mut rng).cast(low);
         let (gamma, beta) = (random([4], &mut rng), random([4], &mut rng));
-        let after = After { relu: true, pool: Some(Pool::Two) };
+        let after = After { rectifier: Rectifier::Relu, pool: Some(Pool::Two) };
         let (output, mean, _) = fused(input.clone(), gamma.clone(), beta.clone(), after);
         assert_eq!(output.dtype(), dtype);
         assert_eq!(mean.dtype(), DType::F32);
@@ -173,10 +183,19 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
     let input = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 4, 4]), &Device::flex());
     let one = Tensor::<1>::ones([1], &Device::flex());
     for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-        let (output, _, _) =
-            fused(input.clone(), one.clone(), one.clone(), After { relu: true, pool });
+        let after = After { rectifier: Rectifier::Relu, pool };
+        let (output, _, _) = fused(input.clone(), one.clone(), one.clone(), after);
         assert!(to_host(output).iter().all(|value| value.is_nan()));
     }
+    let leaky = After { rectifier: Rectifier::Leaky, pool: None };
+    let (output, _, _) = fused(input.clone(), one.clone(), one, leaky);
+    assert!(to_host(output).iter().all(|value| value.is_nan()));
+    let nan = input.clone() - input.clone();
+    let pooled = to_host(pooled_sum(nan, input));
+    assert_eq!(
+        pooled.iter().map(|it| it.is_nan()).collect::<Vec<_>>(),
+        [true, false, false, false]
+    );
 }
 
 /// Output and the three gradients of `Σ output · weight`.
@@ -296,6 +315,62 @@ fn the_end_of_a_residual_block_equals_its_parts() {
     };
     for shared in [false, true] {
         assert_eq!(run(add_relu, shared), run(|a, b| relu(a + b), shared));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_pooled_sum_equals_its_parts(
+        shape in [1usize..4, 1usize..5, 1usize..12, 1usize..20],
+        shared: bool,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // Around 0, so that winners lie on both sides of it.
+        let (a, b) = (random(shape, &mut rng) - 0.6, random(shape, &mut rng) - 0.6);
+        let [images, channels, height, width] = shape;
+        let weight = random([images, channels, height / 2, width / 2], &mut rng);
+        let run = |operation: fn(Tensor<4>, Tensor<4>) -> Tensor<4>| {
+            let leaf = |tensor: &Tensor<4>| Tensor::from_inner(tensor.clone()).require_grad();
+            let (a, b) = (leaf(&a), leaf(&b));
+            let output = operation(a.clone(), if shared { a.clone() } else { b.clone() });
+            let grads = (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
+            let mut all = vec![to_host(output.inner()), to_host(a.grad(&grads).unwrap())];
+            all.extend(b.grad(&grads).map(to_host));
+            all
+        };
+        // Burn pools no plane without a window.
+        if height > 1 && width > 1 {
+            let composed = |a: Tensor<4>, b: Tensor<4>| {
+                let sum = leaky_relu(a + b, f64::from(Rectifier::LEAK));
+                max_pool2d(sum, pool_options(Pool::Two))
+            };
+            let (expected, actual) = (run(composed), run(pooled_sum));
+            prop_assert_eq!(expected.len(), actual.len());
+            for (expected, actual) in expected.iter().zip(&actual) {
+                let error = max_difference(expected, actual);
+                prop_assert!(error < 1e-6, "{:.1e} {:?}", error, shape);
+            }
+            // Off the tape nothing is kept, and the output is the same.
+            let plain = pooled_sum(a.clone(), if shared { a } else { b });
+            prop_assert_eq!(&to_host(plain), &actual[0]);
+        } else {
+            let of_nothing = run(pooled_sum);
+            prop_assert!(of_nothing[0].is_empty());
+            prop_assert!(of_nothing[1].iter().all(|it| *it == 0.0));
+        }
+    }
+}
+
+#[test]
+fn sixteen_bits_are_summed_in_f32() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    for low in [FloatDType::F16, FloatDType::BF16] {
+        let [a, b] = [0; 2].map(|_| random([2, 3, 8, 6], &mut rng).cast(low));
+        let wide = |tensor: &Tensor<4>| tensor.clone().cast(FloatDType::F32);
+        let exact = pooled_sum(wide(&a), wide(&b));
+        assert_eq!(to_host(pooled_sum(a, b)), to_host(exact.cast(low)));
     }
 }
 

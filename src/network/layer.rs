@@ -105,6 +105,38 @@ impl Pool {
     }
 }
 
+/// What is left of a value that is not positive; a positive one stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rectifier {
+    /// All of it: there is no rectifier.
+    Identity,
+    /// Nothing: ReLU.
+    Relu,
+    /// A tenth of it: LeakyReLU (Maas et al., 2013) with the slope of few-shot learning's ResNet12.
+    Leaky,
+}
+
+impl Rectifier {
+    /// The slope of a leaky rectifier below 0.
+    pub const LEAK: f32 = 0.1;
+
+    /// What is left of a value that is not positive, or of its gradient. It has the sign of the value.
+    #[inline(always)]
+    pub fn below(self, value: f32) -> f32 {
+        match self {
+            Self::Identity => value,
+            Self::Relu => 0.0,
+            Self::Leaky => Self::LEAK * value,
+        }
+    }
+
+    /// The rectified value. NaN stays NaN, so that an overflow stays visible.
+    #[inline(always)]
+    pub fn of(self, value: f32) -> f32 {
+        if value <= 0.0 { self.below(value) } else { value }
+    }
+}
+
 /// A linear layer over the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
@@ -133,6 +165,19 @@ impl From<&Conv> for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rectifier_keeps_what_is_positive_and_what_is_no_number() {
+        for (rectifier, below) in
+            [(Rectifier::Identity, -2.0), (Rectifier::Relu, 0.0), (Rectifier::Leaky, -0.2)]
+        {
+            assert_eq!(
+                [rectifier.of(3.0), rectifier.of(0.0), rectifier.of(-2.0)],
+                [3.0, 0.0, below]
+            );
+            assert!(rectifier.of(f32::NAN).is_nan());
+        }
+    }
 
     #[test]
     fn a_strided_convolution_rounds_down_and_a_padded_pool_rounds_up() {

@@ -23,7 +23,7 @@ pub use head::{
     ClassesSpec, CtxSpec, FeatLayers, FeatSpec, FinetuneSpec, FsctLayers, FsctSpec, HeadLayer,
     HeadSpec, Inference, KnnSpec, TransductiveSpec,
 };
-pub use layer::{Conv, Linear, Norm, Pool};
+pub use layer::{Conv, Linear, Norm, Pool, Rectifier};
 pub use relation::{RelationLayers, RelationSpec};
 
 /// Channels, height and width of an image or of its features.

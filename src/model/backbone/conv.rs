@@ -5,7 +5,7 @@ use burn::nn::conv::Conv2d;
 use burn::prelude::*;
 
 use crate::model::init::Init;
-use crate::model::kernel::{After, Pool};
+use crate::model::kernel::{After, Pool, Rectifier};
 use crate::model::layers::conv2d;
 use crate::model::norm::{BatchNorm, Norm};
 use crate::network::{self, Block};
@@ -25,9 +25,7 @@ impl ConvNet {
     pub fn new(blocks: &[Block], init: &mut Init) -> Self {
         let blocks = blocks.iter().map(|block| match block {
             Block::Plain(conv, norm) => ConvBlock::new(conv, norm, init),
-            Block::Residual { .. } | Block::Average { .. } => {
-                panic!("a convolutional network has plain blocks only, not {block:?}")
-            }
+            other => panic!("a convolutional network has plain blocks only, not {other:?}"),
         });
         Self { blocks: blocks.collect() }
     }
@@ -62,7 +60,8 @@ impl ConvBlock {
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, 64, H', W']`
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After { relu: true, pool: self.pool.then_some(Pool::Two) };
+        let pool = self.pool.then_some(Pool::Two);
+        let after = After { rectifier: Rectifier::Relu, pool };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::model::init::Init;
 use crate::model::kernel::residual::add_relu;
-use crate::model::kernel::{After, Pool};
+use crate::model::kernel::{After, Pool, Rectifier};
 use crate::model::layers::{conv2d, to_dtype, to_f32};
 use crate::model::norm::{BatchNorm, Norm};
 use crate::network::{self, BackboneSpec, Block, FETI_SIDE, Segment};
@@ -107,7 +107,7 @@ impl Stem {
     }
 
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After { relu: true, pool: self.pool.then_some(Pool::Three) };
+        let after = After { rectifier: Rectifier::Relu, pool: self.pool.then_some(Pool::Three) };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }
@@ -136,6 +136,12 @@ pub struct Downsample {
     pub norm: BatchNorm,
 }
 
+impl Downsample {
+    pub(super) fn new((conv, norm): &(network::Conv, network::Norm), init: &mut Init) -> Self {
+        Self { conv: init.conv(conv), norm: init.batch_norm(norm) }
+    }
+}
+
 impl BasicBlock {
     fn new(
         [(conv1, norm1), (conv2, norm2)]: &[(network::Conv, network::Norm); 2],
@@ -147,17 +153,15 @@ impl BasicBlock {
             norm1: init.batch_norm(norm1),
             conv2: init.conv(conv2),
             norm2: init.batch_norm(norm2),
-            downsample: shortcut.map(|(conv, norm)| Downsample {
-                conv: init.conv(conv),
-                norm: init.batch_norm(norm),
-            }),
+            downsample: shortcut.map(|layers| Downsample::new(layers, init)),
         }
     }
 
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let plain = After { relu: false, pool: None };
+        let plain = After { rectifier: Rectifier::Identity, pool: None };
+        let relu = After { rectifier: Rectifier::Relu, pool: None };
         let hidden = conv2d(&self.conv1, input.clone());
-        let hidden = self.norm1.forward(hidden, norm, After { relu: true, pool: None });
+        let hidden = self.norm1.forward(hidden, norm, relu);
         let output = self.norm2.forward(conv2d(&self.conv2, hidden), norm, plain);
         let shortcut = match &self.downsample {
             Some(down) => down.norm.forward(conv2d(&down.conv, input), norm, plain),

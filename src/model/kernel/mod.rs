@@ -18,9 +18,10 @@ pub mod images;
 pub mod kept;
 pub mod layer_norm;
 pub mod norm;
+pub mod pooled_sum;
 pub mod product;
 pub mod residual;
 pub mod running;
 pub mod squares;
 
-pub use norm::{After, Pool};
+pub use norm::{After, Pool, Rectifier};

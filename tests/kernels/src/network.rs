@@ -16,3 +16,19 @@ impl Pool {
         }
     }
 }
+
+/// What is left of a value that is not positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rectifier {
+    /// All of it.
+    Identity,
+    /// Nothing.
+    Relu,
+    /// A tenth of it.
+    Leaky,
+}
+
+impl Rectifier {
+    /// The slope of a leaky rectifier below 0.
+    pub const LEAK: f32 = 0.1;
+}

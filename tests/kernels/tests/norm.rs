@@ -7,7 +7,7 @@ use cubecl::server::Handle;
 use fsct_kernels::model::kernel::cube::Shape4;
 use fsct_kernels::model::kernel::norm::cube::launch::{Affine, backward, forward, output_shape};
 use fsct_kernels::model::kernel::norm::cube::moments::moments;
-use fsct_kernels::model::kernel::norm::{After, Pool};
+use fsct_kernels::model::kernel::norm::{After, Pool, Rectifier};
 
 const EPSILON: f64 = 1e-5;
 
@@ -66,10 +66,14 @@ fn reference(
                 }
             }
         }
-        *y = if after.relu { best.0.max(0.0) } else { best.0 };
-        if !after.relu || best.0 > 0.0 {
-            d_z[best.1] += d_y[at];
-        }
+        let slope = match after.rectifier {
+            _ if best.0 > 0.0 => 1.0,
+            Rectifier::Identity => 1.0,
+            Rectifier::Relu => 0.0,
+            Rectifier::Leaky => f64::from(Rectifier::LEAK),
+        };
+        *y = best.0 * slope;
+        d_z[best.1] += d_y[at] * slope;
     }
     let (mut d_gamma, mut d_beta) = (vec![0.0; channels], vec![0.0; channels]);
     for (at, d) in d_z.iter().enumerate() {
@@ -143,12 +147,15 @@ fn values_moments_and_gradients() {
         [[2, 7, 8, 3], [3, 5, 5, 4], [1, 2, 2, 1], [5, 20, 19, 6], [4, 41, 33, 70]]
     {
         let shape = Shape4 { images, height, width, channels };
-        for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-            for relu in [true, false] {
-                for is_fixed in [false, true] {
-                    for precision in PRECISIONS {
-                        check(shape, After { relu, pool }, is_fixed, precision);
-                    }
+        let pools = [None, Some(Pool::Two), Some(Pool::Three)];
+        let after = pools.into_iter().flat_map(|pool| {
+            [Rectifier::Identity, Rectifier::Relu].map(|rectifier| After { rectifier, pool })
+        });
+        // A leaky rectifier is pooled at the end of a block.
+        for after in after.chain([After { rectifier: Rectifier::Leaky, pool: None }]) {
+            for is_fixed in [false, true] {
+                for precision in PRECISIONS {
+                    check(shape, after, is_fixed, precision);
                 }
             }
         }
@@ -161,8 +168,9 @@ fn what_is_not_a_number_stays_so() {
     let shape = Shape4 { images: 2, height: 4, width: 4, channels: 2 };
     let nan = || buffers.put(vec![f32::NAN; shape.values()], Precision::F32).0;
     let ones = || buffers.put(vec![1.0; shape.channels], Precision::F32).0;
-    for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-        let after = After { relu: true, pool };
+    let relu = [None, Some(Pool::Two), Some(Pool::Three)]
+        .map(|pool| After { rectifier: Rectifier::Relu, pool });
+    for after in relu.into_iter().chain([After { rectifier: Rectifier::Leaky, pool: None }]) {
         let affine =
             Affine { gamma: ones(), beta: ones(), mean: ones(), variance: ones(), epsilon: 0.0 };
         let output = output_shape(shape, after);
@@ -170,6 +178,6 @@ fn what_is_not_a_number_stays_so() {
         let dtype = Precision::F32.element();
         forward(&buffers.client, &nan(), &y, &affine, shape, after, dtype);
         let values = buffers.read(&y, output.values(), Precision::F32);
-        assert!(values.iter().all(|value| value.is_nan()), "{pool:?}");
+        assert!(values.iter().all(|value| value.is_nan()), "{after:?}");
     }
 }

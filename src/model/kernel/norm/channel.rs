@@ -1,4 +1,4 @@
-//! Batch norm and ReLU of a single value.
+//! Batch norm of a single value.
 
 /// The batch norm of one channel, as `scale · x + shift`.
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +11,4 @@ impl ChannelNorm {
     pub fn at(self, x: f32) -> f32 {
         x * self.scale + self.shift
     }
-}
-
-/// Zero for values that are not positive. NaN stays NaN, so that an overflow stays visible.
-pub fn relu(value: f32) -> f32 {
-    if value <= 0.0 { 0.0 } else { value }
 }

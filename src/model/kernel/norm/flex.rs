@@ -7,9 +7,9 @@ use burn::tensor::{DType, Shape, bf16, f16};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::channel::{ChannelNorm, relu};
+use super::channel::ChannelNorm;
 use super::pool::{Pooling, each_winner, pooled};
-use super::{After, NormOps};
+use super::{After, NormOps, Rectifier};
 use crate::model::kernel::buffer::{owned, slice, tensor, values, vector};
 use crate::model::kernel::element::Element;
 
@@ -61,7 +61,7 @@ pub(super) struct Planes {
     pub(super) channels: usize,
     pub(super) height: usize,
     pub(super) width: usize,
-    after: After,
+    pub(super) after: After,
 }
 
 impl Planes {
@@ -175,17 +175,22 @@ fn forward<T: Element + burn::tensor::Element>(
         .for_each(|(plane, (y, x))| {
             let norm = affine.norms[plane % planes.channels];
             match planes.pooling() {
-                Some(pooling) => pooled(x, y, pooling, norm, after.relu),
-                None if after.relu => y
-                    .iter_mut()
-                    .zip(x)
-                    .for_each(|(y, x)| *y = T::from_f32(relu(norm.at(x.to_f32())))),
-                None => {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(norm.at(x.to_f32())));
-                }
+                Some(pooling) => pooled(x, y, pooling, norm, after.rectifier),
+                // A loop for each rectifier: what one does is then known inside.
+                None => match after.rectifier {
+                    Rectifier::Identity => each(x, y, |x| norm.at(x)),
+                    Rectifier::Relu => each(x, y, |x| Rectifier::Relu.of(norm.at(x))),
+                    Rectifier::Leaky => each(x, y, |x| Rectifier::Leaky.of(norm.at(x))),
+                },
             }
         });
     (tensor(output, planes.output_shape()), mean, variance)
+}
+
+/// Writes what `f` makes of each value.
+#[inline(always)]
+fn each<T: Element>(x: &[T], y: &mut [T], f: impl Fn(f32) -> f32) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(f(x.to_f32())));
 }
 
 /// Mean and biased variance of a channel, in two passes: one pass of squares would cancel.
@@ -256,8 +261,8 @@ fn backward<T: Element + burn::tensor::Element>(
         } else {
             for (x, d_y) in x.iter_mut().zip(d_y) {
                 let value = x.to_f32();
-                let passes = !after.relu || norm.at(value) > 0.0;
-                let d_z = if passes { d_y.to_f32() } else { 0.0 };
+                let d_y = d_y.to_f32();
+                let d_z = if norm.at(value) > 0.0 { d_y } else { after.rectifier.below(d_y) };
                 *x = T::from_f32(gradient.at(value, d_z));
             }
         }
@@ -328,9 +333,9 @@ fn each_gradient<T: Element>(
     }
     for (x, d_y) in x.chunks(16).zip(d_y.chunks(16)) {
         for (lane, (x, d_y)) in x.iter().zip(d_y).enumerate() {
-            let x = x.to_f32();
-            let passes = !planes.after.relu || norm.at(x) > 0.0;
-            visit(lane, x, if passes { d_y.to_f32() } else { 0.0 });
+            let (x, d_y) = (x.to_f32(), d_y.to_f32());
+            let below = planes.after.rectifier.below(d_y);
+            visit(lane, x, if norm.at(x) > 0.0 { d_y } else { below });
         }
     }
 }

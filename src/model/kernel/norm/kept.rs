@@ -1,6 +1,6 @@
-//! Batch norm, ReLU and max-pool whose input is stored in another type.
+//! Batch norm, rectifier and max-pool whose input is stored in another type.
 //!
-//! What passed ReLU and pool is stored as bits. Given those, the output is linear in the input, so that it is not
+//! What passed rectifier and pool is stored as bits. Given those, the output is linear in the input, so that it is not
 //! stored as well: a convolution that reads it derives it from the input, plane by plane.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Normed {
 pub(super) enum Passed {
     /// Every value.
     All,
-    /// The values above 0.
+    /// The values above 0, and of the others what a rectifier leaves.
     Mask(Mask),
     /// The winners of a pool.
     Winners(Winners),
@@ -53,8 +53,8 @@ impl Normed {
         let x = slice::<T>(&input);
         let norm = |plane: usize| affine.norms[plane % planes.channels];
         let passed = match planes.pooling() {
-            Some(pooling) => Passed::Winners(Winners::of(x, pooling, norm, after.relu)),
-            None if after.relu => {
+            Some(pooling) => Passed::Winners(Winners::of(x, pooling, norm, after.is_masked())),
+            None if after.is_masked() => {
                 Passed::Mask(Mask::of(x, planes.input(), |plane, x| norm(plane).at(x) > 0.0))
             }
             None => Passed::All,
@@ -70,6 +70,7 @@ impl ByPlane for Normed {
 
     fn widen(&self, plane: usize, wide: &mut [f32], scratch: &mut Vec<f32>) {
         let norm = self.affine.norms[plane % self.planes.channels];
+        let rectifier = self.planes.after.rectifier;
         match &self.passed {
             Passed::All => {
                 self.input.plane(plane, wide);
@@ -79,8 +80,9 @@ impl ByPlane for Normed {
                 self.input.plane(plane, wide);
                 for (wide, word) in wide.chunks_mut(LANES).zip(mask.plane(plane)) {
                     for (lane, value) in wide.iter_mut().enumerate() {
+                        let normed = norm.at(*value);
                         let passes = word & (1 << lane) != 0;
-                        *value = if passes { norm.at(*value) } else { 0.0 };
+                        *value = if passes { normed } else { rectifier.below(normed) };
                     }
                 }
             }

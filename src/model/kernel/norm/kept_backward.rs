@@ -18,6 +18,7 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     fixed: bool,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let planes = kept.planes;
+    let rectifier = planes.after.rectifier;
     let d_output = values::<T>(d_output);
     let (d_beta, d_gamma) = sums(kept, slice::<T>(&d_output));
     let gradient = |plane: usize| {
@@ -61,7 +62,9 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
                     for (chunk, (d, x)) in d.chunks_mut(LANES).zip(x.chunks(LANES)).enumerate() {
                         let word = kept.passed.word(plane, chunk);
                         for (lane, (d, x)) in d.iter_mut().zip(x).enumerate() {
-                            let d_z = if word & (1 << lane) != 0 { d.to_f32() } else { 0.0 };
+                            let d_y = d.to_f32();
+                            let passes = word & (1 << lane) != 0;
+                            let d_z = if passes { d_y } else { rectifier.below(d_y) };
                             *d = T::from_f32(gradient.at(*x, d_z));
                         }
                     }
@@ -78,6 +81,7 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
 /// By channel, the sums of the gradient after the norm, and of it times the normalised input.
 fn sums<T: Element>(kept: &Normed, d_y: &[T]) -> (Vec<f64>, Vec<f64>) {
     let planes = kept.planes;
+    let rectifier = planes.after.rectifier;
     let of_channel = |x: &mut Vec<f32>, channel: usize| {
         x.resize(planes.input(), 0.0);
         let (mean, inv_std) = (kept.affine.mean[channel], kept.affine.inv_std[channel]);
@@ -96,7 +100,9 @@ fn sums<T: Element>(kept: &Normed, d_y: &[T]) -> (Vec<f64>, Vec<f64>) {
                 for (chunk, (x, d_y)) in x.chunks(LANES).zip(d_y.chunks(LANES)).enumerate() {
                     let word = kept.passed.word(plane, chunk);
                     for (lane, (x, d_y)) in x.iter().zip(d_y).enumerate() {
-                        let d_z = if word & (1 << lane) != 0 { d_y.to_f32() } else { 0.0 };
+                        let d_y = d_y.to_f32();
+                        let passes = word & (1 << lane) != 0;
+                        let d_z = if passes { d_y } else { rectifier.below(d_y) };
                         sum.add(lane, d_z);
                         product.add(lane, d_z * ((x - mean) * inv_std));
                     }

@@ -1,9 +1,9 @@
-//! Batch norm, ReLU and max-pool as one operation on the CPU.
+//! Batch norm, rectifier and max-pool as one operation.
 //!
 //! Composed of tensor operations, a batch norm alone reads or writes an activation about fifteen
 //! times, and the tape keeps its input, its output and the pool's indices. This operation makes two
-//! passes forward and two backward, and the tape keeps only the input: ReLU's mask and the pool's
-//! maxima are recomputed from it. The gradient overwrites the input where the tape is its only owner.
+//! passes forward and two backward, and the tape keeps only the input: the rectifier's mask and the
+//! pool's maxima are recomputed from it. The gradient overwrites the input where the tape is its only owner.
 
 mod autodiff;
 mod channel;
@@ -21,18 +21,33 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use burn::prelude::*;
 
-pub use crate::network::Pool;
+pub use crate::network::{Pool, Rectifier};
 
 /// What follows the norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
-    /// Whether a ReLU follows.
-    pub relu: bool,
-    /// The max-pool that follows the ReLU, if any.
+    /// The rectifier that follows.
+    pub rectifier: Rectifier,
+    /// The max-pool that follows the rectifier, if any; a leaky one has none.
     pub pool: Option<Pool>,
 }
 
-/// Batch norm, ReLU and max-pool as one operation of a backend.
+impl After {
+    /// Whether a value passes a rectifier whose mask has to be kept.
+    pub(crate) fn is_masked(self) -> bool {
+        self.rectifier != Rectifier::Identity
+    }
+
+    /// # Panics
+    /// When a leaky rectifier is pooled: the winner of a window then passes a share of its gradient, for which the
+    /// codes of [`winners`] have no place. The end of a block does that (`kernel::residual::pooled`).
+    fn check(self) {
+        let pools_leaky = self.rectifier == Rectifier::Leaky && self.pool.is_some();
+        assert!(!pools_leaky, "a leaky rectifier is pooled at the end of a block");
+    }
+}
+
+/// Batch norm, rectifier and max-pool as one operation of a backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait NormOps: Backend {
     /// Output, and the mean and biased variance of each channel that it was normalised by: the
@@ -72,7 +87,7 @@ pub enum Statistics {
     Fixed(Tensor<1>, Tensor<1>),
 }
 
-/// Batch norm, then ReLU and max-pool as asked, computed in f32.
+/// Batch norm, then rectifier and max-pool as asked, computed in f32.
 ///
 /// # Shapes
 /// - `input`: `[N, C, H, W]` in f32, f16 or bf16; the output has its precision
@@ -86,6 +101,7 @@ pub fn norm_act(
     epsilon: f64,
     after: After,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    after.check();
     let (mean, variance, fixed) = match statistics {
         // The kernel ignores these two arguments.
         Statistics::Batch => (gamma.clone().detach(), gamma.clone().detach(), false),

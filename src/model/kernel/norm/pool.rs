@@ -1,7 +1,7 @@
 //! The windows of a pool over the plane of one channel of one image.
 
-use super::channel::{self, ChannelNorm};
-use super::{After, Pool};
+use super::channel::ChannelNorm;
+use super::{After, Pool, Rectifier};
 use crate::model::kernel::element::Element;
 
 /// A plane, and the windows over it.
@@ -98,11 +98,15 @@ fn best(values: impl Iterator<Item = (usize, f32)>, first: usize) -> Winner {
     best
 }
 
-/// Norm, pool and ReLU of a plane.
-pub fn pooled<T: Element>(x: &[T], y: &mut [T], pooling: Pooling, norm: ChannelNorm, relu: bool) {
-    pooling.each(x, norm, |window, _, value| {
-        y[window] = T::from_f32(if relu { channel::relu(value) } else { value });
-    });
+/// Norm, pool and rectifier of a plane.
+pub fn pooled<T: Element>(
+    x: &[T],
+    y: &mut [T],
+    pooling: Pooling,
+    norm: ChannelNorm,
+    rectifier: Rectifier,
+) {
+    pooling.each(x, norm, |window, _, value| y[window] = T::from_f32(rectifier.of(value)));
 }
 
 /// Visits the winner of each window that lets a gradient through: (position in the plane, input,
@@ -117,7 +121,7 @@ pub fn each_winner<T: Element>(
     mut visit: impl FnMut(usize, f32, f32),
 ) {
     pooling.each(x, norm, |window, position, value| {
-        if !after.relu || value > 0.0 {
+        if !after.is_masked() || value > 0.0 {
             visit(position, x[position].to_f32(), d_y[window].to_f32());
         }
     });

@@ -1,4 +1,4 @@
-//! Batch norm, ReLU and max-pool of a sample of a batch.
+//! Batch norm, rectifier and max-pool of a sample of a batch.
 //!
 //! The sample is normalised by the moments of the whole batch. The gradient through these moments is a
 //! sum over the whole batch, twice: of what they change, and of what changes them. Both sums are
@@ -22,7 +22,7 @@ use super::kept_ops::KeptNormOps;
 use super::{After, NormOps};
 use crate::model::kernel::kept::{Kept, current};
 
-/// Batch norm, ReLU and max-pool of a sample, as one operation of a backend.
+/// Batch norm, rectifier and max-pool of a sample, as one operation of a backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub trait SampleOps: NormOps {
     /// The sample, normalised by the moments of the batch that it is of.
@@ -55,7 +55,7 @@ pub struct OfBatch {
     pub images: f64,
 }
 
-/// Batch norm of a sample, then ReLU and max-pool as asked, computed in f32.
+/// Batch norm of a sample, then rectifier and max-pool as asked, computed in f32.
 ///
 /// # Shapes
 /// - `input`: `[N, C, H, W]` in f32, f16 or bf16; the output has its precision
@@ -69,6 +69,7 @@ pub fn norm_act_of_sample(
     epsilon: f64,
     after: After,
 ) -> Tensor<4> {
+    after.check();
     let OfBatch { mean, variance, weights, images } = batch;
     let weights = if gamma.is_autodiff() { Tensor::from_inner(weights) } else { weights };
     Tensor::from_dispatch(<burn::backend::Dispatch as SampleOps>::norm_act_of_sample(

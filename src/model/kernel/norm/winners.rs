@@ -15,12 +15,12 @@ pub struct Winners {
 }
 
 impl Winners {
-    /// The winners of all planes, after a norm by plane and, with `relu`, only those above 0.
+    /// The winners of all planes, after a norm by plane and, if `masked`, only those above 0.
     pub fn of<T: Element>(
         x: &[T],
         pooling: Pooling,
         norm: impl Fn(usize) -> ChannelNorm + Sync,
-        relu: bool,
+        masked: bool,
     ) -> Self {
         let plane = (pooling.height * pooling.width).max(1);
         let of_plane = Self::bytes(pooling);
@@ -28,7 +28,7 @@ impl Winners {
         codes.par_chunks_mut(of_plane.max(1)).zip(x.par_chunks(plane)).enumerate().for_each(
             |(number, (codes, x))| {
                 pooling.each(x, norm(number), |window, position, value| {
-                    let passes = !relu || value > 0.0;
+                    let passes = !masked || value > 0.0;
                     let code = if passes { 1 + pooling.code(window, position) } else { 0 };
                     codes[window / 2] |= code << (4 * (window % 2));
                 });
@@ -65,7 +65,7 @@ impl Winners {
 mod tests {
     use super::*;
     use crate::model::kernel::norm::pool::each_winner;
-    use crate::model::kernel::{After, Pool};
+    use crate::model::kernel::{After, Pool, Rectifier};
 
     #[test]
     fn winners_are_those_of_the_forward_pass() {
@@ -77,18 +77,18 @@ mod tests {
             let plane = height * width;
             let x: Vec<f32> =
                 (0..2 * plane).map(|at| ((at * 29) % 23) as f32 * 0.1 - 1.0).collect();
-            for relu in [false, true] {
-                let winners = Winners::of(&x, pooling, |_| norm, relu);
+            for rectifier in [Rectifier::Identity, Rectifier::Relu] {
+                let after = After { rectifier, pool: Some(pool) };
+                let winners = Winners::of(&x, pooling, |_| norm, after.is_masked());
                 for (number, x) in x.chunks(plane).enumerate() {
                     let [rows, columns] = pooling.windows();
                     let d_y: Vec<f32> = (0..rows * columns).map(|window| window as f32).collect();
                     let (mut expected, mut found) = (Vec::new(), Vec::new());
-                    let after = After { relu, pool: Some(pool) };
                     each_winner(x, &d_y, pooling, norm, after, |position, _, window| {
                         expected.push((window as usize, position));
                     });
                     winners.each(number, |window, position| found.push((window, position)));
-                    assert_eq!(found, expected, "{pool:?} {height}×{width} {relu}");
+                    assert_eq!(found, expected, "{pool:?} {height}×{width} {rectifier:?}");
                 }
             }
         }

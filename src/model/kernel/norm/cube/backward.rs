@@ -11,7 +11,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::channel::{Channel, channel_at, winner};
+use super::channel::{Channel, channel_at, leaked, winner};
 
 /// Gradient of an input of the norm, from that of its output.
 #[cube]
@@ -34,6 +34,7 @@ pub fn gradient_kernel<T: Float>(
     rows: usize,
     channels: usize,
     #[comptime] relu: bool,
+    #[comptime] leaky: bool,
     #[comptime] fixed: bool,
     #[define(T)] _dtype: ElemType,
 ) {
@@ -53,9 +54,10 @@ pub fn gradient_kernel<T: Float>(
     for row in begin..end {
         let at = row * channels + channel;
         let value = f32::cast_from(x[at]);
-        let mut d_z = f32::cast_from(d_y[at]);
+        let normed = value * norm.scale + norm.shift;
+        let mut d_z = leaked(f32::cast_from(d_y[at]), normed, leaky);
         if relu {
-            d_z = select(value * norm.scale + norm.shift > 0.0f32, d_z, 0.0f32);
+            d_z = select(normed > 0.0f32, d_z, 0.0f32);
         }
         d_x[at] = T::cast_from(input_gradient(norm, value, d_z, shared, slope));
     }

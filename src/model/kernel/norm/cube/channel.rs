@@ -10,6 +10,8 @@
 
 use cubecl::prelude::*;
 
+use crate::model::kernel::norm::Rectifier;
+
 /// The norm of one channel: `scale · x + shift`.
 #[derive(CubeType, Clone, Copy)]
 #[expand(derive(Clone, Copy))]
@@ -36,10 +38,20 @@ pub fn channel_at(
     Channel { scale, shift: beta[channel] - mean * scale, mean, inv_std }
 }
 
+/// The slope of a leaky rectifier below 0.
+const LEAK: f32 = Rectifier::LEAK;
+
 /// ReLU, where there is one; what is not a number stays so, as an overflow must be seen.
 #[cube]
 pub fn rectified(value: f32, #[comptime] relu: bool) -> f32 {
     if relu { select(value <= 0.0f32, 0.0f32, value) } else { value }
+}
+
+/// What a leaky rectifier, where there is one, leaves of `value`, where `sign` is not above 0: of a value that is its
+/// own sign, or of a gradient.
+#[cube]
+pub fn leaked(value: f32, sign: f32, #[comptime] leaky: bool) -> f32 {
+    if leaky { select(sign <= 0.0f32, value * LEAK, value) } else { value }
 }
 
 /// The largest value of a window, and the index of its pixel.

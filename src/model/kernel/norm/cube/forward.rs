@@ -11,7 +11,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::channel::{channel_at, rectified, winner};
+use super::channel::{channel_at, leaked, rectified, winner};
 
 #[cube(launch_unchecked)]
 pub fn apply_kernel<T: Float>(
@@ -25,6 +25,7 @@ pub fn apply_kernel<T: Float>(
     rows: usize,
     channels: usize,
     #[comptime] relu: bool,
+    #[comptime] leaky: bool,
     #[define(T)] _dtype: ElemType,
 ) {
     let channel = ABSOLUTE_POS % channels;
@@ -36,7 +37,8 @@ pub fn apply_kernel<T: Float>(
     let norm = channel_at(gamma, beta, mean, variance, epsilon, channel);
     for row in begin..end {
         let at = row * channels + channel;
-        y[at] = T::cast_from(rectified(f32::cast_from(x[at]) * norm.scale + norm.shift, relu));
+        let value = f32::cast_from(x[at]) * norm.scale + norm.shift;
+        y[at] = T::cast_from(leaked(rectified(value, relu), value, leaky));
     }
 }
 

@@ -10,7 +10,7 @@ use super::forward::{apply_kernel, pooled_kernel};
 use super::sums::{gradient_sums_kernel, pooled_gradient_sums_kernel};
 use crate::model::kernel::cube::sums::{Runs, merge_sums};
 use crate::model::kernel::cube::{Shape4, arg, floats, grid, over};
-use crate::model::kernel::norm::{After, Pool};
+use crate::model::kernel::norm::{After, Pool, Rectifier};
 
 /// Pixels that a unit of an elementwise kernel takes, as the kernels have it.
 const PIXELS: usize = 4;
@@ -36,7 +36,15 @@ pub fn output_shape(input: Shape4, after: After) -> Shape4 {
     Shape4 { height: side(input.height), width: side(input.width), ..input }
 }
 
-/// Writes the output of norm, ReLU and pool to `y`.
+fn relu(after: After) -> bool {
+    after.rectifier == Rectifier::Relu
+}
+
+fn leaky(after: After) -> bool {
+    after.rectifier == Rectifier::Leaky
+}
+
+/// Writes the output of norm, rectifier and pool to `y`.
 pub fn forward(
     client: &Client,
     x: &Handle,
@@ -68,7 +76,8 @@ pub fn forward(
                     affine.epsilon,
                     shape.pixels(),
                     channels,
-                    after.relu,
+                    relu(after),
+                    leaky(after),
                     dtype,
                 );
             }
@@ -91,7 +100,7 @@ pub fn forward(
                     output.width,
                     output.pixels(),
                     channels,
-                    after.relu,
+                    relu(after),
                     pool == Pool::Three,
                     dtype,
                 );
@@ -143,7 +152,8 @@ pub fn backward(
                     affine.epsilon,
                     shape.pixels(),
                     channels,
-                    after.relu,
+                    relu(after),
+                    leaky(after),
                     fixed,
                     dtype,
                 );
@@ -169,7 +179,7 @@ pub fn backward(
                     shape.width,
                     shape.images,
                     channels,
-                    after.relu,
+                    relu(after),
                     fixed,
                     dtype,
                 );
@@ -235,7 +245,7 @@ fn winners(
             shape.width,
             shape.images,
             shape.channels,
-            after.relu,
+            relu(after),
             dtype,
         );
     }
@@ -280,7 +290,8 @@ fn gradient_sums(
                 shape.pixels(),
                 channels,
                 runs.length,
-                after.relu,
+                relu(after),
+                leaky(after),
                 dtype,
             ),
             Some(pool) => pooled_gradient_sums_kernel::launch_unchecked(
@@ -303,7 +314,7 @@ fn gradient_sums(
                 output.pixels(),
                 channels,
                 runs.length,
-                after.relu,
+                relu(after),
                 pool == Pool::Three,
                 dtype,
             ),

@@ -12,7 +12,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::channel::{channel_at, winner};
+use super::channel::{channel_at, leaked, winner};
 
 #[cube(launch_unchecked)]
 pub fn gradient_sums_kernel<T: Float>(
@@ -29,6 +29,7 @@ pub fn gradient_sums_kernel<T: Float>(
     channels: usize,
     length: usize,
     #[comptime] relu: bool,
+    #[comptime] leaky: bool,
     #[define(T)] _dtype: ElemType,
 ) {
     let channel = ABSOLUTE_POS % channels;
@@ -44,9 +45,10 @@ pub fn gradient_sums_kernel<T: Float>(
     for row in begin..end {
         let at = row * channels + channel;
         let value = f32::cast_from(x[at]);
-        let mut d_z = f32::cast_from(d_y[at]);
+        let normed = value * norm.scale + norm.shift;
+        let mut d_z = leaked(f32::cast_from(d_y[at]), normed, leaky);
         if relu {
-            d_z = select(value * norm.scale + norm.shift > 0.0f32, d_z, 0.0f32);
+            d_z = select(normed > 0.0f32, d_z, 0.0f32);
         }
         sum += d_z;
         projected += d_z * ((value - norm.mean) * norm.inv_std);

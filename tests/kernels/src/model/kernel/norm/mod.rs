@@ -1,12 +1,12 @@
 pub mod cube;
 
-pub use crate::network::Pool;
+pub use crate::network::{Pool, Rectifier};
 
 /// What follows the norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
-    /// ReLU.
-    pub relu: bool,
+    /// Rectifier.
+    pub rectifier: Rectifier,
     /// Max-pool.
     pub pool: Option<Pool>,
 }

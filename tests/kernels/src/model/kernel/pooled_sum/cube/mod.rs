@@ -1,0 +1,2 @@
+#[path = "../../../../../../../src/model/kernel/pooled_sum/cube/launch.rs"]
+pub mod launch;
