@@ -138,7 +138,9 @@ fn every_combination_of_stages_gives_the_plain_gradients() {
 /// On the episode's own statistics too: recomputation sees the whole batch both times.
 #[test]
 fn recomputation_of_residual_blocks_and_stages_gives_the_plain_gradients() {
-    for backbone in ["{kind: resnet12}", "{kind: resnet18}", "{kind: conv4np}"] {
+    for backbone in
+        ["{kind: resnet12}", "{kind: resnet12_wide}", "{kind: resnet18}", "{kind: conv4np}"]
+    {
         for memory in ["", "accumulation_steps: 2", "amp: f16", "amp: bf16"] {
             let plain = gradients(&pipeline(backbone, "{kind: protonet}", memory), 0);
             for unit in ["block", "stage"] {

@@ -43,6 +43,12 @@ const fn heavy(optimizer: &'static str) -> Case {
     Case { optimizer, ..case("conv4", 84, (5, 1, 1), method, "") }
 }
 
+/// Without moments, which would take more than what the stages save at this size.
+const fn wide(memory: &'static str) -> Case {
+    let optimizer = "kind: sgd, momentum: 0";
+    Case { optimizer, ..case("resnet12_wide", 42, (5, 1, 2), "protonet", memory) }
+}
+
 const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
 
 const INT8: &str = "activations: int8";
@@ -147,6 +153,15 @@ const CASES: &[Case] = &[
     ),
     case("resnet18", 112, (5, 5, 1), "protonet", "activations: int8, backprop: {share: 0.5}"),
     case("resnet18", 224, (5, 1, 1), "protonet", INT8),
+    wide(""),
+    wide("recompute: block"),
+    wide("amp: f16"),
+    wide(QUERIES_4),
+    wide(QUARTER),
+    wide(INT8),
+    wide("activations: int8, recompute: block"),
+    wide("backprop: {share: 0.5}, amp: f16, recompute: block"),
+    wide("activations: f16, accumulation_steps: 3, accumulation_unit: queries"),
     heavy(""),
     heavy("state: bf16"),
     heavy("state: int8"),

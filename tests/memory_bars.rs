@@ -19,7 +19,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
-use fsct::config::{Allocator, DeviceSpec, Memory, Overrides, Pipeline, Recompute, load, load_str};
+use fsct::config::{
+    Allocator, BackboneKind, DeviceSpec, Memory, Overrides, Pipeline, Recompute, load, load_str,
+};
 use fsct::device::{DeviceKind, select};
 use fsct::run::bench::{Row, measure, settings};
 
@@ -121,7 +123,7 @@ fn resnet34_trains_under(image_size: usize, gib: u64) {
     assert!(row.peak_bytes <= gib * GIB, "{row:?}");
 }
 
-/// Of every pipeline in `pipelines/`; at most `n_query` queries a class where images are large. Steps of
+/// Of every pipeline in `pipelines/`; at most `n_query` queries a class where images or the backbone are large. Steps of
 /// small images are quick as they are, and smaller ones would measure little but the program itself.
 fn shipped_pipelines_take_what_the_plan_says(n_query: usize) {
     let _alone = alone();
@@ -140,7 +142,8 @@ fn shipped_pipelines_take_what_the_plan_says(n_query: usize) {
         if pipeline.train.epochs == 0 {
             continue;
         }
-        if pipeline.data.image_size > 84 {
+        let is_wide = pipeline.backbone.kind == BackboneKind::Resnet12Wide;
+        if pipeline.data.image_size > 84 || is_wide {
             pipeline.episode.n_query = pipeline.episode.n_query.max().min(n_query).into();
         }
         let row = row(&pipeline, (&name, pipeline.memory.clone()), &mut None);

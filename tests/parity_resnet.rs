@@ -1,7 +1,8 @@
-//! ResNet trunks give PyTorch's numbers: features, every gradient, running statistics.
+//! ResNets give PyTorch's numbers: features, every gradient, running statistics.
 //!
 //! `tests/data/resnet` was made in float64 by `tests/parity/make_resnet.py`, which says why the
-//! shifts of the batch norms are part of it; weights and images follow the same formula here.
+//! shifts of the batch norms are part of it, and by `make_resnet12_wide.py` beside it; weights and images follow the same
+//! formula here.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
@@ -16,7 +17,7 @@ use fsct::model::layers::to_host;
 use fsct::model::names::Naming;
 use fsct::model::weights::{read, write};
 use fsct::model::{Backbone, Norm};
-use fsct::network::{BackboneSpec, Trunk};
+use fsct::network::{BackboneSpec, Map, Trunk};
 use fsct::stage::grads::Gradients;
 use serde_json::Value;
 
@@ -49,14 +50,18 @@ fn torch_name(path: &str) -> String {
     Naming::Torchvision.name(&format!("backbone.{path}")).expect(path)
 }
 
-fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
+fn trunk_equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
+    equals_pytorch(file, |image| BackboneSpec::resnet(depths, trunk, image));
+}
+
+fn equals_pytorch(file: &str, spec: impl Fn(Map) -> BackboneSpec) {
     let text = fs::read_to_string(format!("tests/data/resnet/{file}.json")).unwrap();
     let expected: Value = serde_json::from_str(&text).unwrap();
     let size = expected["image_size"].as_u64().unwrap() as usize;
     let count = expected["images"].as_u64().unwrap() as usize;
 
     let device = Device::flex().autodiff();
-    let spec = BackboneSpec::resnet(depths, trunk, [3, size, size]);
+    let spec = spec([3, size, size]);
     let net = Backbone::new(&spec, &mut Init::new(1, &device));
     let mut net: Backbone =
         write(net, &mut |path, shape| Some(value(&torch_name(path), shape, &expected["shifts"])));
@@ -103,25 +108,30 @@ fn equals_pytorch(file: &str, depths: [usize; 4], trunk: Trunk) {
 
 #[test]
 fn resnet18() {
-    equals_pytorch("resnet18", [2, 2, 2, 2], Trunk::Torchvision);
+    trunk_equals_pytorch("resnet18", [2, 2, 2, 2], Trunk::Torchvision);
 }
 
 #[test]
 fn resnet34() {
-    equals_pytorch("resnet34", [3, 4, 6, 3], Trunk::Torchvision);
+    trunk_equals_pytorch("resnet34", [3, 4, 6, 3], Trunk::Torchvision);
 }
 
 #[test]
 fn feti12() {
-    equals_pytorch("feti12", [2, 1, 1, 1], Trunk::Feti);
+    trunk_equals_pytorch("feti12", [2, 1, 1, 1], Trunk::Feti);
 }
 
 #[test]
 fn feti18() {
-    equals_pytorch("feti18", [2, 2, 2, 2], Trunk::Feti);
+    trunk_equals_pytorch("feti18", [2, 2, 2, 2], Trunk::Feti);
 }
 
 #[test]
 fn feti34() {
-    equals_pytorch("feti34", [3, 4, 6, 3], Trunk::Feti);
+    trunk_equals_pytorch("feti34", [3, 4, 6, 3], Trunk::Feti);
+}
+
+#[test]
+fn resnet12_wide() {
+    equals_pytorch("resnet12_wide", BackboneSpec::resnet12_wide);
 }

@@ -57,6 +57,28 @@ fn a_killed_run_with_moments_in_eight_bits_goes_on_to_the_same_end_to_the_bit() 
     resumes_after_a_kill(&format!("{PIPELINE}optimizer: {{state: int8}}\n"));
 }
 
+/// Blocks of three convolutions: their moments, samples and stored sums.
+#[test]
+fn a_killed_run_of_a_wide_resnet12_goes_on_to_the_same_end_to_the_bit() {
+    resumes_after_a_kill(
+        "
+version: 1
+name: tiny
+seed: 11
+device: cpu
+data: {format: synthetic, image_size: 16}
+episode: {n_way: 3, k_shot: 1, n_query: 2}
+backbone: {kind: resnet12_wide}
+method: {kind: protonet, distance: scaled_cosine}
+memory: {backprop: {share: 0.5}, activations: int8}
+optimizer: {kind: sgd, learning_rate: 0.01}
+train: {epochs: 1, episodes_per_epoch: 12, checkpoint_every: 4}
+validate: {episodes: 2}
+test: {episodes: 2}
+",
+    );
+}
+
 fn resumes_after_a_kill(pipeline: &str) {
     let whole = Workplace::new(pipeline);
     succeeded(&whole.fsct(&["run", "tiny.yaml"]));

@@ -1,5 +1,5 @@
 //! One row for each memory stage: the settings that turn it on give the gradients of the plain step,
-//! to within what the stage says that it changes. `tests/stages.rs` tests each stage in detail, and
+//! to within what the stage says that it changes, on plain blocks and on blocks of three convolutions. `tests/stages.rs` tests each stage in detail, and
 //! `tests/combinations.rs` all of them together.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -49,13 +49,15 @@ const ROWS: &[(&str, &str, Promise)] = &[
     ("recompute", "recompute: stage", Exact),
 ];
 
+const BACKBONES: [&str; 2] = ["conv4s", "resnet12_wide"];
+
 /// Names of a pipeline's stages, and the gradients of a step whose episodes are all the same, so that
 /// their mean is that of one. Weights and images are rounded to `rounding` first.
-fn step(memory: &str, rounding: Option<FloatDType>) -> (Vec<&'static str>, ByPath) {
+fn step(backbone: &str, memory: &str, rounding: Option<FloatDType>) -> (Vec<&'static str>, ByPath) {
     // On frozen statistics, parts of an episode are exact as well.
     let text = format!(
         "data: {{format: synthetic, image_size: 32}}\nepisode: {{n_way: 3, k_shot: 2, n_query: 2}}\n\
-         backbone: {{kind: conv4s, batch_norm: frozen}}\nmethod: {{kind: fsct}}\n\
+         backbone: {{kind: {backbone}, batch_norm: frozen}}\nmethod: {{kind: fsct}}\n\
          memory: {{{memory}}}\n"
     );
     let pipeline = load_str("test", &text, &Overrides::default()).unwrap().pipeline;
@@ -65,7 +67,7 @@ fn step(memory: &str, rounding: Option<FloatDType>) -> (Vec<&'static str>, ByPat
     assert!(built.warnings.is_empty(), "{:?}", built.warnings);
     let mut net = FewShotNet::new(&plan.network, 7, &device.clone().autodiff());
     let shape = EpisodeShape::from(pipeline.episode);
-    let dims = [shape.images(), 1, 32, 32];
+    let dims = [shape.images(), pipeline.backbone.kind.channels(), 32, 32];
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let values: Vec<f32> =
         (0..dims.iter().product()).map(|_| rng.random_range(-1.7..1.7)).collect();
@@ -91,18 +93,22 @@ fn round(values: Vec<f32>, dtype: FloatDType) -> Vec<f32> {
 
 #[test]
 fn every_stage_gives_the_gradients_that_it_promises() {
-    let (_, plain) = step("", None);
-    for (name, memory, promise) in ROWS {
-        let (stages, gradients) = step(memory, None);
-        assert!(stages.contains(name), "`{memory}` has the stages {stages:?}, not {name}");
-        let error = norm_of_difference(&plain, &gradients);
-        let most = match *promise {
-            Exact => EXACT,
-            Noisy(most) => most,
-            Rounded(dtype) => ROUNDINGS * norm_of_difference(&plain, &step("", Some(dtype)).1),
-        };
-        println!("{name}: {error:.1e} of {most:.1e}");
-        assert!(error <= most, "{name}: {error:.1e} of {most:.1e}");
+    for backbone in BACKBONES {
+        let (_, plain) = step(backbone, "", None);
+        for (name, memory, promise) in ROWS {
+            let (stages, gradients) = step(backbone, memory, None);
+            assert!(stages.contains(name), "`{memory}` has the stages {stages:?}, not {name}");
+            let error = norm_of_difference(&plain, &gradients);
+            let most = match *promise {
+                Exact => EXACT,
+                Noisy(most) => most,
+                Rounded(dtype) => {
+                    ROUNDINGS * norm_of_difference(&plain, &step(backbone, "", Some(dtype)).1)
+                }
+            };
+            println!("{backbone} {name}: {error:.1e} of {most:.1e}");
+            assert!(error <= most, "{backbone} {name}: {error:.1e} of {most:.1e}");
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! What a pipeline does differently from the reference code, and what a file of its weights shows.
 
 use crate::config::{
-    Alignment, Attention, BatchNormMode, Classifier, Method, MethodKind, Normalize, Pipeline, Trunk,
+    Alignment, Attention, BackboneKind, BatchNormMode, Classifier, Method, MethodKind, Normalize,
+    Pipeline, Trunk,
 };
 use crate::run::RunError;
 use crate::weights::WeightsFile;
 
 /// Whether the backbone is an ImageNet ResNet, which the published code keeps outside the model.
 pub(super) fn is_imagenet_resnet(pipeline: &Pipeline) -> bool {
-    pipeline.backbone.kind.is_resnet() && pipeline.backbone.resolved_trunk() == Trunk::Torchvision
+    pipeline.backbone.kind.has_trunk() && pipeline.backbone.resolved_trunk() == Trunk::Torchvision
 }
 
 /// What `train_test.py` does that the pipeline does not, each with the keys that do the same.
@@ -22,6 +23,9 @@ pub(super) fn differences(pipeline: &Pipeline, backbone_saved: bool) -> Vec<Stri
              {normalize: imagenet}`"
                 .to_owned(),
         );
+    }
+    if pipeline.backbone.kind == BackboneKind::Resnet12Wide {
+        differences.push("train_test.py has no `backbone.kind: resnet12_wide`".to_owned());
     }
     let statistics = pipeline.backbone.resolved_batch_norm();
     if is_imagenet_resnet(pipeline) && !backbone_saved {

@@ -23,6 +23,7 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
         .collect();
     let namings: &[Naming] = match weights.from {
         WeightsSource::Torchvision | WeightsSource::Feti => &[Naming::Torchvision],
+        WeightsSource::FewShot => &[Naming::Torchvision, Naming::SingleBlocks],
         WeightsSource::Checkpoint => {
             &[Naming::Own, Naming::Reference, Naming::ReferenceChain, Naming::Torchvision]
         }

@@ -5,8 +5,11 @@
 pub enum Naming {
     /// This program: the path in the module, `backbone.Conv.blocks.0.conv.weight`.
     Own,
-    /// torchvision, and FETI: `layer1.0.conv1.weight`. ResNet backbones only.
+    /// torchvision, FETI, and few-shot code: `layer1.0.conv1.weight`. ResNet backbones only.
     Torchvision,
+    /// Few-shot code whose layer groups are single blocks, without a number: `layer1.conv1.weight`. A wide ResNet12
+    /// only.
+    SingleBlocks,
     /// The reference code: `feature.trunk.0.C.weight`, `feature.layer1.0.conv1.weight`.
     Reference,
     /// The reference code, of a ResNet that it took from torchvision: a chain without names, so
@@ -23,6 +26,11 @@ impl Naming {
                 let name = reference_name(path)?;
                 let name = name.strip_prefix("feature.")?;
                 (!name.starts_with("trunk.")).then(|| name.to_owned())
+            }
+            Self::SingleBlocks => {
+                let name = Self::Torchvision.name(path)?;
+                let is_of_block = path.split('.').any(|part| part == "Wide");
+                is_of_block.then(|| name.replacen(".0.", ".", 1))
             }
             Self::Reference => reference_name(path),
             Self::ReferenceChain => reference_name(path).map(|name| chained(&name)),
@@ -57,15 +65,12 @@ pub fn reference_name(path: &str) -> Option<String> {
         ["backbone", "stem", "norm", leaf] => format!("feature.bn1.{}", norm_leaf(leaf)),
         ["backbone", "stages", stage, "blocks", block, layer, rest @ ..] => {
             let stage: usize = stage.parse().ok()?;
-            let (layer, leaf) = match (*layer, rest) {
-                ("conv1" | "conv2", [leaf]) => ((*layer).to_owned(), *leaf),
-                ("norm1", [leaf]) => ("bn1".into(), norm_leaf(leaf)),
-                ("norm2", [leaf]) => ("bn2".into(), norm_leaf(leaf)),
-                ("downsample", ["conv", leaf]) => ("downsample.0".into(), *leaf),
-                ("downsample", ["norm", leaf]) => ("downsample.1".into(), norm_leaf(leaf)),
-                _ => return None,
-            };
-            format!("feature.layer{}.{block}.{layer}.{leaf}", stage + 1)
+            format!("feature.layer{}.{block}.{}", stage + 1, of_residual(layer, rest)?)
+        }
+        // Ours, with the names that few-shot code gives: the reference has no wide ResNet12.
+        ["backbone", "blocks", block, layer, rest @ ..] => {
+            let block: usize = block.parse().ok()?;
+            format!("feature.layer{}.0.{}", block + 1, of_residual(layer, rest)?)
         }
         ["head", "prototype_weight"] => "proto_weight".into(),
         ["head", "attention", "norm", leaf] => {
@@ -109,10 +114,24 @@ pub fn reference_name(path: &str) -> Option<String> {
     Some(name)
 }
 
+/// The name of a tensor inside of a residual block.
+fn of_residual(layer: &str, rest: &[&str]) -> Option<String> {
+    Some(match (layer, rest) {
+        ("conv1" | "conv2" | "conv3", [leaf]) => format!("{layer}.{leaf}"),
+        ("norm1", [leaf]) => format!("bn1.{}", norm_leaf(leaf)),
+        ("norm2", [leaf]) => format!("bn2.{}", norm_leaf(leaf)),
+        ("norm3", [leaf]) => format!("bn3.{}", norm_leaf(leaf)),
+        ("downsample", ["conv", leaf]) => format!("downsample.0.{leaf}"),
+        ("downsample", ["norm", leaf]) => format!("downsample.1.{}", norm_leaf(leaf)),
+        _ => return None,
+    })
+}
+
 /// Enum variants are part of our paths and irrelevant to the tensor.
 const VARIANTS: &[&str] = &[
     "Conv",
     "ResNet",
+    "Wide",
     "Fsct",
     "Ctx",
     "Protonet",
@@ -144,6 +163,17 @@ mod tests {
         assert_eq!(name(Naming::Reference), "feature.layer2.0.downsample.1.weight");
         assert_eq!(name(Naming::ReferenceChain), "feature.model.5.0.downsample.1.weight");
         assert_eq!(name(Naming::Own), path);
+    }
+
+    #[test]
+    fn a_block_of_a_wide_resnet12_is_a_layer_group() {
+        let path = "backbone.Wide.blocks.2.norm3.beta";
+        let name = |naming: Naming| naming.name(path).unwrap();
+        assert_eq!(name(Naming::Torchvision), "layer3.0.bn3.bias");
+        assert_eq!(name(Naming::SingleBlocks), "layer3.bn3.bias");
+        assert_eq!(name(Naming::Reference), "feature.layer3.0.bn3.bias");
+        let path = "backbone.ResNet.stages.1.blocks.0.conv1.weight";
+        assert_eq!(Naming::SingleBlocks.name(path), None);
     }
 
     #[test]

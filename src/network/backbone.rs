@@ -1,15 +1,17 @@
-//! The backbones: Conv4 and its variants, and ResNets, as lists of blocks.
+//! The backbones: Conv4 and its variants, ResNets, and few-shot learning's wide ResNet12, as lists of blocks.
 
 use std::ops::Range;
 
 use super::choice::Trunk;
 use super::layer::{Conv, Norm, Pool};
-use super::{Block, Map};
+use super::{Block, Map, WideBlock};
 
 /// Channels of every block of a convolutional network.
 const CONV_CHANNELS: usize = 64;
 /// Channels of a ResNet's four layer groups.
 const RESNET_CHANNELS: [usize; 4] = [64, 128, 256, 512];
+/// Channels of the four blocks of few-shot learning's ResNet12.
+const WIDE_CHANNELS: [usize; 4] = [64, 160, 320, 640];
 /// Height and width to which FETI's trunk averages its features.
 pub const FETI_SIDE: usize = 7;
 
@@ -27,6 +29,8 @@ pub enum Family {
     Conv,
     /// A stem, then residual blocks in layer groups.
     ResNet,
+    /// Residual blocks of three convolutions that each end in a pool.
+    Wide,
 }
 
 /// The unit that is recomputed at once where activations are not kept.
@@ -35,7 +39,8 @@ pub enum Segment {
     /// Each block by itself.
     Block,
     /// Each layer group: the blocks at one resolution. Of a ResNet these are its stem and its four
-    /// groups of residual blocks; of a Conv4 each block that pools, and the rest together.
+    /// groups of residual blocks; of a wide ResNet12 each block; of a Conv4 each block that pools, and the rest
+    /// together.
     LayerGroup,
 }
 
@@ -89,6 +94,20 @@ impl BackboneSpec {
         Self { family: Family::ResNet, blocks }
     }
 
+    /// The ResNet12 of few-shot learning, without the average over the whole map: four blocks of 64, 160, 320 and
+    /// 640 channels that each halve the image, without a stem.
+    ///
+    /// Blocks, LeakyReLU and pools are of TADAM (Oreshkin et al., NeurIPS 2018), these widths of MetaOptNet (Lee et
+    /// al., CVPR 2019).
+    pub fn resnet12_wide(image: Map) -> Self {
+        let mut blocks: Vec<Block> = Vec::new();
+        for channels in WIDE_CHANNELS {
+            let input = blocks.last().map_or(image, Block::output);
+            blocks.push(wide(input, channels));
+        }
+        Self { family: Family::Wide, blocks }
+    }
+
     /// The module that it is built as.
     pub fn family(&self) -> Family {
         self.family
@@ -127,6 +146,8 @@ impl BackboneSpec {
         match (&self.blocks[index - 1], &self.blocks[index]) {
             (Block::Plain(_, norm), Block::Plain(..)) => norm.pool.is_some(),
             (Block::Plain(..), Block::Residual { .. }) => true,
+            // Each halves the image.
+            (Block::Wide(_), _) | (_, Block::Wide(_)) => true,
             (Block::Residual { .. } | Block::Average { .. }, Block::Residual { shortcut, .. }) => {
                 shortcut.is_some()
             }
@@ -146,6 +167,17 @@ fn residual(input: Map, channels: usize, stride: usize) -> Block {
     Block::Residual { chain: [with_norm(first), with_norm(second)], shortcut }
 }
 
+fn wide(input: Map, channels: usize) -> Block {
+    let conv = |input, kernel, padding| {
+        let conv = Conv::new(input, channels, kernel, 1, padding);
+        (conv, Norm::of(&conv, None))
+    };
+    let first = conv(input, 3, 1);
+    let of_block = first.0.output;
+    let chain = [first, conv(of_block, 3, 1), conv(of_block, 3, 1)];
+    Block::Wide(WideBlock { chain, shortcut: conv(input, 1, 0) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +194,9 @@ mod tests {
             (resnet18(Trunk::Torchvision, 224), [512, 7, 7]),
             (resnet18(Trunk::Torchvision, 84), [512, 3, 3]),
             (resnet18(Trunk::Feti, 84), [512, 7, 7]),
+            (BackboneSpec::resnet12_wide(rgb(84)), [640, 5, 5]),
+            (BackboneSpec::resnet12_wide(rgb(80)), [640, 5, 5]),
+            (BackboneSpec::resnet12_wide(rgb(16)), [640, 1, 1]),
         ] {
             assert_eq!(spec.features(), features, "{:?}", spec.image());
         }
@@ -177,6 +212,14 @@ mod tests {
         let resnet = |trunk| groups(BackboneSpec::resnet([3, 4, 6, 3], trunk, rgb));
         assert_eq!(resnet(Trunk::Torchvision), [0..1, 1..4, 4..8, 8..14, 14..17]);
         assert_eq!(resnet(Trunk::Feti), [0..1, 1..4, 4..8, 8..14, 14..18]);
+        assert_eq!(groups(BackboneSpec::resnet12_wide(rgb)), [0..1, 1..2, 2..3, 3..4]);
+    }
+
+    #[test]
+    fn the_wide_resnet12_has_the_published_number_of_parameters() {
+        let spec = BackboneSpec::resnet12_wide([3, 84, 84]);
+        let parameters: usize = spec.blocks().iter().map(Block::parameters).sum();
+        assert_eq!(parameters, 12_424_320);
     }
 
     #[test]

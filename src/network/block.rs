@@ -1,4 +1,4 @@
-use super::layer::{Conv, Norm};
+use super::layer::{Conv, Norm, Pool};
 use super::{Map, size};
 
 /// A block of the backbone: the smallest unit that can be recomputed, a function of its input alone.
@@ -14,6 +14,9 @@ pub enum Block {
         /// 1×1 convolution and norm of the shortcut, where the shape changes.
         shortcut: Option<(Conv, Norm)>,
     },
+    /// Three convolutions beside a shortcut, with LeakyReLU after the first two and after the sum, which is then
+    /// max-pooled 2×2: a block of few-shot learning's ResNet12.
+    Wide(WideBlock),
     /// The average pool at the end of FETI's trunk.
     Average {
         /// Map that it reads.
@@ -23,12 +26,30 @@ pub enum Block {
     },
 }
 
+/// The layers of a block of three convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WideBlock {
+    /// Convolutions and norms of the main branch.
+    pub chain: [(Conv, Norm); 3],
+    /// 1×1 convolution and norm of the shortcut.
+    pub shortcut: (Conv, Norm),
+}
+
+impl WideBlock {
+    /// Map that it writes: its sum, max-pooled 2×2.
+    pub fn output(&self) -> Map {
+        let [channels, height, width] = self.shortcut.1.output();
+        [channels, Pool::Two.side(height), Pool::Two.side(width)]
+    }
+}
+
 impl Block {
     /// Convolutions and norms in forward order; a shortcut's last.
     pub fn layers(&self) -> Vec<(Conv, Norm)> {
         match self {
             Self::Plain(conv, norm) => vec![(*conv, *norm)],
             Self::Residual { chain, shortcut } => chain.iter().copied().chain(*shortcut).collect(),
+            Self::Wide(block) => block.chain.into_iter().chain([block.shortcut]).collect(),
             Self::Average { .. } => Vec::new(),
         }
     }
@@ -38,6 +59,7 @@ impl Block {
         match self {
             Self::Plain(conv, _) => conv.input,
             Self::Residual { chain, .. } => chain[0].0.input,
+            Self::Wide(block) => block.shortcut.0.input,
             Self::Average { input, .. } => *input,
         }
     }
@@ -47,6 +69,7 @@ impl Block {
         match self {
             Self::Plain(_, norm) => norm.output(),
             Self::Residual { chain, .. } => chain[1].1.output(),
+            Self::Wide(block) => block.output(),
             Self::Average { output, .. } => *output,
         }
     }
@@ -69,6 +92,12 @@ impl Block {
             Self::Residual { chain, shortcut } => {
                 let convs = chain.iter().chain(shortcut).map(|(conv, _)| size(conv.output));
                 convs.sum::<usize>() + size(chain[0].1.output())
+            }
+            // Of the sum, a byte for each value of the output.
+            Self::Wide(WideBlock { chain, shortcut }) => {
+                let convs = chain.iter().chain([shortcut]).map(|(conv, _)| size(conv.output));
+                let norms = chain[..2].iter().map(|(_, norm)| size(norm.output()));
+                convs.chain(norms).sum::<usize>() + size(self.output()).div_ceil(4)
             }
         };
         inside + size(self.output())

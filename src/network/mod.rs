@@ -13,7 +13,7 @@ mod layer;
 mod relation;
 
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
-pub use block::Block;
+pub use block::{Block, WideBlock};
 pub use choice::{
     Activations, Alignment, Attention, BatchNormMode, ClassHead, Classifier, CovarianceForm,
     Distance, DynamicDriver, Prototypes, RelationLoss, Transform, Trunk,

@@ -3,7 +3,8 @@
 use super::graph::{Element, Graph, Value, float, int, ints};
 use crate::model::norm::EPSILON;
 use crate::network::{
-    BackboneSpec, BatchNormMode, Block, Conv, FETI_SIDE, Family, Norm, Pool, Segment,
+    BackboneSpec, BatchNormMode, Block, Conv, FETI_SIDE, Family, Pool, Rectifier, Segment,
+    WideBlock,
 };
 use crate::weights::WeightsError;
 
@@ -16,7 +17,7 @@ pub(super) fn features(
 ) -> Result<Value, WeightsError> {
     let mut layers = Layers { graph, mode };
     match spec.family() {
-        Family::Conv => layers.conv_net(spec, images),
+        Family::Conv | Family::Wide => layers.chain(spec, images),
         Family::ResNet => layers.resnet(spec, images),
     }
 }
@@ -28,7 +29,7 @@ pub(super) struct Layers<'a, 'b> {
 }
 
 impl Layers<'_, '_> {
-    fn conv_net(&mut self, spec: &BackboneSpec, images: Value) -> Result<Value, WeightsError> {
+    fn chain(&mut self, spec: &BackboneSpec, images: Value) -> Result<Value, WeightsError> {
         let mut value = images;
         for (number, block) in spec.blocks().iter().enumerate() {
             value = self.block(&format!("backbone.blocks.{number}"), block, &value)?;
@@ -62,7 +63,10 @@ impl Layers<'_, '_> {
                 let output = self.conv(&format!("{path}.conv"), conv, input)?;
                 let output = self.norm(&format!("{path}.norm"), &output)?;
                 let output = self.graph.op("Relu", &[&output], Vec::new());
-                Ok(self.pool(norm, output))
+                Ok(match norm.pool {
+                    Some(pool) => self.pool(pool, &output),
+                    None => output,
+                })
             }
             Block::Residual { chain: [first, second], shortcut } => {
                 let hidden = self.conv(&format!("{path}.conv1"), &first.0, input)?;
@@ -80,6 +84,7 @@ impl Layers<'_, '_> {
                 let sum = self.graph.add(&output, &beside);
                 Ok(self.graph.op("Relu", &[&sum], Vec::new()))
             }
+            Block::Wide(block) => self.wide(path, block, input),
             Block::Average { input: [_, height, width], .. } => {
                 // ONNX has no adaptive pool. An average is linear: a product with a matrix each way.
                 let down = self.graph.floats(&[FETI_SIDE, *height], &averages(*height));
@@ -89,6 +94,33 @@ impl Layers<'_, '_> {
                 Ok(self.graph.product(&rows, &across))
             }
         }
+    }
+
+    fn wide(
+        &mut self,
+        path: &str,
+        block: &WideBlock,
+        input: &Value,
+    ) -> Result<Value, WeightsError> {
+        let mut value = input.clone();
+        for (number, (conv, _)) in (1..).zip(&block.chain) {
+            value = self.conv(&format!("{path}.conv{number}"), conv, &value)?;
+            value = self.norm(&format!("{path}.norm{number}"), &value)?;
+            // The last one is rectified with the shortcut.
+            if number < block.chain.len() {
+                value = self.leaky(&value);
+            }
+        }
+        let beside = self.conv(&format!("{path}.downsample.conv"), &block.shortcut.0, input)?;
+        let beside = self.norm(&format!("{path}.downsample.norm"), &beside)?;
+        let sum = self.graph.add(&value, &beside);
+        let sum = self.leaky(&sum);
+        Ok(self.pool(Pool::Two, &sum))
+    }
+
+    fn leaky(&mut self, input: &Value) -> Value {
+        let slope = float("alpha", f64::from(Rectifier::LEAK));
+        self.graph.op("LeakyRelu", &[input], vec![slope])
     }
 
     fn conv(&mut self, path: &str, conv: &Conv, input: &Value) -> Result<Value, WeightsError> {
@@ -139,11 +171,10 @@ impl Layers<'_, '_> {
         graph.add(&scaled, &beta)
     }
 
-    fn pool(&mut self, norm: &Norm, input: Value) -> Value {
-        let (side, padding) = match norm.pool {
-            None => return input,
-            Some(Pool::Two) => (2, 0),
-            Some(Pool::Three) => (3, 1),
+    fn pool(&mut self, pool: Pool, input: &Value) -> Value {
+        let (side, padding) = match pool {
+            Pool::Two => (2, 0),
+            Pool::Three => (3, 1),
         };
         let attributes = vec![
             ints("kernel_shape", &[side; 2]),
@@ -151,7 +182,7 @@ impl Layers<'_, '_> {
             ints("pads", &[padding; 4]),
             int("ceil_mode", 0),
         ];
-        self.graph.op("MaxPool", &[&input], attributes)
+        self.graph.op("MaxPool", &[input], attributes)
     }
 }
 

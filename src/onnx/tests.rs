@@ -34,6 +34,7 @@ fn backbones() -> Vec<BackboneSpec> {
         BackboneSpec::conv_np(6, image),
         BackboneSpec::resnet([2, 1, 1, 1], Trunk::Feti, image),
         BackboneSpec::resnet([2, 2, 2, 2], Trunk::Torchvision, image),
+        BackboneSpec::resnet12_wide(image),
     ]
 }
 

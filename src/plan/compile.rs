@@ -1,5 +1,5 @@
 use super::resolve::network;
-use crate::config::Pipeline;
+use crate::config::{BackboneKind, Pipeline};
 use crate::network::{Network, size};
 use crate::stage::spec::{Description, DeviceKind, Note, StepShape};
 use crate::stage::{KINDS, StageSpec};
@@ -13,7 +13,7 @@ pub struct Plan {
     pub network: Network,
     /// Stages around a step, outermost first; those of the embedding last.
     pub stages: Vec<StageSpec>,
-    /// What the user should know about the stages.
+    /// What the user should know about the stages and the backbone.
     pub notes: Vec<Note>,
     /// The pipeline of the whole run, where this is the plan of its pretraining.
     pub pretraining_of: Option<Box<Pipeline>>,
@@ -22,7 +22,8 @@ pub struct Plan {
 /// Resolves a pipeline into its network and the stages around a training step.
 pub fn compile(pipeline: &Pipeline) -> Plan {
     let stages: Vec<StageSpec> = KINDS.iter().filter_map(|kind| (kind.plan)(pipeline)).collect();
-    let notes = stages.iter().flat_map(|stage| stage.get().notes()).collect();
+    let of_stages = stages.iter().flat_map(|stage| stage.get().notes());
+    let notes = of_stages.chain(note_on_backbone(pipeline)).collect();
     Plan {
         pipeline: pipeline.clone(),
         network: network(pipeline),
@@ -30,6 +31,16 @@ pub fn compile(pipeline: &Pipeline) -> Plan {
         notes,
         pretraining_of: None,
     }
+}
+
+/// Two networks have the name ResNet12, and a pipeline may have been written for the other one.
+fn note_on_backbone(pipeline: &Pipeline) -> Option<Note> {
+    (pipeline.backbone.kind == BackboneKind::Resnet12).then(|| Note {
+        key: "backbone.kind",
+        text: "`resnet12` is the FSCT authors' trunk, with blocks [2, 1, 1, 1]; the ResNet12 of most papers, with 64 \
+               to 640 channels, is `resnet12_wide`"
+            .into(),
+    })
 }
 
 impl Plan {
@@ -139,6 +150,20 @@ mod tests {
             names("activations: int8, amp: bf16"),
             ["accumulate", "autocast", "activations"]
         );
+    }
+
+    #[test]
+    fn a_resnet12_points_to_the_other_one() {
+        let notes = |kind: &str| {
+            let text = format!(
+                "data: {{format: synthetic, image_size: 84}}\nbackbone: {{kind: {kind}}}\nmethod: {{kind: protonet}}\n"
+            );
+            let loaded = load_str("test", &text, &Overrides::default()).unwrap();
+            compile(&loaded.pipeline).notes
+        };
+        let [note] = notes("resnet12").try_into().unwrap();
+        assert!(note.key == "backbone.kind" && note.text.contains("`resnet12_wide`"));
+        assert!(notes("resnet12_wide").is_empty());
     }
 
     #[test]

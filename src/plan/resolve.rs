@@ -87,6 +87,7 @@ mod tests {
             ("conv4np", [64, 19, 19]),
             ("conv6snp", [64, 19, 19]),
             ("resnet12", [512, 7, 7]),
+            ("resnet12_wide", [640, 5, 5]),
             ("resnet18", [512, 3, 3]),
             ("resnet34, trunk: feti", [512, 7, 7]),
         ] {

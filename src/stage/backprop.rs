@@ -231,8 +231,7 @@ impl Backprop {
         images: Tensor<4>,
         chunk: usize,
     ) -> (Tensor<4>, Vec<Moments>) {
-        let (input, first) = backbone.first_block_in_chunks(images, chunk);
-        let mut moments = vec![first];
+        let (input, mut moments) = backbone.first_block_in_chunks(images, chunk);
         let mut norm = self.norm.training(&mut moments);
         let features = backbone.off_tape().forward_blocks(1..backbone.blocks(), input, &mut norm);
         (features, moments)

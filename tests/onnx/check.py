@@ -48,6 +48,8 @@ CASES = {
     "resnet18": ("resnet18", "kind: ctx, attention: softmax", 40, "", "normalize: imagenet"),
     "resnet34": ("resnet34", f"kind: fsct, {SHARED}, mlp_dim: 32", 32, "", "normalize: imagenet"),
     "resnet18-feti": ("resnet18", "kind: protonet", 44, "trunk: feti", ""),
+    "resnet12-wide": ("resnet12_wide", "kind: protonet", 42, "", "normalize: imagenet"),
+    "resnet12-wide-episode": ("resnet12_wide", "kind: feat", 32, "batch_norm: episode", ""),
     "episode": ("conv4", "kind: protonet", 20, "batch_norm: episode", ""),
     "frozen": ("conv4s", "kind: ctx", 16, "batch_norm: frozen", ""),
 }

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod export;
+mod few_shot;
 mod files;
 mod import;
 mod matching;

@@ -131,6 +131,7 @@ fn name(block: &Block) -> &'static str {
     match block {
         Block::Plain(..) => "conv, norm",
         Block::Residual { .. } => "residual",
+        Block::Wide(_) => "residual, pool",
         Block::Average { .. } => "average",
     }
 }

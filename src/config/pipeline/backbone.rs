@@ -15,7 +15,7 @@ pub use crate::network::{BatchNormMode, Trunk};
 pub struct Backbone {
     /// Architecture of the network.
     pub kind: BackboneKind,
-    /// Beginning and end of a ResNet; `resnet12` exists as `feti` only.
+    /// Beginning and end of a ResNet; `resnet12` exists as `feti` only, and `resnet12_wide` has no choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<Trunk>,
     /// Whether the backbone is trained.
@@ -55,6 +55,7 @@ impl Backbone {
             BackboneKind::Conv4np | BackboneKind::Conv4snp => BackboneSpec::conv_np(4, image),
             BackboneKind::Conv6np | BackboneKind::Conv6snp => BackboneSpec::conv_np(6, image),
             BackboneKind::Resnet12 => resnet([2, 1, 1, 1]),
+            BackboneKind::Resnet12Wide => BackboneSpec::resnet12_wide(image),
             BackboneKind::Resnet18 => resnet([2, 2, 2, 2]),
             BackboneKind::Resnet34 => resnet([3, 4, 6, 3]),
         }
@@ -88,9 +89,13 @@ pub enum BackboneKind {
     Conv4snp,
     /// `conv6np` on one channel.
     Conv6snp,
-    /// ResNet with basic blocks [2, 1, 1, 1], FETI's trunk: 25088 features. Not the ResNet12
-    /// of most papers, which has 64 to 640 channels and three convolutions a block.
+    /// ResNet with basic blocks [2, 1, 1, 1], FETI's trunk: 25088 features. It is the FSCT
+    /// authors' and not the ResNet12 of most papers, which is `resnet12_wide`.
     Resnet12,
+    /// ResNet12 of TADAM, MetaOptNet, RFS, FEAT and Meta-Baseline: four blocks of 64, 160, 320 and
+    /// 640 channels, each three conv 3×3 beside a shortcut, LeakyReLU(0.1) and max-pool 2; no
+    /// stem: 16000 features at 84 px. DropBlock is not built.
+    Resnet12Wide,
     /// ResNet with basic blocks [2, 2, 2, 2]: 25088 features at 224 px.
     Resnet18,
     /// ResNet with basic blocks [3, 4, 6, 3]: 25088 features at 224 px.
@@ -101,7 +106,7 @@ impl BackboneKind {
     /// Least height and width of an image in pixels: each halving must leave one.
     pub fn min_image_size(self) -> usize {
         match self {
-            Self::Conv4 | Self::Conv4s | Self::Conv6 | Self::Conv6s => 16,
+            Self::Conv4 | Self::Conv4s | Self::Conv6 | Self::Conv6s | Self::Resnet12Wide => 16,
             Self::Conv4np | Self::Conv6np | Self::Conv4snp | Self::Conv6snp => 10,
             Self::Resnet12 | Self::Resnet18 | Self::Resnet34 => 32,
         }
@@ -115,8 +120,8 @@ impl BackboneKind {
         }
     }
 
-    /// Whether it is a ResNet.
-    pub fn is_resnet(self) -> bool {
+    /// Whether it has a trunk: the ResNets of torchvision and FETI.
+    pub fn has_trunk(self) -> bool {
         matches!(self, Self::Resnet12 | Self::Resnet18 | Self::Resnet34)
     }
 }
@@ -142,7 +147,8 @@ fn trunk(backbone: &Backbone, checks: &mut Checks) {
     let Some(trunk) = backbone.trunk else { return };
     let help = match (kind, trunk) {
         (BackboneKind::Resnet12, Trunk::Torchvision) => "write `trunk: feti`, or use `resnet18`",
-        (kind, _) if !kind.is_resnet() => "remove it, or use a ResNet",
+        (BackboneKind::Resnet12Wide, _) => "remove it: this network has one form",
+        (kind, _) if !kind.has_trunk() => "remove it, or use a ResNet",
         _ => return,
     };
     let message = format!("`backbone.kind: {}` has no trunk `{}`", word(&kind), word(&trunk));
@@ -159,18 +165,21 @@ fn weights(backbone: &Backbone, checks: &mut Checks) {
     let (fits, help) = match weights.from {
         WeightsSource::Checkpoint => return,
         WeightsSource::Torchvision => (
-            backbone.kind.is_resnet() && trunk == Trunk::Torchvision,
+            backbone.kind.has_trunk() && trunk == Trunk::Torchvision,
             "use `resnet18` or `resnet34` with the trunk `torchvision`, or other weights",
         ),
         WeightsSource::Feti => (
-            backbone.kind.is_resnet() && trunk == Trunk::Feti,
+            backbone.kind.has_trunk() && trunk == Trunk::Feti,
             "use a ResNet with `trunk: feti`, or other weights",
         ),
+        WeightsSource::FewShot => {
+            (backbone.kind == BackboneKind::Resnet12Wide, "use `resnet12_wide`, or other weights")
+        }
     };
     if fits {
         return;
     }
-    let own = match backbone.kind.is_resnet() {
+    let own = match backbone.kind.has_trunk() {
         true => format!("{}` with the trunk `{}", word(&backbone.kind), word(&trunk)),
         false => word(&backbone.kind),
     };

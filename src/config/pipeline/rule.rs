@@ -173,11 +173,12 @@ rules! {
     NoSuchTrunk Error These(&["backbone.trunk"]), "no_such_trunk",
         "the architecture does not come with this trunk":
         "`resnet18` and `resnet34` have torchvision's trunk and FETI's, `resnet12` only FETI's, and \
-         convolutional networks have no choice.";
+         `resnet12_wide` and convolutional networks have no choice.";
     OtherArchitecture Error These(&["backbone.weights.from"]), "other_architecture",
         "such weights are of another architecture":
         "torchvision's are of `resnet18` and `resnet34` with torchvision's trunk, FETI's of ResNets \
-         with `trunk: feti`. A convolutional network starts from a `checkpoint`.";
+         with `trunk: feti`, those of `few_shot` of `resnet12_wide`. A convolutional network starts from \
+         a `checkpoint`.";
     UnfitWeights Error These(&["backbone.weights.path"]), "unfit",
         "the file is there, and its weights cannot be used":
         "It is damaged, or its tensors have other names or shapes than the backbone's; the message \

@@ -39,6 +39,9 @@ pub enum WeightsSource {
     Torchvision,
     /// FETI: torchvision's names after `module.resnet.`, for ResNets with the trunk `feti`.
     Feti,
+    /// Published few-shot code with `resnet12_wide`, such as RFS, FEAT, MetaOptNet or Meta-Baseline:
+    /// `layer1.0.conv1.weight` or `layer1.conv1.weight` after any prefix; its classifier is left alone.
+    FewShot,
     /// A model of this program or of the reference code; its backbone is taken.
     Checkpoint,
 }

@@ -4,6 +4,7 @@
 
 pub mod conv;
 pub mod resnet;
+pub mod wide;
 
 use std::ops::Range;
 
@@ -15,6 +16,7 @@ use super::norm::{BatchNorm, Moments, Norm};
 use crate::network::{BackboneSpec, Family};
 use conv::ConvNet;
 use resnet::ResNet;
+use wide::{Wide, WideBlock};
 
 /// Images → feature maps.
 #[derive(Module, Debug)]
@@ -24,6 +26,8 @@ pub enum Backbone {
     Conv(ConvNet),
     /// A ResNet of basic blocks.
     ResNet(ResNet),
+    /// The ResNet12 of few-shot learning.
+    Wide(Wide),
 }
 
 impl Backbone {
@@ -32,6 +36,7 @@ impl Backbone {
         match spec.family() {
             Family::Conv => Self::Conv(ConvNet::new(spec.blocks(), init)),
             Family::ResNet => Self::ResNet(ResNet::new(spec, init)),
+            Family::Wide => Self::Wide(Wide::new(spec.blocks(), init)),
         }
     }
 
@@ -57,6 +62,7 @@ impl Backbone {
         match self {
             Self::Conv(net) => net.blocks.len(),
             Self::ResNet(net) => net.blocks(),
+            Self::Wide(net) => net.blocks.len(),
         }
     }
 
@@ -65,6 +71,7 @@ impl Backbone {
         match self {
             Self::Conv(_) => true,
             Self::ResNet(_) => block == 0,
+            Self::Wide(_) => false,
         }
     }
 
@@ -73,15 +80,26 @@ impl Backbone {
         match self {
             Self::Conv(net) => net.blocks[block].forward(input, norm),
             Self::ResNet(net) => net.forward_block(block, input, norm),
+            Self::Wide(net) => net.blocks[block].forward(input, norm),
         }
     }
 
     /// The first block on the statistics of all images, of which no more than `chunk` pass it at once: once for the
     /// moments, and once more to be normalised by them. Off the tape.
     ///
-    /// # Panics
-    /// When the block has more than one batch norm.
-    pub fn first_block_in_chunks(&self, images: Tensor<4>, chunk: usize) -> (Tensor<4>, Moments) {
+    /// A block with more than one batch norm is passed by all images at once: the moments of each norm need all images
+    /// through the norms before it, which would be a pass of its own for each.
+    pub fn first_block_in_chunks(
+        &self,
+        images: Tensor<4>,
+        chunk: usize,
+    ) -> (Tensor<4>, Vec<Moments>) {
+        if !self.is_plain(0) {
+            let mut moments = Vec::new();
+            let net = self.off_tape();
+            let output = net.forward_block(0, images, &mut Norm::Batch(&mut moments));
+            return (output, moments);
+        }
         let count = images.dims()[0];
         let chunks = || {
             let starts = (0..count).step_by(chunk);
@@ -91,13 +109,13 @@ impl Backbone {
         let moments = chunks().map(|images| {
             let mut moments = Vec::new();
             net.forward_block(0, images, &mut Norm::Batch(&mut moments));
-            let [moments] = moments.try_into().expect("the first block has one batch norm");
+            let [moments] = moments.try_into().expect("a plain block has one batch norm");
             moments
         });
         let moments = moments.reduce(Moments::pool).expect("at least one image");
         net.norms_mut()[0].set_running(&moments);
         let parts = chunks().map(|images| net.forward_block(0, images, &mut Norm::Running));
-        (joined(parts.collect()), moments)
+        (joined(parts.collect()), vec![moments])
     }
 
     /// The backbone off the tape, for a forward pass that keeps no activations. Batch norms still use
@@ -121,6 +139,7 @@ impl Backbone {
         match self {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
             Self::ResNet(net) => net.norms_mut(),
+            Self::Wide(net) => net.blocks.iter_mut().flat_map(WideBlock::norms_mut).collect(),
         }
     }
 }
@@ -138,7 +157,7 @@ mod tests {
         let device = Device::flex();
         let image = [3, 32, 32];
         let resnet = BackboneSpec::resnet([1, 1, 1, 1], Trunk::Torchvision, image);
-        for spec in [BackboneSpec::conv(4, image), resnet] {
+        for spec in [BackboneSpec::conv(4, image), resnet, BackboneSpec::resnet12_wide(image)] {
             let kind = spec.family();
             let net = Backbone::new(&spec, &mut Init::new(1, &device));
             let images = Tensor::<4>::random([7, 3, 32, 32], Distribution::Default, &device);
@@ -146,17 +165,18 @@ mod tests {
             let whole = net.forward_block(0, images.clone(), &mut Norm::Batch(&mut moments));
             for chunk in [1, 3, 7, 9] {
                 let (output, of_chunks) = net.first_block_in_chunks(images.clone(), chunk);
-                let pairs = [
-                    (to_host(whole.clone()), to_host(output)),
-                    (to_host(moments[0].mean.clone()), to_host(of_chunks.mean)),
-                    (to_host(moments[0].variance.clone()), to_host(of_chunks.variance)),
-                ];
+                assert_eq!(moments.len(), of_chunks.len());
+                let mut pairs = vec![(to_host(whole.clone()), to_host(output))];
+                for (whole, of_chunks) in moments.iter().zip(of_chunks) {
+                    assert_eq!(of_chunks.count, whole.count);
+                    pairs.push((to_host(whole.mean.clone()), to_host(of_chunks.mean)));
+                    pairs.push((to_host(whole.variance.clone()), to_host(of_chunks.variance)));
+                }
                 for (whole, output) in pairs {
                     let off = whole.iter().zip(&output).map(|(a, b)| (a - b).abs());
                     assert!(off.fold(0.0, f32::max) <= 1e-5, "{kind:?} in chunks of {chunk}");
                     assert_eq!(whole.len(), output.len());
                 }
-                assert_eq!(of_chunks.count, moments[0].count);
             }
         }
     }

@@ -53,6 +53,7 @@ impl ResNet {
                     }
                     Block::Average { .. } => average = true,
                     Block::Plain(..) => panic!("a ResNet has one stem"),
+                    Block::Wide(_) => panic!("a block of a ResNet has two convolutions"),
                 }
             }
             stages.push(LayerGroup { blocks: basic });

@@ -1,8 +1,8 @@
 //! The memory of a pass through the backbone, operation by operation, with the device's kernels.
 
-use super::F32;
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
+use super::{F32, Images};
 use crate::network::{Activations, Block, Conv, Map, size};
 
 /// A pass over some images.
@@ -65,6 +65,7 @@ impl Pass {
                     self.drop_unless(time, tape, conv.output);
                 }
             }
+            Block::Wide(block) => self.forward_wide(time, block, Images::Held, tape),
             Block::Average { output, .. } => {
                 time.hold(Use::Activations, self.map(*output));
             }
@@ -73,23 +74,27 @@ impl Pass {
 
     /// A block's forward pass without a tape, of an input that it owns and frees after reading it.
     pub fn forward_taking(&self, time: &mut Timeline, block: &Block) {
-        let Block::Plain(conv, norm) = block else {
-            self.forward(time, block, false);
-            time.free(Use::Activations, self.map(block.input()));
-            return;
-        };
-        self.convolve(time, conv);
-        time.free(Use::Activations, self.map(conv.input));
-        time.hold(Use::Activations, self.map(norm.output()));
-        time.free(Use::Activations, self.map(conv.output));
+        match block {
+            Block::Plain(conv, norm) => {
+                self.convolve(time, conv);
+                time.free(Use::Activations, self.map(conv.input));
+                time.hold(Use::Activations, self.map(norm.output()));
+                time.free(Use::Activations, self.map(conv.output));
+            }
+            Block::Wide(block) => self.forward_wide(time, block, Images::Given, false),
+            Block::Residual { .. } | Block::Average { .. } => {
+                self.forward(time, block, false);
+                time.free(Use::Activations, self.map(block.input()));
+            }
+        }
     }
 
-    fn convolve(&self, time: &mut Timeline, conv: &Conv) {
+    pub(super) fn convolve(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.output));
         time.touch(Use::Workspace, self.engine.forward(conv, self.images, self.element));
     }
 
-    fn drop_unless(&self, time: &mut Timeline, tape: bool, map: Map) {
+    pub(super) fn drop_unless(&self, time: &mut Timeline, tape: bool, map: Map) {
         if !tape {
             time.free(Use::Activations, self.map(map));
         }
@@ -140,6 +145,7 @@ impl Pass {
                     activations(time, conv1.input);
                 }
             }
+            Block::Wide(block) => self.backward_wide(time, block, at),
             Block::Average { input, output } => {
                 time.hold(Use::Activations, self.map(*input));
                 activations(time, *output);
@@ -152,7 +158,7 @@ impl Pass {
 
     /// The gradient through an episode's moments: the norm's input is read once more, so that its
     /// gradient cannot overwrite it; both are in f32 there.
-    fn through_moments(&self, time: &mut Timeline, input: Map) {
+    pub(super) fn through_moments(&self, time: &mut Timeline, input: Map) {
         if self.of_episode {
             let values = self.images * size(input) as u64;
             let wide = if self.element == F32 { 0 } else { 2 * values * F32 };

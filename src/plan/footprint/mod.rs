@@ -16,6 +16,7 @@ mod phases;
 mod rows;
 mod stored;
 mod timeline;
+mod wide;
 mod workspace;
 
 pub use environment::{CachedImages, Environment};
@@ -218,7 +219,8 @@ impl<'a> Walk<'a> {
             maps.max().unwrap_or(0)
         };
         let map = self.blocks.iter().map(largest).max().unwrap_or(0);
-        let mut residual = self.blocks.iter().filter(|it| matches!(it, Block::Residual { .. }));
+        let is_residual = |it: &&Block| matches!(it, Block::Residual { .. } | Block::Wide(_));
+        let mut residual = self.blocks.iter().filter(is_residual);
         Pattern::Recomputed {
             map: images * map as u64 * element,
             in_blocks: residual.any(|block| largest(block) == map),

@@ -38,6 +38,12 @@ impl Walk<'_> {
     /// held after: also the features.
     pub(super) fn through_from_chunks(&mut self, pass: &Pass, images: u64) {
         let Some((first, rest)) = self.blocks.split_first() else { return };
+        if !matches!(first, Block::Plain(..)) {
+            // All images at once.
+            pass.forward(&mut self.time, first, false);
+            rest.iter().for_each(|block| pass.forward_taking(&mut self.time, block));
+            return;
+        }
         let part = pass.of_picked(images, first.input());
         let (copy, output) = (part.map(first.input()), part.map(first.output()));
         self.time.hold(Use::Activations, copy);

@@ -44,12 +44,12 @@ impl Pass {
             } as u64
     }
 
-    /// Bytes of a norm's stored input, and of the bits of what passes ReLU and pool.
-    fn stored_norm(&self, norm: &Norm, relu: bool) -> u64 {
+    /// Bytes of a norm's stored input, and of the bits of what passes rectifier and pool.
+    fn stored_norm(&self, norm: &Norm, masked: bool) -> u64 {
         let [channels, height, width] = norm.output();
         let bits = match norm.pool {
             Some(_) => (height * width).div_ceil(2),
-            None if relu => (height * width).div_ceil(WORD) * 2,
+            None if masked => (height * width).div_ceil(WORD) * 2,
             None => 0,
         };
         self.stored(norm.input) + self.images * (channels * bits) as u64
@@ -61,15 +61,15 @@ impl Pass {
     }
 
     /// A convolution whose input is held.
-    fn convolution(&self, time: &mut Timeline, conv: &Conv) {
+    pub(super) fn convolution(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.output));
         time.touch(Use::Workspace, self.engine.forward(conv, self.images, self.element));
     }
 
     /// A norm of what is held, which is freed.
-    fn norm(&self, time: &mut Timeline, norm: &Norm, relu: bool) {
+    pub(super) fn norm(&self, time: &mut Timeline, norm: &Norm, masked: bool) {
         time.hold(Use::Activations, self.map(norm.output()));
-        time.hold(Use::Activations, self.stored_norm(norm, relu));
+        time.hold(Use::Activations, self.stored_norm(norm, masked));
         time.free(Use::Activations, self.map(norm.input));
     }
 
@@ -104,18 +104,19 @@ impl Pass {
                 }
                 time.hold(Use::Activations, self.signs(norm2.output()));
             }
+            Block::Wide(block) => self.forward_storing_wide(time, block, inlet),
             // The tape of Burn's average has its input.
             Block::Average { output, .. } => time.hold(Use::Activations, self.map(*output)),
         }
     }
 
-    fn store_input(&self, time: &mut Timeline, conv: &Conv, inlet: Inlet) {
+    pub(super) fn store_input(&self, time: &mut Timeline, conv: &Conv, inlet: Inlet) {
         if !inlet.derived {
             time.hold(Use::Activations, self.stored(conv.input));
         }
     }
 
-    fn free_input(&self, time: &mut Timeline, conv: &Conv, inlet: Inlet) {
+    pub(super) fn free_input(&self, time: &mut Timeline, conv: &Conv, inlet: Inlet) {
         if !inlet.derived {
             time.free(Use::Activations, self.stored(conv.input));
         }
@@ -161,6 +162,7 @@ impl Pass {
                 }
                 time.free(Use::Activations, self.map(conv1.input));
             }
+            Block::Wide(block) => self.backward_storing_wide(time, block, at, inlet),
             Block::Average { input, output } => {
                 time.hold(Use::Activations, self.map(*input));
                 time.free(Use::Activations, self.map(*output));
@@ -172,17 +174,17 @@ impl Pass {
     }
 
     /// The gradient of a norm overwrites that of its output; what it stored is freed.
-    fn norm_back(&self, time: &mut Timeline, norm: &Norm, relu: bool) {
+    pub(super) fn norm_back(&self, time: &mut Timeline, norm: &Norm, masked: bool) {
         if self.of_episode {
             // Through the episode's moments, the input is read as a whole.
             let wide = self.images * size(norm.input) as u64 * super::F32;
             let narrow = if self.element == super::F32 { 0 } else { wide };
             time.touch(Use::Activations, wide + narrow);
         }
-        time.free(Use::Activations, self.stored_norm(norm, relu));
+        time.free(Use::Activations, self.stored_norm(norm, masked));
     }
 
-    fn weights_back(&self, time: &mut Timeline, conv: &Conv) {
+    pub(super) fn weights_back(&self, time: &mut Timeline, conv: &Conv) {
         time.touch(Use::Workspace, self.engine.window(conv, self.images));
         self.through_weights(time, conv);
     }

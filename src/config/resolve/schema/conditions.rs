@@ -23,16 +23,16 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
         let least = then("data", "image_size", json!({"minimum": kind.min_image_size()}));
         rules.push(json!({"if": one_of("backbone", &json!([kind])), "then": least}));
     }
-    let convolutions: Vec<_> = backbones.iter().filter(|kind| !kind.is_resnet()).collect();
+    let others: Vec<_> = backbones.iter().filter(|kind| !kind.has_trunk()).collect();
     let no_trunk = then("backbone", "trunk", json!({"type": "null"}));
-    rules.push(json!({"if": one_of("backbone", &json!(convolutions)), "then": no_trunk}));
+    rules.push(json!({"if": one_of("backbone", &json!(others)), "then": no_trunk}));
     let feti = then("backbone", "trunk", json!({"enum": ["feti", null]}));
     rules.push(json!({"if": one_of("backbone", &json!([BackboneKind::Resnet12])), "then": feti}));
     let from = |source: &str| {
         let weights = json!({"type": "object", "properties": {"from": {"const": source}}, "required": ["from"]});
         within("backbone", json!({"properties": {"weights": weights}, "required": ["weights"]}))
     };
-    let resnets: Vec<_> = backbones.iter().filter(|kind| kind.is_resnet()).collect();
+    let resnets: Vec<_> = backbones.iter().filter(|kind| kind.has_trunk()).collect();
     let named: Vec<_> = resnets.iter().filter(|kind| ***kind != BackboneKind::Resnet12).collect();
     let torchvision = json!({"properties": {"backbone": {"properties":
         {"kind": {"enum": named}, "trunk": {"enum": ["torchvision", null]}}}}});
@@ -42,6 +42,8 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
         {"properties": {"kind": {"enum": resnets}, "trunk": {"const": "feti"}}, "required": ["trunk"]},
     ]}}});
     rules.push(json!({"if": from("feti"), "then": feti}));
+    let wide = then("backbone", "kind", json!({"const": BackboneKind::Resnet12Wide}));
+    rules.push(json!({"if": from("few_shot"), "then": wide}));
     let trained = then("backbone", "train", json!({"const": true}));
     let without_weights = |kind: &MethodKind| kind.has_gradient() && !kind.has_weights();
     let without_weights: Vec<_> = MethodKind::ALL.into_iter().filter(without_weights).collect();
