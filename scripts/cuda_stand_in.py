@@ -50,6 +50,10 @@ PREDICTIONS = [
     ("resnet18", 224, (5, 5, 15), "profoct", ALL),
     ("resnet34", 224, (5, 5, 16), "profoct", {}),
     ("resnet34", 224, (5, 5, 16), "fsct", {"amp": "bf16", "recompute": "block"}),
+    ("resnet12_wide", 84, (5, 5, 16), "protonet", {}),
+    ("resnet12_wide", 84, (5, 1, 15), "protonet", {"recompute": "block"}),
+    ("resnet12_wide", 84, (5, 5, 16), "protonet", QUERIES_4),
+    ("resnet12_wide", 84, (5, 1, 15), "protonet", {"amp": "f16"}),
 ]
 SHORT_PREDICTIONS = [0, 1, 4, 7]
 MAX_ERROR = 10.0

@@ -155,6 +155,7 @@ const CASES: &[Case] = &[
     case("resnet18", 224, (5, 1, 1), "protonet", INT8),
     wide(""),
     wide("recompute: block"),
+    wide("accumulation_steps: 2"),
     wide("amp: f16"),
     wide(QUERIES_4),
     wide(QUARTER),

@@ -110,7 +110,7 @@ impl Pool {
 pub enum Rectifier {
     /// All of it: there is no rectifier.
     Identity,
-    /// Nothing: ReLU.
+    /// Nothing of it: this is ReLU.
     Relu,
     /// A tenth of it: LeakyReLU (Maas et al., 2013) with the slope of few-shot learning's ResNet12.
     Leaky,

@@ -7,7 +7,7 @@ use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 
 use super::PooledSumOps;
-use super::flex::{self, Planes};
+use super::flex::{self, Codes};
 
 /// The operation that keeps codes, on each backend.
 pub trait CodedSumOps: PooledSumOps {
@@ -22,13 +22,6 @@ pub trait CodedSumOps: PooledSumOps {
 
     /// The gradient of `a`, and of `b`.
     fn pooled_sum_backward(codes: Self::Codes, d_output: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-/// The codes of the windows of all planes on the CPU.
-#[derive(Debug)]
-pub struct Codes {
-    pub(super) codes: Vec<u8>,
-    pub(super) planes: Planes,
 }
 
 impl CodedSumOps for Flex {

@@ -5,7 +5,6 @@ use burn::tensor::{DType, Shape, bf16, f16};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::codes::Codes;
 use crate::model::kernel::Rectifier;
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;
@@ -13,9 +12,16 @@ use crate::model::kernel::element::Element;
 /// Added to the code of a winner that is not above 0.
 const BELOW: u8 = 4;
 
+/// The codes of the windows of all planes.
+#[derive(Debug)]
+pub struct Codes {
+    codes: Vec<u8>,
+    planes: Planes,
+}
+
 /// `[N · C]` planes of `[H, W]` that are pooled 2×2.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Planes {
+struct Planes {
     shape: [usize; 4],
 }
 
