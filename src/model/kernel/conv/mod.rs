@@ -1,9 +1,8 @@
-//! Convolution on the CPU.
+//! Convolution on the CPU, and on GPUs in `cube`.
 //!
-//! The receptive fields of a tile of output pixels are gathered as the columns of a matrix, which
-//! one matrix product turns into outputs or gradients. Tiles are small compared with the images and
-//! large compared with the weights; nothing of the size of an activation is copied. Values may be
-//! 16-bit; sums are f32.
+//! The receptive fields of a panel of output pixels are read into a matrix, which is multiplied with panels of weights; so
+//! are gradients (`direct.rs`, `weights.rs`, `scattered.rs`). Panels are small compared with the images; nothing of the size of an
+//! activation is copied. Values may be 16-bit; sums are f32. In `winograd` are 3 × 3 convolutions by fewer products.
 
 mod autodiff;
 #[cfg(feature = "cube")]
