@@ -161,17 +161,18 @@ pub fn forward(
         HeadSpec::FinetunedProtonet(spec) => {
             let copies = if spec.distance == Distance::Euclidean { 2 } else { 4 };
             let weights = (episode.n_way * size(map)) as u64 * F32;
-            (copies * sizes.support + 6 * weights).max(2 * sizes.features)
+            (copies * sizes.support + 6 * weights).max(sizes.features)
         }
+        // Centred, and of these the squares of a part at a time.
+        HeadSpec::SimpleShot(_) => sizes.features * 3 / 2,
         // The classifier of pretraining is validated by class means.
         HeadSpec::Protonet(_)
         | HeadSpec::Matching(_)
-        | HeadSpec::SimpleShot(_)
         | HeadSpec::Feat(_)
         | HeadSpec::Logistic
         | HeadSpec::Knn(_)
         | HeadSpec::Baseline(_)
-        | HeadSpec::Classes(_) => 2 * sizes.features,
+        | HeadSpec::Classes(_) => sizes.features,
         // Copies on the host, in f64.
         HeadSpec::Transductive(spec) => match spec.inference {
             Inference::Bdcspn | Inference::LaplacianShot => sizes.features * 24 / 5,
