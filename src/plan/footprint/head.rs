@@ -163,7 +163,7 @@ pub fn forward(
             let weights = (episode.n_way * size(map)) as u64 * F32;
             (copies * sizes.support + 6 * weights).max(sizes.features)
         }
-        // Centred, and of these the squares of a part at a time.
+        // Centred and normalised copies, of the queries and then of the support.
         HeadSpec::SimpleShot(_) => sizes.features * 3 / 2,
         // The classifier of pretraining is validated by class means.
         HeadSpec::Protonet(_)
