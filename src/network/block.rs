@@ -3,7 +3,6 @@ use super::{Map, size};
 
 /// A block of the backbone: the smallest unit that can be recomputed, a function of its input alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a backbone has at most a few dozen blocks")]
 pub enum Block {
     /// Convolution → batch norm → ReLU, perhaps max-pool: a block of Conv4, or the stem of a ResNet.
     Plain(Conv, Norm),
