@@ -298,23 +298,31 @@ fn sixteen_bit_convolution_sums_in_f32() {
     }
 }
 
+/// Output of an operation on two branches, and their gradients under a weighted sum; of `shared` ones, which are the same
+/// tensor, one.
+fn both_branches(
+    operation: fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+    branches: [&Tensor<4>; 2],
+    weight: &Tensor<4>,
+    shared: bool,
+) -> Vec<Vec<f32>> {
+    let [a, b] = branches.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
+    let output = operation(a.clone(), if shared { a.clone() } else { b.clone() });
+    let grads = (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
+    let mut all = vec![to_host(output.inner()), to_host(a.grad(&grads).unwrap())];
+    all.extend(b.grad(&grads).map(to_host));
+    all
+}
+
 #[test]
 fn the_end_of_a_residual_block_equals_its_parts() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let shape = [3, 4, 7, 5];
     let (a, b) = (random(shape, &mut rng) - 0.3, random(shape, &mut rng) - 0.3);
     let weight = random(shape, &mut rng);
-    let run = |operation: fn(Tensor<4>, Tensor<4>) -> Tensor<4>, shared: bool| {
-        let leaf = |tensor: &Tensor<4>| Tensor::from_inner(tensor.clone()).require_grad();
-        let (a, b) = (leaf(&a), leaf(&b));
-        let output = operation(a.clone(), if shared { a.clone() } else { b.clone() });
-        let grads = (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
-        let mut all = vec![to_host(output.inner()), to_host(a.grad(&grads).unwrap())];
-        all.extend(b.grad(&grads).map(to_host));
-        all
-    };
     for shared in [false, true] {
-        assert_eq!(run(add_relu, shared), run(|a, b| relu(a + b), shared));
+        let run = |operation| both_branches(operation, [&a, &b], &weight, shared);
+        assert_eq!(run(add_relu), run(|a, b| relu(a + b)));
     }
 }
 
@@ -331,15 +339,7 @@ proptest! {
         let (a, b) = (random(shape, &mut rng) - 0.6, random(shape, &mut rng) - 0.6);
         let [images, channels, height, width] = shape;
         let weight = random([images, channels, height / 2, width / 2], &mut rng);
-        let run = |operation: fn(Tensor<4>, Tensor<4>) -> Tensor<4>| {
-            let leaf = |tensor: &Tensor<4>| Tensor::from_inner(tensor.clone()).require_grad();
-            let (a, b) = (leaf(&a), leaf(&b));
-            let output = operation(a.clone(), if shared { a.clone() } else { b.clone() });
-            let grads = (output.clone() * Tensor::from_inner(weight.clone())).sum().backward();
-            let mut all = vec![to_host(output.inner()), to_host(a.grad(&grads).unwrap())];
-            all.extend(b.grad(&grads).map(to_host));
-            all
-        };
+        let run = |operation| both_branches(operation, [&a, &b], &weight, shared);
         // Burn pools no plane without a window.
         if height > 1 && width > 1 {
             let composed = |a: Tensor<4>, b: Tensor<4>| {

@@ -3,14 +3,6 @@
 
 pub use super::PANEL;
 
-/// Side of a tile of the output in the forward pass.
-const FORWARD: usize = 2;
-/// Side of a tile in the gradients.
-const BACK: usize = 4;
-/// Products of a direct sum for how many that are left the transforms of the forward pass pay: five for three.
-const FORWARD_SAVES: [usize; 2] = [5, 3];
-/// The same for the gradients: two for one.
-const BACK_SAVES: [usize; 2] = [2, 1];
 /// Filters of a group, whose kernels a thread transforms at once.
 pub const GROUP: usize = 32;
 /// Channels that are summed at once.
@@ -26,6 +18,33 @@ const SHARED: usize = 2 << 20;
 /// Most tiles that the gradient of the kernels sums at once.
 const MOST_TILES: usize = 64;
 
+/// What is computed in tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The forward pass, as F(2 × 2, 3 × 3).
+    Forward,
+    /// The gradients, as F(4 × 4, 3 × 3). That of an input is a convolution of the output's.
+    Gradients,
+}
+
+impl Part {
+    /// Side of a tile of the output.
+    fn side(self) -> usize {
+        match self {
+            Self::Forward => 2,
+            Self::Gradients => 4,
+        }
+    }
+
+    /// How many products of a direct sum, for how many that are left, pay for the transforms.
+    fn saves(self) -> [usize; 2] {
+        match self {
+            Self::Forward => [5, 3],
+            Self::Gradients => [2, 1],
+        }
+    }
+}
+
 /// Sizes of a convolution in tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Winograd {
@@ -40,48 +59,26 @@ pub struct Winograd {
 }
 
 impl Winograd {
-    /// A forward pass for which the transforms pay: 3 × 3 at stride 1, of enough channels. It does not depend on the
+    /// A convolution for which the transforms pay: 3 × 3 at stride 1, of enough channels. It does not depend on the
     /// number of images, so that an image's output is the same in any batch.
     ///
     /// `output` is `[C', H', W']`, of which there are `images`.
-    pub fn forward(
-        channels: usize,
-        output: [usize; 3],
-        images: usize,
-        kernel: usize,
-        stride: usize,
-    ) -> Option<Self> {
-        Self::of(channels, output, images, [kernel, stride], FORWARD, FORWARD_SAVES)
-    }
-
-    /// A convolution whose gradients the transforms pay for; so is the gradient of an input, as a convolution of the
-    /// output's.
-    pub fn back(
-        channels: usize,
-        output: [usize; 3],
-        images: usize,
-        kernel: usize,
-        stride: usize,
-    ) -> Option<Self> {
-        Self::of(channels, output, images, [kernel, stride], BACK, BACK_SAVES)
-    }
-
-    fn of(
+    pub fn of(
+        part: Part,
         channels: usize,
         output: [usize; 3],
         images: usize,
         [kernel, stride]: [usize; 2],
-        side: usize,
-        [before, after]: [usize; 2],
     ) -> Option<Self> {
         let [filters, height, width] = output;
         if kernel != 3 || stride != 1 || channels.min(filters) < LEAST_CHANNELS {
             return None;
         }
-        let it = |tiles| Self { channels, filters, tiles, side };
+        let side = part.side();
         let tiles = height.div_ceil(side) * width.div_ceil(side);
-        let saves = before * it(tiles).points() * tiles <= after * 9 * height * width;
-        saves.then_some(it(images * tiles))
+        let it = Self { channels, filters, tiles: images * tiles, side };
+        let [direct, left] = part.saves();
+        (direct * it.points() * tiles <= left * 9 * height * width).then_some(it)
     }
 
     /// Products for a tile, of each channel and filter.
@@ -158,15 +155,17 @@ mod tests {
 
     #[test]
     fn it_is_used_where_it_saves() {
-        let of = |channels, output, images| Winograd::back(channels, output, images, 3, 1);
+        let of = |channels, output, images| {
+            Winograd::of(Part::Gradients, channels, output, images, [3, 1])
+        };
         assert!(of(64, [64, 56, 56], 100).is_some_and(|it| it.by_tiles()));
         assert!(of(512, [512, 7, 7], 100).is_some_and(|it| !it.by_tiles()));
         assert!(of(64, [64, 5, 5], 100).is_none(), "four tiles for 25 pixels save little");
         assert!(of(3, [64, 84, 84], 100).is_none());
         assert!(of(64, [64, 4, 4], 1).is_some_and(|it| it.tiles == 1));
-        assert!(Winograd::back(64, [64, 56, 56], 1, 3, 2).is_none());
-        assert!(Winograd::back(64, [64, 56, 56], 1, 1, 1).is_none());
-        let forward = |side| Winograd::forward(64, [64, side, side], 1, 3, 1);
+        assert!(Winograd::of(Part::Gradients, 64, [64, 56, 56], 1, [3, 2]).is_none());
+        assert!(Winograd::of(Part::Gradients, 64, [64, 56, 56], 1, [1, 1]).is_none());
+        let forward = |side| Winograd::of(Part::Forward, 64, [64, side, side], 1, [3, 1]);
         assert_eq!(forward(56).map(|it| it.tiles), Some(28 * 28));
         assert!(forward(5).is_none(), "nine tiles for 25 pixels save little");
     }
@@ -174,7 +173,8 @@ mod tests {
     #[test]
     fn its_memory_is_bounded() {
         for (channels, side) in [(64, 56), (128, 28), (256, 14), (512, 7)] {
-            let it = Winograd::back(channels, [channels, side, side], 100, 3, 1).unwrap();
+            let output = [channels, side, side];
+            let it = Winograd::of(Part::Gradients, channels, output, 100, [3, 1]).unwrap();
             assert!(it.convolution_bytes(2) < 20 << 20, "{channels}: {}", it.convolution_bytes(2));
             assert!(it.weight_gradient_bytes() < 20 << 20, "{}", it.weight_gradient_bytes());
         }

@@ -17,7 +17,7 @@ use super::weights;
 use super::winograd::{self, Four, Kernels, Two};
 use crate::model::kernel::buffer::{slice, tensor, values};
 use crate::model::kernel::element::Element;
-use crate::tiling::winograd::Winograd;
+use crate::tiling::winograd::{Part, Winograd};
 
 impl ConvOps for Flex {
     fn conv(
@@ -72,7 +72,7 @@ fn forward<T: Element + burn::tensor::Element>(
     let geometry = geometry(&input, &weight, stride, padding);
     let (weight, bias) = (slice::<T>(&weight), T::wide(slice::<T>(&bias)));
     let input = slice::<T>(&input);
-    let output = match tiled(&geometry, Winograd::forward, T::as_f32(input)) {
+    let output = match tiled(&geometry, Part::Forward, T::as_f32(input)) {
         Some((sizes, input)) => {
             let weight = T::wide(weight);
             let kernels = Kernels::forward(&weight, geometry.input[0]);
@@ -114,7 +114,7 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let of_weight = weight.layout().shape().dims::<4>();
     let geometry = Geometry::new(shape_of_input, of_weight, stride, padding);
     let d_y = slice::<T>(&d_output);
-    let d_weight = match (tiled(&geometry, Winograd::back, input.as_f32()), T::as_f32(d_y)) {
+    let d_weight = match (tiled(&geometry, Part::Gradients, input.as_f32()), T::as_f32(d_y)) {
         (Some((sizes, input)), Some(d_y)) => {
             winograd::weight_gradient(&geometry, sizes, input, d_y)
         }
@@ -145,7 +145,7 @@ fn input_gradient<T: Element>(geometry: &Geometry, weight: &[T], d_y: &[T]) -> V
         return scattered(geometry, d_y, &rows);
     }
     let back = geometry.turned();
-    if let Some((sizes, d_y)) = tiled(&back, Winograd::back, T::as_f32(d_y)) {
+    if let Some((sizes, d_y)) = tiled(&back, Part::Gradients, T::as_f32(d_y)) {
         let weight = T::wide(weight);
         let kernels = Kernels::back(&weight, channels);
         return T::rounded(winograd::convolve::<Four>(&back, sizes, d_y, kernels, &[]));
@@ -161,11 +161,11 @@ fn input_gradient<T: Element>(geometry: &Geometry, weight: &[T], d_y: &[T]) -> V
 /// How a convolution of f32 values is computed in tiles, if it is.
 fn tiled<'a>(
     geometry: &Geometry,
-    of: impl Fn(usize, [usize; 3], usize, usize, usize) -> Option<Winograd>,
+    part: Part,
     values: Option<&'a [f32]>,
 ) -> Option<(Winograd, &'a [f32])> {
     let Geometry { images, input: [channels, ..], output, kernel, stride, .. } = *geometry;
-    of(channels, output, images, kernel, stride).zip(values)
+    Winograd::of(part, channels, output, images, [kernel, stride]).zip(values)
 }
 
 fn geometry(input: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usize) -> Geometry {
