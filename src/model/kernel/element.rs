@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 use burn::tensor::{bf16, f16};
 use half::slice::HalfFloatSliceExt;
 
+use super::bits;
+
 /// Values that are rounded at once.
 const CHUNK: usize = 256;
 
@@ -19,11 +21,6 @@ pub trait Element: bytemuck::Pod + Send + Sync {
     /// Widens a slice.
     fn widen(values: &[Self], wide: &mut [f32]) {
         wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.to_f32());
-    }
-
-    /// The values, if they are f32.
-    fn as_f32(_values: &[Self]) -> Option<&[f32]> {
-        None
     }
 
     /// A slice in f32; an f32 slice is borrowed.
@@ -74,9 +71,6 @@ impl Element for f32 {
     fn from_f32(value: f32) -> Self {
         value
     }
-    fn as_f32(values: &[Self]) -> Option<&[f32]> {
-        Some(values)
-    }
     fn widen(values: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(values);
     }
@@ -90,11 +84,13 @@ impl Element for f32 {
 
 impl Element for f16 {
     const ZERO: Self = f16::ZERO;
+    #[inline(always)]
     fn to_f32(self) -> f32 {
-        self.to_f32()
+        bits::f16_to_f32(self.to_bits())
     }
+    #[inline(always)]
     fn from_f32(value: f32) -> Self {
-        f16::from_f32(value)
+        f16::from_bits(bits::f32_to_f16(value))
     }
     fn widen(values: &[Self], wide: &mut [f32]) {
         values.convert_to_f32_slice(wide);
@@ -112,22 +108,12 @@ impl Element for f16 {
 
 impl Element for bf16 {
     const ZERO: Self = bf16::ZERO;
+    #[inline(always)]
     fn to_f32(self) -> f32 {
-        self.to_f32()
+        bits::bf16_to_f32(self.to_bits())
     }
+    #[inline(always)]
     fn from_f32(value: f32) -> Self {
-        bf16::from_f32(value)
-    }
-    fn widen(values: &[Self], wide: &mut [f32]) {
-        values.convert_to_f32_slice(wide);
-    }
-    fn narrow(wide: &[f32], room: &mut [MaybeUninit<Self>]) {
-        for (wide, room) in wide.chunks(CHUNK).zip(room.chunks_mut(CHUNK)) {
-            let mut narrow = [Self::ZERO; CHUNK];
-            narrow[..wide.len()].convert_from_f32_slice(wide);
-            room.iter_mut().zip(narrow).for_each(|(room, value)| {
-                room.write(value);
-            });
-        }
+        bf16::from_bits(bits::f32_to_bf16(value))
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod adamw;
 pub mod anchor;
+mod bits;
 mod buffer;
 pub mod conv;
 #[cfg(feature = "cube")]

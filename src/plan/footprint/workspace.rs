@@ -43,7 +43,7 @@ impl Engine {
     pub fn forward(self, conv: &Conv, images: u64, element: u64) -> u64 {
         match self {
             Self::Gpu { copied } => reordered(conv, element) + copy(conv, copied, images, element),
-            Self::Cpu { threads } => match tiled(conv, Part::Forward, images, element) {
+            Self::Cpu { threads } => match tiled(conv, Part::Forward, images) {
                 Some(it) => it.convolution_bytes(threads as usize) as u64,
                 None => {
                     let (ends, pixels) = ([conv.input[0], conv.output[0]], pixels(conv, images));
@@ -66,7 +66,7 @@ impl Engine {
                 return sums + copy(conv, copied, images, element);
             }
         };
-        if let Some(it) = tiled(conv, Part::Gradients, images, element).filter(|_| !is_stored) {
+        if let Some(it) = tiled(conv, Part::Gradients, images).filter(|_| !is_stored) {
             return it.weight_gradient_bytes() as u64 + conv.weight() as u64 * F32;
         }
         let ends = [conv.input[0], conv.output[0]];
@@ -101,7 +101,7 @@ impl Engine {
         let threads = threads as usize;
         if conv.stride == 1 {
             let back = Conv { input: conv.output, output: conv.input, ..*conv };
-            if let Some(it) = tiled(&back, Part::Gradients, images, element) {
+            if let Some(it) = tiled(&back, Part::Gradients, images) {
                 return it.convolution_bytes(threads) as u64;
             }
             let pixels = images as usize * conv.input[1] * conv.input[2];
@@ -121,11 +121,9 @@ fn copy(conv: &Conv, copied: Option<Map>, images: u64, element: u64) -> u64 {
 }
 
 /// A convolution that the CPU computes in tiles.
-fn tiled(conv: &Conv, part: Part, images: u64, element: u64) -> Option<Winograd> {
+fn tiled(conv: &Conv, part: Part, images: u64) -> Option<Winograd> {
     let [channels, ..] = conv.input;
-    let steps = [conv.kernel, conv.stride];
-    let of = || Winograd::of(part, channels, conv.output, images as usize, steps);
-    (element == F32).then(of).flatten()
+    Winograd::of(part, channels, conv.output, images as usize, [conv.kernel, conv.stride])
 }
 
 fn pixels(conv: &Conv, images: u64) -> usize {

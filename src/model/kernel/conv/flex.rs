@@ -72,11 +72,11 @@ fn forward<T: Element + burn::tensor::Element>(
     let geometry = geometry(&input, &weight, stride, padding);
     let (weight, bias) = (slice::<T>(&weight), T::wide(slice::<T>(&bias)));
     let input = slice::<T>(&input);
-    let output = match tiled(&geometry, Part::Forward, T::as_f32(input)) {
-        Some((sizes, input)) => {
+    let output = match tiled(&geometry, Part::Forward) {
+        Some(sizes) => {
             let weight = T::wide(weight);
             let kernels = Kernels::forward(&weight, geometry.input[0]);
-            T::rounded(winograd::convolve::<Two>(&geometry, sizes, input, kernels, &bias))
+            winograd::convolve::<Two, T>(&geometry, sizes, input, kernels, &bias)
         }
         None => {
             let (filters, field) = (geometry.output[0], geometry.field());
@@ -102,7 +102,7 @@ fn dense<T: Element + burn::tensor::Element>(
 
 /// The gradients, of an input of this shape that may be stored in another type.
 pub(super) fn backward<T: Element + burn::tensor::Element>(
-    input: impl Source,
+    input: impl Source<T>,
     shape_of_input: [usize; 4],
     weight: FlexTensor,
     d_output: FlexTensor,
@@ -114,11 +114,9 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let of_weight = weight.layout().shape().dims::<4>();
     let geometry = Geometry::new(shape_of_input, of_weight, stride, padding);
     let d_y = slice::<T>(&d_output);
-    let d_weight = match (tiled(&geometry, Part::Gradients, input.as_f32()), T::as_f32(d_y)) {
-        (Some((sizes, input)), Some(d_y)) => {
-            winograd::weight_gradient(&geometry, sizes, input, d_y)
-        }
-        _ => weights::gradient(&geometry, &input, d_y),
+    let d_weight = match tiled(&geometry, Part::Gradients).zip(input.whole()) {
+        Some((sizes, input)) => winograd::weight_gradient(&geometry, sizes, input, d_y),
+        None => weights::gradient(&geometry, &input, d_y),
     };
     let d_weight: Vec<T> = T::rounded(d_weight);
     let d_bias: Vec<T> = if wants.bias { bias_gradient(&geometry, d_y) } else { Vec::new() };
@@ -145,10 +143,10 @@ fn input_gradient<T: Element>(geometry: &Geometry, weight: &[T], d_y: &[T]) -> V
         return scattered(geometry, d_y, &rows);
     }
     let back = geometry.turned();
-    if let Some((sizes, d_y)) = tiled(&back, Part::Gradients, T::as_f32(d_y)) {
+    if let Some(sizes) = tiled(&back, Part::Gradients) {
         let weight = T::wide(weight);
         let kernels = Kernels::back(&weight, channels);
-        return T::rounded(winograd::convolve::<Four>(&back, sizes, d_y, kernels, &[]));
+        return winograd::convolve::<Four, T>(&back, sizes, d_y, kernels, &[]);
     }
     // The kernels turned by 180°, filters and channels exchanged.
     let rows = Rows::new(channels, filters * window, |channel, at| {
@@ -158,14 +156,10 @@ fn input_gradient<T: Element>(geometry: &Geometry, weight: &[T], d_y: &[T]) -> V
     convolve(&back, d_y, &rows, &[])
 }
 
-/// How a convolution of f32 values is computed in tiles, if it is.
-fn tiled<'a>(
-    geometry: &Geometry,
-    part: Part,
-    values: Option<&'a [f32]>,
-) -> Option<(Winograd, &'a [f32])> {
+/// How a convolution is computed in tiles, if it is.
+fn tiled(geometry: &Geometry, part: Part) -> Option<Winograd> {
     let Geometry { images, input: [channels, ..], output, kernel, stride, .. } = *geometry;
-    Winograd::of(part, channels, output, images, [kernel, stride]).zip(values)
+    Winograd::of(part, channels, output, images, [kernel, stride])
 }
 
 fn geometry(input: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usize) -> Geometry {

@@ -11,15 +11,15 @@ use crate::model::kernel::buffer::{slice, values};
 use crate::model::kernel::element::Element;
 use crate::model::kernel::kept::Kept;
 
-/// The input of a convolution, in whatever type it is.
-pub trait Source: Sync {
+/// The input of a convolution that computes in `T`, in whatever type it is.
+pub trait Source<T>: Sync {
     /// The type of the values that are read.
     type Value: Element;
     /// What a thread keeps from one tile to the next.
     type Memory: Default;
 
-    /// All values, if they are f32.
-    fn as_f32(&self) -> Option<&[f32]>;
+    /// All values, if they are as they were computed.
+    fn whole(&self) -> Option<&[T]>;
 
     /// What these pixels of the output read, of some channels.
     fn view<'a>(
@@ -41,12 +41,12 @@ impl<T: burn::tensor::Element> Dense<T> {
     }
 }
 
-impl<T: Element + burn::tensor::Element> Source for Dense<T> {
+impl<T: Element + burn::tensor::Element> Source<T> for Dense<T> {
     type Value = T;
     type Memory = ();
 
-    fn as_f32(&self) -> Option<&[f32]> {
-        T::as_f32(slice::<T>(&self.0))
+    fn whole(&self) -> Option<&[T]> {
+        Some(slice::<T>(&self.0))
     }
 
     fn view<'a>(
@@ -60,11 +60,11 @@ impl<T: Element + burn::tensor::Element> Source for Dense<T> {
     }
 }
 
-impl Source for Kept {
+impl<T> Source<T> for Kept {
     type Value = f32;
     type Memory = Window;
 
-    fn as_f32(&self) -> Option<&[f32]> {
+    fn whole(&self) -> Option<&[T]> {
         None
     }
 

@@ -16,7 +16,11 @@ use crate::tiling::direct::{SUMMED, pieces};
 use crate::tiling::runs;
 
 /// `[C', C · k · k]`, summed over all pixels of all images.
-pub fn gradient<T: Element>(geometry: &Geometry, input: &impl Source, d_output: &[T]) -> Vec<f32> {
+pub fn gradient<T: Element>(
+    geometry: &Geometry,
+    input: &impl Source<T>,
+    d_output: &[T],
+) -> Vec<f32> {
     let (filters, channels, window) = (geometry.output[0], geometry.input[0], geometry.window());
     let (width, length) = pieces(channels, window, geometry.pixels());
     let by_channel = runs(0..channels, width);
@@ -49,7 +53,7 @@ type Sums = Vec<[[f32; RIGHT]; LEFT]>;
 
 fn piece<T: Element>(
     geometry: &Geometry,
-    input: &impl Source,
+    input: &impl Source<T>,
     d_output: &[T],
     channels: &Range<usize>,
     pixels: &Range<usize>,

@@ -15,19 +15,20 @@ use super::transform::{self, MOST_POINTS, MOST_VALUES, Scheme};
 use crate::model::kernel::conv::geometry::Geometry;
 use crate::model::kernel::conv::micro::{LEFT, RIGHT, product};
 use crate::model::kernel::conv::shared::Shared;
+use crate::model::kernel::element::Element;
 use crate::tiling::winograd::{CHUNK, GROUP, PANEL, Winograd};
 
 /// Products of a panel with a group of filters: `[T::POINTS, PANELS]`.
 type Products = Vec<[[f32; RIGHT]; LEFT]>;
 
 /// `[N, C', H', W']` of `[N, C, H, W]` and 3 × 3 kernels, at stride 1. `bias` has a value for each filter, or none.
-pub fn convolve<T: Scheme>(
+pub fn convolve<T: Scheme, E: Element>(
     geometry: &Geometry,
     sizes: Winograd,
-    input: &[f32],
+    input: &[E],
     kernels: Kernels,
     bias: &[f32],
-) -> Vec<f32> {
+) -> Vec<E> {
     assert_eq!(sizes.points(), T::POINTS, "products of a tile");
     let length = geometry.images * geometry.output[0] * geometry.output_plane();
     let mut output = Vec::with_capacity(length);
@@ -46,15 +47,15 @@ pub fn convolve<T: Scheme>(
     output
 }
 
-struct Whole<'a, T> {
+struct Whole<'a, T, E> {
     sizes: Winograd,
     tiles: Tiles<T>,
-    input: &'a [f32],
+    input: &'a [E],
     bias: &'a [f32],
-    output: Shared<f32>,
+    output: Shared<E>,
 }
 
-impl<T: Scheme> Whole<'_, T> {
+impl<T: Scheme, E: Element> Whole<'_, T, E> {
     /// Transforms the kernels once; each thread then takes panels of tiles.
     fn by_tiles(&self, kernels: Kernels) {
         let (sizes, a_group) = (self.sizes, self.sizes.panel_values());
@@ -142,13 +143,13 @@ impl<T: Scheme> WithSimd for Group<'_, T> {
 }
 
 /// Transforms the input of a panel: `[chunks, T::POINTS, channels of the chunk, PANEL]`.
-struct Panel<'a, T> {
-    whole: &'a Whole<'a, T>,
+struct Panel<'a, T, E> {
+    whole: &'a Whole<'a, T, E>,
     panel: usize,
     values: &'a mut [f32],
 }
 
-impl<T: Scheme> WithSimd for Panel<'_, T> {
+impl<T: Scheme, E: Element> WithSimd for Panel<'_, T, E> {
     type Output = ();
 
     #[inline(always)]
@@ -161,14 +162,14 @@ impl<T: Scheme> WithSimd for Panel<'_, T> {
 }
 
 /// The same for one chunk of channels.
-struct Chunk<'a, T> {
-    whole: &'a Whole<'a, T>,
+struct Chunk<'a, T, E> {
+    whole: &'a Whole<'a, T, E>,
     panel: usize,
     chunk: usize,
     values: &'a mut [f32],
 }
 
-impl<T: Scheme> WithSimd for Chunk<'_, T> {
+impl<T: Scheme, E: Element> WithSimd for Chunk<'_, T, E> {
     type Output = ();
 
     #[inline(always)]
@@ -193,8 +194,8 @@ impl<T: Scheme> WithSimd for Chunk<'_, T> {
 }
 
 /// Multiplies a panel with a group of filters, and writes the tiles.
-struct Pair<'a, T> {
-    whole: &'a Whole<'a, T>,
+struct Pair<'a, T, E> {
+    whole: &'a Whole<'a, T, E>,
     /// Numbers of the panel and of the group.
     place: [usize; 2],
     kernels: &'a [f32],
@@ -202,7 +203,7 @@ struct Pair<'a, T> {
     products: &'a mut Products,
 }
 
-impl<T: Scheme> WithSimd for Pair<'_, T> {
+impl<T: Scheme, E: Element> WithSimd for Pair<'_, T, E> {
     type Output = ();
 
     #[inline(always)]

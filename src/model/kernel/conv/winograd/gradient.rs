@@ -7,6 +7,7 @@ use super::tiles::Tiles;
 use super::transform::{self, Four, OUT, POINTS, TAPS};
 use crate::model::kernel::conv::geometry::Geometry;
 use crate::model::kernel::conv::micro::{LEFT, RIGHT, product};
+use crate::model::kernel::element::Element;
 use crate::tiling::winograd::Winograd;
 
 /// Tiles whose gradients are transformed at once: some filters of each fill the widest vectors.
@@ -15,11 +16,11 @@ const AT_ONCE: usize = 2;
 const SHARE: usize = POINTS / 4;
 
 /// `[C', C · 9]`, summed over all tiles, for the input `[N, C, H, W]` and the gradient of the output.
-pub fn weight_gradient(
+pub fn weight_gradient<E: Element>(
     geometry: &Geometry,
     sizes: Winograd,
-    input: &[f32],
-    d_output: &[f32],
+    input: &[E],
+    d_output: &[E],
 ) -> Vec<f32> {
     let tiles = Tiles::<Four>::of(geometry);
     let (at_once, length) = (sizes.summed_filters(), sizes.summed_tiles());
@@ -71,14 +72,14 @@ struct Run {
 }
 
 /// Transforms the input of a panel of channels: `[POINTS, tiles, RIGHT]`.
-struct Inputs<'a> {
+struct Inputs<'a, E> {
     run: Run,
-    input: &'a [f32],
+    input: &'a [E],
     channels: std::ops::Range<usize>,
     values: &'a mut [[f32; RIGHT]],
 }
 
-impl WithSimd for Inputs<'_> {
+impl<E: Element> WithSimd for Inputs<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -101,14 +102,14 @@ impl WithSimd for Inputs<'_> {
 }
 
 /// Transforms the output's gradient of a panel of filters: `[POINTS, tiles, LEFT]`.
-struct Outputs<'a> {
+struct Outputs<'a, E> {
     run: Run,
-    d_output: &'a [f32],
+    d_output: &'a [E],
     filters: std::ops::Range<usize>,
     values: &'a mut [[f32; LEFT]],
 }
 
-impl WithSimd for Outputs<'_> {
+impl<E: Element> WithSimd for Outputs<'_, E> {
     type Output = ();
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::transform::{MOST_POINTS, MOST_VALUES, Scheme};
 use crate::model::kernel::conv::geometry::Geometry;
 use crate::model::kernel::conv::shared::Shared;
+use crate::model::kernel::element::Element;
 
 /// The tiles of a convolution's output, image by image and row by row.
 #[derive(Clone, Copy)]
@@ -49,9 +50,9 @@ impl<T: Scheme> Tiles<T> {
 
     /// Reads the input of a channel under a tile; zeros lie around an image.
     #[inline(always)]
-    pub fn read_input<const L: usize>(
+    pub fn read_input<E: Element, const L: usize>(
         &self,
-        input: &[f32],
+        input: &[E],
         channel: usize,
         tile: Tile,
         lane: usize,
@@ -68,7 +69,7 @@ impl<T: Scheme> Tiles<T> {
             for y in 0..T::IN {
                 let line = &plane[(top as usize + y) * width + left as usize..][..T::IN];
                 for x in 0..T::IN {
-                    values[y * T::IN + x][lane] = line[x];
+                    values[y * T::IN + x][lane] = line[x].to_f32();
                 }
             }
             return;
@@ -80,16 +81,16 @@ impl<T: Scheme> Tiles<T> {
                 let seen =
                     (0..height as isize).contains(&row) && (0..width as isize).contains(&column);
                 values[y * T::IN + x][lane] =
-                    if seen { plane[row as usize * width + column as usize] } else { 0.0 };
+                    if seen { plane[row as usize * width + column as usize].to_f32() } else { 0.0 };
             }
         }
     }
 
     /// Reads the output, or its gradient, of a filter in a tile; zeros where the tile ends beyond the image.
     #[inline(always)]
-    pub fn read_output<const L: usize>(
+    pub fn read_output<E: Element, const L: usize>(
         &self,
-        output: &[f32],
+        output: &[E],
         filter: usize,
         tile: Tile,
         lane: usize,
@@ -101,7 +102,8 @@ impl<T: Scheme> Tiles<T> {
             for x in 0..T::OUT {
                 let (row, column) = (tile.y + y, tile.x + x);
                 let seen = row < height && column < width;
-                values[y * T::OUT + x][lane] = if seen { plane[row * width + column] } else { 0.0 };
+                values[y * T::OUT + x][lane] =
+                    if seen { plane[row * width + column].to_f32() } else { 0.0 };
             }
         }
     }
@@ -112,9 +114,9 @@ impl<T: Scheme> Tiles<T> {
     /// No other thread may write this filter's values in this tile.
     #[expect(unsafe_code, reason = "tiles interleave in the output")]
     #[inline(always)]
-    pub unsafe fn write_output<const L: usize>(
+    pub unsafe fn write_output<E: Element, const L: usize>(
         &self,
-        output: &Shared<f32>,
+        output: &Shared<E>,
         filter: usize,
         tile: Tile,
         lane: usize,
@@ -128,7 +130,7 @@ impl<T: Scheme> Tiles<T> {
             // SAFETY: tiles are disjoint, and the caller writes each once.
             let line = unsafe { output.part(at..at + across) };
             for (x, room) in line.iter_mut().enumerate() {
-                room.write(values[y * T::OUT + x][lane]);
+                room.write(E::from_f32(values[y * T::OUT + x][lane]));
             }
         }
     }
