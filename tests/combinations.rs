@@ -85,7 +85,7 @@ const ACCUMULATIONS: [(&str, bool); 3] = [
     ("accumulation_steps: 2, ", true),
     ("accumulation_steps: 3, accumulation_unit: queries, ", false),
 ];
-const RECOMPUTES: [&str; 3] = ["none", "block", "stage"];
+const RECOMPUTES: [&str; 4] = ["none", "block", "stage", "nested"];
 const PRECISIONS: [&str; 5] =
     ["off", "bf16", "f16", "f16, loss_scale: 1024", "bf16, loss_scale: 1024"];
 
@@ -132,7 +132,7 @@ fn every_combination_of_stages_gives_the_plain_gradients() {
             }
         }
     }
-    assert_eq!(combinations, 5 * 5 * 3 * 3 * 2);
+    assert_eq!(combinations, 5 * 5 * 3 * 4 * 2);
 }
 
 /// On the episode's own statistics too: recomputation sees the whole batch both times.
@@ -143,7 +143,7 @@ fn recomputation_of_residual_blocks_and_stages_gives_the_plain_gradients() {
     {
         for memory in ["", "accumulation_steps: 2", "amp: f16", "amp: bf16"] {
             let plain = gradients(&pipeline(backbone, "{kind: protonet}", memory), 0);
-            for unit in ["block", "stage"] {
+            for unit in ["block", "stage", "nested"] {
                 let memory = format!(
                     "{memory}{}recompute: {unit}",
                     if memory.is_empty() { "" } else { ", " }

@@ -107,7 +107,7 @@ proptest! {
         let shape = [images, channels, height, width];
         let tensors =
             (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
-        let after = After { rectifier, pool };
+        let after = After::new(rectifier, pool);
         let expected = run(composed, &tensors, after, seed);
         let actual = run(fused, &tensors, after, seed);
         for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
@@ -135,7 +135,7 @@ fn running_statistics_are_constants() {
     let tensors =
         (random(shape, &mut rng), random([channels], &mut rng), random([channels], &mut rng));
     for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-        let after = After { rectifier: Rectifier::Relu, pool };
+        let after = After::new(Rectifier::Relu, pool);
         let composed = |input: Tensor<4>, gamma, beta, after: After| {
             let (mean, variance) = given(channels, &input);
             let output =
@@ -165,7 +165,7 @@ fn sixteen_bits_are_kept_and_computed_with_in_f32() {
     for (low, dtype) in [(FloatDType::F16, DType::F16), (FloatDType::BF16, DType::BF16)] {
         let input = random([3, 4, 9, 9], &mut rng).cast(low);
         let (gamma, beta) = (random([4], &mut rng), random([4], &mut rng));
-        let after = After { rectifier: Rectifier::Relu, pool: Some(Pool::Two) };
+        let after = After::new(Rectifier::Relu, Some(Pool::Two));
         let (output, mean, _) = fused(input.clone(), gamma.clone(), beta.clone(), after);
         assert_eq!(output.dtype(), dtype);
         assert_eq!(mean.dtype(), DType::F32);
@@ -183,11 +183,11 @@ fn an_overflow_is_not_hidden_by_relu_or_pool() {
     let input = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 4, 4]), &Device::flex());
     let one = Tensor::<1>::ones([1], &Device::flex());
     for pool in [None, Some(Pool::Two), Some(Pool::Three)] {
-        let after = After { rectifier: Rectifier::Relu, pool };
+        let after = After::new(Rectifier::Relu, pool);
         let (output, _, _) = fused(input.clone(), one.clone(), one.clone(), after);
         assert!(to_host(output).iter().all(|value| value.is_nan()));
     }
-    let leaky = After { rectifier: Rectifier::Leaky, pool: None };
+    let leaky = After::new(Rectifier::Leaky, None);
     let (output, _, _) = fused(input.clone(), one.clone(), one, leaky);
     assert!(to_host(output).iter().all(|value| value.is_nan()));
     let nan = input.clone() - input.clone();
@@ -284,12 +284,67 @@ fn gradients_in_tiles_equal_burns() {
     }
 }
 
+/// Output and the gradient of an input that is large enough to be overwritten, a few images at a time, beside those of each
+/// image alone.
+#[test]
+fn a_convolution_over_its_input_is_the_convolution() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for (kernel, channels, low) in
+        [(3, 16, None), (3, 16, Some(FloatDType::BF16)), (3, 3, None), (1, 16, None)]
+    {
+        let side = if channels == 3 { 500 } else { 220 };
+        let cast = |tensor: Tensor<4>| low.map_or(tensor.clone(), |low| tensor.cast(low));
+        let weight = cast(random([channels, channels, kernel, kernel], &mut rng));
+        let input = cast(random([4, channels, side, side], &mut rng));
+        let factor = cast(random(input.dims(), &mut rng));
+        let run = |input: Tensor<4>, factor: Tensor<4>| {
+            let leaf = Tensor::from_inner(input).require_grad();
+            let weight = Tensor::from_inner(weight.clone());
+            let output = conv::conv(leaf.clone(), weight, None, 1, kernel / 2);
+            let grads = (output * Tensor::from_inner(factor)).sum().backward();
+            to_host(leaf.grad(&grads).unwrap())
+        };
+        let one = |image: usize, of: &Tensor<4>| of.clone().narrow(0, image, 1);
+        // Nothing else has this copy.
+        let owned = Tensor::from_data(input.to_data(), (&input.device(), input.dtype()));
+        let output = to_host(conv::conv(owned, weight.clone(), None, 1, kernel / 2));
+        let alone = (0..4).flat_map(|image| {
+            to_host(conv::conv(one(image, &input), weight.clone(), None, 1, kernel / 2))
+        });
+        assert!(output.into_iter().eq(alone), "{kernel}x{kernel} of {channels} channels");
+        let d_input = run(input.clone(), factor.clone());
+        let alone = (0..4).flat_map(|image| run(one(image, &input), one(image, &factor)));
+        assert!(d_input.into_iter().eq(alone), "gradient, {kernel}x{kernel} of {channels}");
+    }
+}
+
+#[test]
+fn a_norm_over_its_input_is_the_norm() {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let input = random([3, 4, 9, 7], &mut rng);
+    let (gamma, beta) = (random([4], &mut rng), random([4], &mut rng));
+    for rectifier in [Rectifier::Identity, Rectifier::Relu, Rectifier::Leaky] {
+        let normed = |input: Tensor<4>| {
+            let (gamma, beta) = (gamma.clone(), beta.clone());
+            let after = After::new(rectifier, None);
+            to_host(norm_act(input, gamma, beta, Statistics::Batch, EPSILON, after).0)
+        };
+        let owned = Tensor::from_data(input.to_data(), &input.device());
+        let before = to_host(input.clone());
+        assert_eq!(normed(owned), normed(input.clone()), "{rectifier:?}");
+        assert_eq!(to_host(input.clone()), before, "a shared input stays as it is");
+    }
+}
+
+/// As a direct sum, and in tiles.
 #[test]
 fn sixteen_bit_convolution_sums_in_f32() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
-    for low in [FloatDType::F16, FloatDType::BF16] {
+    for (low, filters) in
+        [FloatDType::F16, FloatDType::BF16].into_iter().flat_map(|low| [(low, 8), (low, 24)])
+    {
         let input = random([2, 64, 9, 9], &mut rng).cast(low);
-        let weight = random([8, 64, 3, 3], &mut rng).cast(low);
+        let weight = random([filters, 64, 3, 3], &mut rng).cast(low);
         let output = conv::conv(input.clone(), weight.clone(), None, 1, 1);
         assert_eq!(FloatDType::from(output.dtype()), low);
         let wide = |tensor: Tensor<4>| tensor.cast(FloatDType::F32);

@@ -84,7 +84,11 @@ fn net(method: Method) -> FewShotNet {
 }
 
 fn recompute(method: Method) -> Recompute {
-    Recompute { segments: network(method).backbone.segments(Segment::Block), norm: NORM }
+    Recompute {
+        segments: network(method).backbone.segments(Segment::Block),
+        nested: false,
+        norm: NORM,
+    }
 }
 
 fn episode(seed: u64) -> Episode {
@@ -178,7 +182,7 @@ fn a_head_that_comes_last_has_the_same_gradients() {
 fn head_last_changes_nothing(network: &Network, objective: &Objective) {
     let net = FewShotNet::new(network, 7, &Device::flex().autodiff());
     let segments = network.backbone.segments(Segment::Block);
-    let embedding = Rc::new(Recompute { segments, norm: NORM });
+    let embedding = Rc::new(Recompute { segments, nested: false, norm: NORM });
     for precision in [None, Some(FloatDType::BF16)] {
         let of = |head_last| {
             let (objective, embedding) = (objective.clone(), embedding.clone());

@@ -42,6 +42,8 @@ pub enum Segment {
     /// groups of residual blocks; of a wide ResNet12 each block; of a Conv4 each block that pools, and the rest
     /// together.
     LayerGroup,
+    /// Each layer group, of which the inputs of its blocks are recomputed first, then block by block.
+    Nested,
 }
 
 impl BackboneSpec {
@@ -132,7 +134,7 @@ impl BackboneSpec {
     pub fn segments(&self, segment: Segment) -> Vec<Range<usize>> {
         let mut ends: Vec<usize> = match segment {
             Segment::Block => (1..self.blocks.len()).collect(),
-            Segment::LayerGroup => {
+            Segment::LayerGroup | Segment::Nested => {
                 (1..self.blocks.len()).filter(|index| self.starts_group(*index)).collect()
             }
         };

@@ -3,9 +3,10 @@
 //! Cost", arXiv 1604.06174).
 //!
 //! *Saves*: activations inside all segments except the one being recomputed. A segment is a block, or
-//! with `stage` a layer group, which has fewer inputs to keep and more activations inside.
+//! with `stage` a layer group, which has fewer inputs to keep and more activations inside. With `nested` the inputs
+//! of layer groups are kept, those of a group's blocks are recomputed when its turn comes, and then each block is.
 //! The gradients of a large head come last, by a second pass through the head, so that they are not held meanwhile.
-//! *Costs*: one more forward pass through the backbone, and for a large head a second pass through it.
+//! *Costs*: one more forward pass through the backbone (with `nested` up to two), and for a large head a second pass through it.
 //! *When results change*: never. Batch norm sees the whole batch both times, and its running
 //! statistics are updated once.
 
@@ -20,7 +21,7 @@ use super::seat::{Build, BuildContext, Seat};
 use super::state::StageState;
 use crate::model::kernel::kept::Scope;
 use crate::model::{Backbone, Moments, Norm};
-use crate::network::BatchNormMode;
+use crate::network::{BatchNormMode, Segment};
 
 /// The stage as data.
 pub mod spec {
@@ -42,6 +43,7 @@ pub mod spec {
                 setting: match self.segment {
                     Segment::Block => "block".into(),
                     Segment::LayerGroup => "stage".into(),
+                    Segment::Nested => "nested".into(),
                 },
                 saves: match self.segment {
                     Segment::Block => {
@@ -50,8 +52,14 @@ pub mod spec {
                     Segment::LayerGroup => {
                         "activations inside all layer groups except the one being recomputed"
                     }
+                    Segment::Nested => {
+                        "inputs of blocks in all layer groups except one, and activations inside all blocks except one"
+                    }
                 },
-                costs: "one more forward pass",
+                costs: match self.segment {
+                    Segment::Block | Segment::LayerGroup => "one more forward pass",
+                    Segment::Nested => "up to two more forward passes",
+                },
                 changes: "never",
             }
         }
@@ -61,9 +69,14 @@ pub mod spec {
         }
 
         fn slowdown(&self, device: DeviceKind) -> f64 {
-            match device {
+            let once = match device {
                 DeviceKind::Cpu => 0.36,
                 DeviceKind::Gpu => 0.37,
+            };
+            match self.segment {
+                Segment::Block | Segment::LayerGroup => once,
+                // Half to three quarters of the blocks are not the last of their group.
+                Segment::Nested => once * 1.6,
             }
         }
 
@@ -76,6 +89,7 @@ pub mod spec {
                 Recompute::None => return None,
                 Recompute::Block => Segment::Block,
                 Recompute::Stage => Segment::LayerGroup,
+                Recompute::Nested => Segment::Nested,
             };
             // Without a backward pass through the backbone there are no activations to recompute.
             pipeline.backbone.train.then_some(Self { segment })
@@ -85,9 +99,9 @@ pub mod spec {
             let now = pipeline.memory.recompute;
             let units = match now {
                 Recompute::None if pipeline.backbone.train => {
-                    vec![Recompute::None, Recompute::Block, Recompute::Stage]
+                    vec![Recompute::None, Recompute::Block, Recompute::Stage, Recompute::Nested]
                 }
-                Recompute::None | Recompute::Block | Recompute::Stage => vec![now],
+                _ => vec![now],
             };
             let with = |recompute| Memory { recompute, ..pipeline.memory.clone() };
             units.into_iter().map(with).collect()
@@ -101,6 +115,7 @@ pub mod spec {
             vec![
                 ("recompute".into(), with(Recompute::Block)),
                 ("recompute/stage".into(), with(Recompute::Stage)),
+                ("recompute/nested".into(), with(Recompute::Nested)),
             ]
         }
     }
@@ -109,7 +124,8 @@ pub mod spec {
 impl Build for spec::Spec {
     fn seat(&self, cx: &BuildContext) -> Seat {
         let (segments, norm) = (cx.backbone.segments(self.segment), cx.norm);
-        Seat::Embedding(Box::new(move |_kept| Rc::new(Recompute { segments, norm })))
+        let nested = self.segment == Segment::Nested;
+        Seat::Embedding(Box::new(move |_kept| Rc::new(Recompute { segments, nested, norm })))
     }
 }
 
@@ -118,6 +134,8 @@ impl Build for spec::Spec {
 pub struct Recompute {
     /// Blocks that are run again at once, in forward order; together the whole backbone.
     pub segments: Vec<Range<usize>>,
+    /// Whether a segment's blocks are run again one by one, after their inputs were.
+    pub nested: bool,
     /// Statistics that batch norms use.
     pub norm: BatchNormMode,
 }
@@ -127,7 +145,8 @@ impl Embed for Recompute {
         let mut moments = Vec::new();
         let (features, inputs) =
             self.keeping_inputs(backbone, images, &mut self.norm.training(&mut moments));
-        Embedded { features, moments, tape: Box::new(RecomputeTape { inputs, norm: self.norm }) }
+        let tape = RecomputeTape { inputs, nested: self.nested, norm: self.norm };
+        Embedded { features, moments, tape: Box::new(tape) }
     }
 
     fn features(&self, backbone: &Backbone, images: Tensor<4>) -> (Tensor<4>, Vec<Moments>) {
@@ -143,7 +162,7 @@ impl Embed for Recompute {
         sum: &mut Gradients,
     ) {
         let (_, inputs) = self.keeping_inputs(backbone, images, &mut norm.norm());
-        back(backbone, inputs, d_features, &mut norm.norm(), sum);
+        back(backbone, (inputs, self.nested), d_features, &mut norm.norm(), sum);
     }
 }
 
@@ -170,6 +189,7 @@ impl Recompute {
 
 struct RecomputeTape {
     inputs: Vec<Input>,
+    nested: bool,
     norm: BatchNormMode,
 }
 
@@ -182,26 +202,36 @@ impl Tape for RecomputeTape {
         sum: &mut Gradients,
     ) {
         let mut again = Vec::new();
-        back(backbone, self.inputs, d_features, &mut self.norm.training(&mut again), sum);
+        let norm = &mut self.norm.training(&mut again);
+        back(backbone, (self.inputs, self.nested), d_features, norm, sum);
     }
 }
 
 /// Runs each segment again and propagates the gradient back through it, the last one first. Its
-/// gradients are added to `sum` before the next one's exist.
+/// gradients are added to `sum` before the next one's exist. Of nested segments the inputs of the blocks come first.
 fn back(
     backbone: &Backbone,
-    mut inputs: Vec<Input>,
+    (mut inputs, nested): (Vec<Input>, bool),
     d_features: Tensor<4>,
     norm: &mut Norm,
     sum: &mut Gradients,
 ) {
     let mut d_output = d_features;
-    while let Some((blocks, input)) = inputs.pop() {
+    while let Some((blocks, mut input)) = inputs.pop() {
+        if nested && blocks.len() > 1 {
+            let plain = backbone.off_tape();
+            for block in blocks.start..blocks.end - 1 {
+                let output = plain.forward_block(block, input.clone(), norm);
+                inputs.push((block..block + 1, std::mem::replace(&mut input, output)));
+            }
+            inputs.push((blocks.end - 1..blocks.end, input));
+            continue;
+        }
         // The images need no gradient.
         let is_first = blocks.start == 0;
         let input = if is_first { on_tape(input) } else { on_tape(input).require_grad() };
         let segment = || {
-            let output = backbone.forward_blocks(blocks.clone(), input.clone(), norm);
+            let output = backbone.forward_unread(blocks.clone(), input.clone(), norm);
             pull_back(output, d_output)
         };
         // What a single convolution keeps is read at once: storing it in another type would only add to it.

@@ -18,3 +18,19 @@ pub fn runs(of: Range<usize>, length: usize) -> Vec<Range<usize>> {
     let end = of.end;
     of.step_by(length).map(|start| start..(start + length).min(end)).collect()
 }
+
+/// Values of the images of which the gradient of a convolution's input is computed at once, where it overwrites that of the
+/// output: 8 MiB.
+const AT_ONCE: usize = 2 << 20;
+
+/// How many images at a time the gradient of a convolution's input overwrites that of its output, if it does: both must have
+/// one shape, and be more than is computed at once.
+pub fn over_itself(
+    input: [usize; 3],
+    output: [usize; 3],
+    stride: usize,
+    images: usize,
+) -> Option<usize> {
+    let at_once = (AT_ONCE / output.iter().product::<usize>().max(1)).max(1);
+    (input == output && stride == 1 && at_once < images).then_some(at_once)
+}

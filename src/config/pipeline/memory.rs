@@ -37,7 +37,9 @@ pub struct Memory {
     ///
     /// `block` keeps the input of each block and saves the activations of all blocks except the one
     /// being recomputed. `stage` does the same for each layer group: it keeps fewer inputs, and
-    /// recomputes more at once. Both cost one more forward pass; results do not change. The gradients of a
+    /// recomputes more at once. Both cost one more forward pass. `nested` keeps the inputs of layer groups, recomputes
+    /// those of a group's blocks, then block by block: it takes least, for up to two forward passes more. Results do
+    /// not change. The gradients of a
     /// head with more weights than the episode has features are computed last, by a second pass through the head.
     pub recompute: Recompute,
     /// Backpropagation through a sample of each episode's images. Not written, all images are
@@ -156,6 +158,8 @@ pub enum Recompute {
     Stage,
     /// Each block of the backbone, from its input.
     Block,
+    /// The inputs of a layer group's blocks from the input of the group, then each block from its input.
+    Nested,
 }
 
 /// Precision of convolutions and matrix products (automatic mixed precision).

@@ -58,10 +58,10 @@ impl ConvBlock {
 
     /// # Shapes
     /// - `input`: `[N, C, H, W]`
-    /// - output: `[N, 64, H', W']`
-    pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
+    /// - output: `[N, 64, H', W']`, unless it is `unread`: see [`After::unread`]
+    pub fn forward(&self, input: Tensor<4>, norm: &mut Norm, unread: bool) -> Tensor<4> {
         let pool = self.pool.then_some(Pool::Two);
-        let after = After { rectifier: Rectifier::Relu, pool };
+        let after = After { unread, ..After::new(Rectifier::Relu, pool) };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }

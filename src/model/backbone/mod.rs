@@ -57,6 +57,28 @@ impl Backbone {
         blocks.fold(input, |input, block| self.forward_block(block, input, norm))
     }
 
+    /// Some consecutive blocks of the chain, for a gradient to pass them: the output may be empty.
+    ///
+    /// Nothing of a plain block's output is needed for its gradient, and on the CPU it is not computed. Other blocks
+    /// keep something of theirs.
+    pub fn forward_unread(
+        &self,
+        blocks: Range<usize>,
+        input: Tensor<4>,
+        norm: &mut Norm,
+    ) -> Tensor<4> {
+        let last = blocks.end - 1;
+        if !self.is_plain(last) {
+            return self.forward_blocks(blocks, input, norm);
+        }
+        let input = self.forward_blocks(blocks.start..last, input, norm);
+        match self {
+            Self::Conv(net) => net.blocks[last].forward(input, norm, true),
+            Self::ResNet(net) => net.stem.forward(input, norm, true),
+            Self::Wide(_) => unreachable!("its blocks are not plain"),
+        }
+    }
+
     /// Number of blocks in the chain.
     pub fn blocks(&self) -> usize {
         match self {
@@ -78,7 +100,7 @@ impl Backbone {
     /// One block of the chain.
     pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
         match self {
-            Self::Conv(net) => net.blocks[block].forward(input, norm),
+            Self::Conv(net) => net.blocks[block].forward(input, norm, false),
             Self::ResNet(net) => net.forward_block(block, input, norm),
             Self::Wide(net) => net.blocks[block].forward(input, norm),
         }
@@ -108,7 +130,7 @@ impl Backbone {
         let mut net = self.off_tape();
         let moments = chunks().map(|images| {
             let mut moments = Vec::new();
-            net.forward_block(0, images, &mut Norm::Batch(&mut moments));
+            net.forward_unread(0..1, images, &mut Norm::Batch(&mut moments));
             let [moments] = moments.try_into().expect("a plain block has one batch norm");
             moments
         });

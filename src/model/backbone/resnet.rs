@@ -69,7 +69,9 @@ impl ResNet {
 
     /// One block of the chain.
     pub fn forward_block(&self, block: usize, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let Some(index) = block.checked_sub(1) else { return self.stem.forward(input, norm) };
+        let Some(index) = block.checked_sub(1) else {
+            return self.stem.forward(input, norm, false);
+        };
         match self.stages.iter().flat_map(|stage| &stage.blocks).nth(index) {
             Some(block) => block.forward(input, norm),
             None => {
@@ -107,8 +109,10 @@ impl Stem {
         Self { conv: init.conv(conv), norm: init.batch_norm(norm), pool }
     }
 
-    fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let after = After { rectifier: Rectifier::Relu, pool: self.pool.then_some(Pool::Three) };
+    /// `unread` says that only a gradient is to pass: see [`After::unread`].
+    pub(super) fn forward(&self, input: Tensor<4>, norm: &mut Norm, unread: bool) -> Tensor<4> {
+        let pool = self.pool.then_some(Pool::Three);
+        let after = After { unread, ..After::new(Rectifier::Relu, pool) };
         self.norm.forward(conv2d(&self.conv, input), norm, after)
     }
 }
@@ -159,8 +163,8 @@ impl BasicBlock {
     }
 
     fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let plain = After { rectifier: Rectifier::Identity, pool: None };
-        let relu = After { rectifier: Rectifier::Relu, pool: None };
+        let plain = After::new(Rectifier::Identity, None);
+        let relu = After::new(Rectifier::Relu, None);
         let hidden = conv2d(&self.conv1, input.clone());
         let hidden = self.norm1.forward(hidden, norm, relu);
         let output = self.norm2.forward(conv2d(&self.conv2, hidden), norm, plain);

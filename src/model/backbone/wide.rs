@@ -72,8 +72,8 @@ impl WideBlock {
     /// - `input`: `[N, C, H, W]`
     /// - output: `[N, C', H / 2, W / 2]`
     pub fn forward(&self, input: Tensor<4>, norm: &mut Norm) -> Tensor<4> {
-        let leaky = After { rectifier: Rectifier::Leaky, pool: None };
-        let plain = After { rectifier: Rectifier::Identity, pool: None };
+        let leaky = After::new(Rectifier::Leaky, None);
+        let plain = After::new(Rectifier::Identity, None);
         let hidden = self.norm1.forward(conv2d(&self.conv1, input.clone()), norm, leaky);
         let hidden = self.norm2.forward(conv2d(&self.conv2, hidden), norm, leaky);
         let output = self.norm3.forward(conv2d(&self.conv3, hidden), norm, plain);

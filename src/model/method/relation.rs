@@ -78,7 +78,7 @@ impl Relation {
                 false => self.batch_norm.testing(&mut moments),
             };
             for block in &self.blocks {
-                maps = block.forward(maps, &mut norm);
+                maps = block.forward(maps, &mut norm, false);
             }
         }
         let rows: Tensor<2> = to_f32(maps).flatten(1, 3);

@@ -3,7 +3,7 @@
 use super::timeline::{Timeline, Use};
 use super::workspace::Engine;
 use super::{F32, Images};
-use crate::network::{Activations, Block, Conv, Map, size};
+use crate::network::{Activations, Block, Conv, Map, Norm, size};
 
 /// A pass over some images.
 #[derive(Debug, Clone, Copy)]
@@ -48,21 +48,17 @@ impl Pass {
         match block {
             Block::Plain(conv, norm) => {
                 self.convolve(time, conv);
-                time.hold(Use::Activations, self.map(norm.output()));
-                self.drop_unless(time, tape, conv.output);
+                self.normalise(time, norm, tape);
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
                 self.convolve(time, conv1);
-                time.hold(Use::Activations, self.map(norm1.output()));
-                self.drop_unless(time, tape, conv1.output);
-                self.convolve(time, conv2);
-                self.drop_unless(time, tape, norm1.output());
-                time.hold(Use::Activations, self.map(norm2.output()));
-                self.drop_unless(time, tape, conv2.output);
+                self.normalise(time, norm1, tape);
+                self.convolve_on(time, conv2, tape);
+                self.normalise(time, norm2, tape);
                 if let Some((conv, norm)) = shortcut {
                     self.convolve(time, conv);
-                    time.touch(Use::Activations, self.map(norm.output()));
-                    self.drop_unless(time, tape, conv.output);
+                    self.normalise(time, norm, tape);
+                    time.free(Use::Activations, self.map(norm.output()));
                 }
             }
             Block::Wide(block) => self.forward_wide(time, block, Images::Held, tape),
@@ -76,10 +72,8 @@ impl Pass {
     pub fn forward_taking(&self, time: &mut Timeline, block: &Block) {
         match block {
             Block::Plain(conv, norm) => {
-                self.convolve(time, conv);
-                time.free(Use::Activations, self.map(conv.input));
-                time.hold(Use::Activations, self.map(norm.output()));
-                time.free(Use::Activations, self.map(conv.output));
+                self.convolve_over(time, conv);
+                self.normalise(time, norm, false);
             }
             Block::Wide(block) => self.forward_wide(time, block, Images::Given, false),
             Block::Residual { .. } | Block::Average { .. } => {
@@ -92,6 +86,33 @@ impl Pass {
     pub(super) fn convolve(&self, time: &mut Timeline, conv: &Conv) {
         time.hold(Use::Activations, self.map(conv.output));
         time.touch(Use::Workspace, self.engine.forward(conv, self.images, self.element));
+    }
+
+    /// The same of an input that is held, and is kept with a tape.
+    pub(super) fn convolve_on(&self, time: &mut Timeline, conv: &Conv, tape: bool) {
+        if tape { self.convolve(time, conv) } else { self.convolve_over(time, conv) }
+    }
+
+    /// The same of an input that is held, and is not needed after it.
+    pub(super) fn convolve_over(&self, time: &mut Timeline, conv: &Conv) {
+        let forward = |images| self.engine.forward(conv, images, self.element);
+        if let Some(images) = self.engine.over_itself(conv, self.images) {
+            let part = Self { images, ..*self }.map(conv.output);
+            time.touch(Use::Workspace, part + forward(images));
+            return;
+        }
+        time.hold(Use::Activations, self.map(conv.output));
+        time.touch(Use::Workspace, forward(self.images));
+        time.free(Use::Activations, self.map(conv.input));
+    }
+
+    /// A norm of what is held, which is kept with a tape.
+    pub(super) fn normalise(&self, time: &mut Timeline, norm: &Norm, tape: bool) {
+        if !tape && self.engine.norms_over_itself(norm) {
+            return;
+        }
+        time.hold(Use::Activations, self.map(norm.output()));
+        self.drop_unless(time, tape, norm.input);
     }
 
     pub(super) fn drop_unless(&self, time: &mut Timeline, tape: bool, map: Map) {
@@ -174,6 +195,12 @@ impl Pass {
     }
 
     pub(super) fn through_input(&self, time: &mut Timeline, conv: &Conv) {
+        if let Some(images) = self.engine.over_itself(conv, self.images) {
+            let part = Self { images, ..*self }.map(conv.input);
+            let buffers = self.engine.input_gradient(conv, images, self.element);
+            time.touch(Use::Workspace, part + buffers);
+            return;
+        }
         time.hold(Use::Activations, self.map(conv.input));
         time.touch(Use::Workspace, self.engine.input_gradient(conv, self.images, self.element));
         time.free(Use::Activations, self.map(conv.output));

@@ -283,7 +283,7 @@ impl<'a> Walk<'a> {
             None if sampled.is_some() => self.through_from_chunks(&pass, sample.images),
             None => match &recompute {
                 Some(segments) => self.through_keeping_inputs(&pass, segments),
-                None => self.through_on_tape(&pass, 0..self.blocks.len(), Images::Given),
+                None => self.through_on_tape(&pass, 0..self.blocks.len(), Images::Given, false),
             },
             Some(parts) => {
                 self.through_in_parts(&pass, pass.images.div_ceil(parts));
@@ -326,7 +326,7 @@ impl<'a> Walk<'a> {
             }
             None => match &recompute {
                 Some(segments) => self.back_by_segments(&pass, segments),
-                None => self.back(&pass, 0..self.blocks.len(), Images::Given),
+                None => self.back(&pass, 0..self.blocks.len(), Images::Given, false),
             },
             Some(parts) => {
                 self.time.free(Use::Activations, pass.map(features));

@@ -6,7 +6,7 @@ use super::backbone::{Pass, Place};
 use super::stored::Inlet;
 use super::timeline::Use;
 use super::{Images, Walk};
-use crate::network::{Block, Map};
+use crate::network::{Block, Map, Segment};
 
 impl Walk<'_> {
     /// A pass without a tape. Held before: the images. Held after: the features, and the images if
@@ -26,9 +26,10 @@ impl Walk<'_> {
         for segment in segments {
             for index in segment.clone() {
                 let block = &self.blocks[index];
-                pass.forward(&mut self.time, block, false);
                 if index > segment.start {
-                    self.time.free(Use::Activations, pass.map(block.input()));
+                    pass.forward_taking(&mut self.time, block);
+                } else {
+                    pass.forward(&mut self.time, block, false);
                 }
             }
         }
@@ -57,17 +58,31 @@ impl Walk<'_> {
     }
 
     /// Some blocks, keeping what the backward pass needs. Where it is stored in another type, the first
-    /// input is freed unless the caller owns it.
-    pub(super) fn through_on_tape(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
+    /// input is freed unless the caller owns it. The output of the last may be `unread`: it is not computed.
+    pub(super) fn through_on_tape(
+        &mut self,
+        pass: &Pass,
+        blocks: Range<usize>,
+        images: Images,
+        unread: bool,
+    ) {
         for index in blocks.clone() {
             let block = &self.blocks[index];
-            if pass.stores() {
+            if unread && index + 1 == blocks.end {
+                let inlet = self.inlet(index, &blocks, images);
+                pass.forward_unread(&mut self.time, block, inlet);
+            } else if pass.stores() {
                 let inlet = self.inlet(index, &blocks, images);
                 pass.forward_storing(&mut self.time, block, inlet);
             } else {
                 pass.forward(&mut self.time, block, true);
             }
         }
+    }
+
+    /// Whether a block's output is not computed where only a gradient is to pass it.
+    fn is_unread(&self, pass: &Pass, block: usize) -> bool {
+        !pass.engine.computes_unread() && matches!(self.blocks[block], Block::Plain(..))
     }
 
     /// The input of a block in a tape that has these blocks.
@@ -104,8 +119,8 @@ impl Walk<'_> {
                 self.back_by_segments(pass, &segments);
             }
             None => {
-                self.through_on_tape(pass, 0..self.blocks.len(), Images::Given);
-                self.back(pass, 0..self.blocks.len(), Images::Given);
+                self.through_on_tape(pass, 0..self.blocks.len(), Images::Given, false);
+                self.back(pass, 0..self.blocks.len(), Images::Given, false);
             }
         }
     }
@@ -134,17 +149,18 @@ impl Walk<'_> {
         [self.blocks.first().map_or(features, Block::input), features]
     }
 
-    /// The backward pass through some blocks. Held before: their input, what each kept, their output and
-    /// its gradient. Held after: the gradient of their input, unless they are the first.
-    pub(super) fn back(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
+    /// The backward pass through some blocks. Held before: their input, what each kept, their output unless it is
+    /// `unread`, and its gradient. Held after: the gradient of their input, unless they are the first.
+    pub(super) fn back(&mut self, pass: &Pass, blocks: Range<usize>, images: Images, unread: bool) {
+        let output = self.blocks[blocks.clone()].last().map_or(0, |last| pass.map(last.output()));
         if pass.stores() {
+            self.time.free(Use::Activations, if unread { 0 } else { output });
             self.back_storing(pass, blocks, images);
             return;
         }
         let needs_output = |block: &Block| matches!(block, Block::Residual { .. });
-        if let Some(last) = self.blocks[blocks.clone()].last().filter(|block| !needs_output(block))
-        {
-            self.time.free(Use::Activations, pass.map(last.output()));
+        if !unread && !self.blocks[blocks.clone()].last().is_some_and(needs_output) {
+            self.time.free(Use::Activations, output);
         }
         for index in blocks.clone().rev() {
             let before = (index > blocks.start).then(|| &self.blocks[index - 1]);
@@ -157,8 +173,6 @@ impl Walk<'_> {
     /// The same, of what was stored in another type. Their input is held before if the caller owns it, and
     /// not after.
     fn back_storing(&mut self, pass: &Pass, blocks: Range<usize>, images: Images) {
-        let output = self.blocks[blocks.clone()].last().map_or(0, |last| pass.map(last.output()));
-        self.time.free(Use::Activations, output);
         for index in blocks.clone().rev() {
             let place = Place { is_first: index == 0, input_is_needed: false };
             let inlet = self.inlet(index, &blocks, images);
@@ -175,14 +189,24 @@ impl Walk<'_> {
         if let Some(last) = self.blocks.last() {
             self.time.free(Use::Activations, pass.map(last.output()));
         }
-        for segment in segments.iter().rev() {
+        let mut left = segments.to_vec();
+        while let Some(segment) = left.pop() {
+            if self.step.recomputed == Some(Segment::Nested) && segment.len() > 1 {
+                // The inputs of its blocks first.
+                for block in &self.blocks[segment.start..segment.end - 1] {
+                    pass.forward(&mut self.time, block, false);
+                }
+                left.extend(segment.map(|block| block..block + 1));
+                continue;
+            }
             let single =
                 segment.len() == 1 && matches!(self.blocks[segment.start], Block::Plain(..));
             // A single convolution stores nothing in another type.
             let pass = if single { &pass.as_computed() } else { pass };
-            self.through_on_tape(pass, segment.clone(), Images::Held);
             let held = self.time.now().of(Use::Gradients);
-            self.back(pass, segment.clone(), Images::Held);
+            let unread = self.is_unread(pass, segment.end - 1);
+            self.through_on_tape(pass, segment.clone(), Images::Held, unread);
+            self.back(pass, segment.clone(), Images::Held, unread);
             if pass.is_added {
                 let now = self.time.now().of(Use::Gradients);
                 self.time.free(Use::Gradients, now - held);

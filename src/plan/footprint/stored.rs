@@ -60,17 +60,10 @@ impl Pass {
         (self.images as usize * size(map)).div_ceil(WORD) as u64 * 2
     }
 
-    /// A convolution whose input is held.
-    pub(super) fn convolution(&self, time: &mut Timeline, conv: &Conv) {
-        time.hold(Use::Activations, self.map(conv.output));
-        time.touch(Use::Workspace, self.engine.forward(conv, self.images, self.element));
-    }
-
     /// A norm of what is held, which is freed.
     pub(super) fn norm(&self, time: &mut Timeline, norm: &Norm, masked: bool) {
-        time.hold(Use::Activations, self.map(norm.output()));
         time.hold(Use::Activations, self.stored_norm(norm, masked));
-        time.free(Use::Activations, self.map(norm.input));
+        self.normalise(time, norm, false);
     }
 
     /// A block's forward pass with a tape. Held before: the input. Held after: the output, what is
@@ -83,19 +76,17 @@ impl Pass {
         match block {
             Block::Plain(conv, norm) => {
                 self.store_input(time, conv, inlet);
-                self.convolution(time, conv);
-                time.free(Use::Activations, input);
+                self.convolve_on(time, conv, inlet.images == Images::Held);
                 self.norm(time, norm, true);
             }
             Block::Residual { chain: [(conv1, norm1), (conv2, norm2)], shortcut } => {
                 self.store_input(time, conv1, inlet);
-                self.convolution(time, conv1);
+                self.convolve(time, conv1);
                 self.norm(time, norm1, true);
-                self.convolution(time, conv2);
-                time.free(Use::Activations, self.map(norm1.output()));
+                self.convolve_over(time, conv2);
                 self.norm(time, norm2, false);
                 if let Some((conv, norm)) = shortcut {
-                    self.convolution(time, conv);
+                    self.convolve(time, conv);
                     time.free(Use::Activations, input);
                     self.norm(time, norm, false);
                     time.free(Use::Activations, self.map(norm.output()));
@@ -108,6 +99,20 @@ impl Pass {
             // The tape of Burn's average has its input.
             Block::Average { output, .. } => time.hold(Use::Activations, self.map(*output)),
         }
+    }
+
+    /// The forward pass of a plain block with a tape, whose output is not computed. Held before: the input. Held after:
+    /// what the backward pass needs, and the input if the caller owns it or it is kept as it is.
+    pub fn forward_unread(&self, time: &mut Timeline, block: &Block, inlet: Inlet) {
+        let Block::Plain(conv, norm) = block else { return };
+        if !self.stores() {
+            self.convolve(time, conv);
+            return;
+        }
+        self.store_input(time, conv, inlet);
+        self.convolve_on(time, conv, inlet.images == Images::Held);
+        time.hold(Use::Activations, self.stored_norm(norm, true));
+        time.free(Use::Activations, self.map(conv.output));
     }
 
     pub(super) fn store_input(&self, time: &mut Timeline, conv: &Conv, inlet: Inlet) {

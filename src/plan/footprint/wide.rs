@@ -21,26 +21,19 @@ impl Pass {
         input: Images,
         tape: bool,
     ) {
-        let hold = |time: &mut Timeline, map| time.hold(Use::Activations, self.map(map));
         let [(conv1, norm1), (conv2, norm2), (conv3, norm3)] = &block.chain;
         let (conv, norm) = &block.shortcut;
         self.convolve(time, conv1);
-        hold(time, norm1.output());
-        self.drop_unless(time, tape, conv1.output);
-        self.convolve(time, conv2);
-        self.drop_unless(time, tape, norm1.output());
-        hold(time, norm2.output());
-        self.drop_unless(time, tape, conv2.output);
-        self.convolve(time, conv3);
-        self.drop_unless(time, tape, norm2.output());
-        hold(time, norm3.output());
-        self.drop_unless(time, tape, conv3.output);
+        self.normalise(time, norm1, tape);
+        self.convolve_on(time, conv2, tape);
+        self.normalise(time, norm2, tape);
+        self.convolve_on(time, conv3, tape);
+        self.normalise(time, norm3, tape);
         self.convolve(time, conv);
         if input == Images::Given {
             time.free(Use::Activations, self.map(conv.input));
         }
-        hold(time, norm.output());
-        self.drop_unless(time, tape, conv.output);
+        self.normalise(time, norm, tape);
         self.pool(time, block);
         if !tape {
             time.free(Use::Activations, self.codes(block));
@@ -113,15 +106,13 @@ impl Pass {
         let [(conv1, norm1), (conv2, norm2), (conv3, norm3)] = &block.chain;
         let (conv, norm) = &block.shortcut;
         self.store_input(time, conv1, inlet);
-        self.convolution(time, conv1);
+        self.convolve(time, conv1);
         self.norm(time, norm1, true);
-        self.convolution(time, conv2);
-        free(time, norm1.output());
+        self.convolve_over(time, conv2);
         self.norm(time, norm2, true);
-        self.convolution(time, conv3);
-        free(time, norm2.output());
+        self.convolve_over(time, conv3);
         self.norm(time, norm3, false);
-        self.convolution(time, conv);
+        self.convolve(time, conv);
         if inlet.images == Images::Given {
             free(time, conv.input);
         }

@@ -1,8 +1,8 @@
 //! Temporary buffers of a convolution's kernels, in addition to its input and output.
 
 use crate::network::{Conv, Map, Norm, Pool, size};
-use crate::tiling::direct;
 use crate::tiling::winograd::{Part, Winograd};
+use crate::tiling::{direct, over_itself};
 
 /// Bytes of an f32.
 const F32: u64 = 4;
@@ -92,6 +92,24 @@ impl Engine {
             (Self::Gpu { .. }, Some(Pool::Three)) => images * size(norm.output()) as u64,
             _ => 0,
         }
+    }
+
+    /// Images of which a convolution is computed at once, where its output overwrites its input, or the gradient of
+    /// that the gradient of the output.
+    pub fn over_itself(self, conv: &Conv, images: u64) -> Option<u64> {
+        let Self::Cpu { .. } = self else { return None };
+        let at_once = over_itself(conv.input, conv.output, conv.stride, images as usize);
+        at_once.map(|images| images as u64)
+    }
+
+    /// Whether a norm's output overwrites its input, where that is not kept.
+    pub fn norms_over_itself(self, norm: &Norm) -> bool {
+        matches!(self, Self::Cpu { .. }) && norm.pool.is_none()
+    }
+
+    /// Whether the output of a plain block is computed where only a gradient is to pass.
+    pub fn computes_unread(self) -> bool {
+        matches!(self, Self::Gpu { .. })
     }
 
     /// The gradient of the input: temporary buffers in addition to it.

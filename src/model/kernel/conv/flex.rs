@@ -15,8 +15,10 @@ use super::scattered::scattered;
 use super::source::{Dense, Source};
 use super::weights;
 use super::winograd::{self, Four, Kernels, Two};
-use crate::model::kernel::buffer::{slice, tensor, values};
+use crate::model::kernel::buffer::{owned, slice, tensor, values};
 use crate::model::kernel::element::Element;
+use crate::network::size;
+use crate::tiling::over_itself;
 use crate::tiling::winograd::{Part, Winograd};
 
 impl ConvOps for Flex {
@@ -68,23 +70,45 @@ fn forward<T: Element + burn::tensor::Element>(
     stride: usize,
     padding: usize,
 ) -> FlexTensor {
-    let (input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
+    let (mut input, weight, bias) = (values::<T>(input), values::<T>(weight), values::<T>(bias));
     let geometry = geometry(&input, &weight, stride, padding);
     let (weight, bias) = (slice::<T>(&weight), T::wide(slice::<T>(&bias)));
-    let input = slice::<T>(&input);
-    let output = match tiled(&geometry, Part::Forward) {
-        Some(sizes) => {
-            let weight = T::wide(weight);
-            let kernels = Kernels::forward(&weight, geometry.input[0]);
-            winograd::convolve::<Two, T>(&geometry, sizes, input, kernels, &bias)
-        }
-        None => {
-            let (filters, field) = (geometry.output[0], geometry.field());
-            let rows = Rows::new(filters, field, |row, at| weight[row * field + at].to_f32());
-            convolve(&geometry, input, &rows, &bias)
-        }
-    };
+    if replaced(&geometry, &mut input, |geometry, input| output(geometry, input, weight, &bias)) {
+        return input;
+    }
+    let output = output(&geometry, slice::<T>(&input), weight, &bias);
     tensor(output, shape(geometry.images, geometry.output))
+}
+
+/// `[N, C', H', W']` of `[N, C, H, W]`.
+fn output<T: Element>(geometry: &Geometry, input: &[T], weight: &[T], bias: &[f32]) -> Vec<T> {
+    if let Some(sizes) = tiled(geometry, Part::Forward) {
+        let weight = T::wide(weight);
+        let kernels = Kernels::forward(&weight, geometry.input[0]);
+        return winograd::convolve::<Two, T>(geometry, sizes, input, kernels, bias);
+    }
+    let (filters, field) = (geometry.output[0], geometry.field());
+    let rows = Rows::new(filters, field, |row, at| weight[row * field + at].to_f32());
+    convolve(geometry, input, &rows, bias)
+}
+
+/// Replaces the values of some images at a time by what `of` makes of them, where output and input have one shape and the
+/// tensor has no other owner; otherwise does nothing. An image is the same as if all were computed at once.
+fn replaced<T: Element + burn::tensor::Element>(
+    geometry: &Geometry,
+    tensor: &mut FlexTensor,
+    of: impl Fn(&Geometry, &[T]) -> Vec<T>,
+) -> bool {
+    let Geometry { images, input, output, stride, .. } = *geometry;
+    let Some(at_once) = over_itself(input, output, stride, images) else { return false };
+    let Some(values) = owned::<T>(tensor) else { return false };
+    let image = size(output);
+    for part in values.chunks_mut(at_once * image) {
+        let geometry = Geometry { images: part.len() / image, ..*geometry };
+        let of_part = of(&geometry, part);
+        part.copy_from_slice(&of_part);
+    }
+    true
 }
 
 fn dense<T: Element + burn::tensor::Element>(
@@ -109,7 +133,7 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     [stride, padding]: [usize; 2],
     wants: Wants,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let d_output = values::<T>(d_output);
+    let mut d_output = values::<T>(d_output);
     let weight = values::<T>(weight);
     let of_weight = weight.layout().shape().dims::<4>();
     let geometry = Geometry::new(shape_of_input, of_weight, stride, padding);
@@ -123,11 +147,17 @@ pub(super) fn backward<T: Element + burn::tensor::Element>(
     let bias_shape = [d_bias.len()];
     // Free the input before the next allocation: this may be its last owner.
     drop(input);
-    let d_input = if wants.input {
-        let d_input = input_gradient(&geometry, slice::<T>(&weight), d_y);
-        tensor(d_input, shape(geometry.images, geometry.input))
-    } else {
+    let d_input = if !wants.input {
         tensor(Vec::<T>::new(), [0])
+    } else {
+        let weight = slice::<T>(&weight);
+        let of = |geometry: &Geometry, d_y: &[T]| input_gradient(geometry, weight, d_y);
+        if replaced(&geometry, &mut d_output, of) {
+            d_output
+        } else {
+            let d_input = of(&geometry, slice::<T>(&d_output));
+            tensor(d_input, shape(geometry.images, geometry.input))
+        }
     };
     let [filters, ..] = geometry.output;
     let weight_shape = [filters, geometry.input[0], geometry.kernel, geometry.kernel];

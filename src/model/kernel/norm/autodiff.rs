@@ -82,55 +82,35 @@ impl<B: KeptNormOps, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormAct.prepare::<C>(nodes).compute_bound().stateful();
-        let scope = current();
-        let computed = match (&mut prepared, &scope) {
-            (OpsKind::Tracked(prep), None) => Some(prep.checkpoint(&input)),
-            _ => None,
+        let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
+        let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
+        if let (OpsKind::Tracked(_), Some(scope)) = (&prepared, current()) {
+            let OpsKind::Tracked(prep) = prepared else { unreachable!("it is tracked") };
+            let form = scope.form();
+            let input = input.into_primitive();
+            let ((output, mean, variance), kept) =
+                B::norm_act_keep(input, gamma, beta, mean, variance, fixed, epsilon, after, form);
+            let output = prep.finish(State::Stored { kept: kept.clone(), fixed }, output);
+            let kept: Kept = kept;
+            scope.insert(output.id(), &kept);
+            return (output, constant::<B, C>(mean), constant::<B, C>(variance));
+        }
+        let computed = match &mut prepared {
+            OpsKind::Tracked(prep) => Some(prep.checkpoint(&input)),
+            OpsKind::UnTracked(_) => None,
         };
-        let (input, gamma, beta) =
-            (input.into_primitive(), gamma.into_primitive(), beta.into_primitive());
-        let stored = scope.as_ref().map(|_| input.clone());
-        let (output, mean, variance) = B::norm_act(
-            input,
-            gamma.clone(),
-            beta.clone(),
-            mean.into_primitive(),
-            variance.into_primitive(),
-            fixed,
-            epsilon,
-            after,
-        );
-        let output = match prepared {
-            OpsKind::UnTracked(prep) => prep.finish(output),
-            OpsKind::Tracked(prep) => {
+        let input = input.into_primitive();
+        let (output, mean, variance) =
+            B::norm_act(input, gamma.clone(), beta.clone(), mean, variance, fixed, epsilon, after);
+        let output = match (prepared, computed) {
+            (OpsKind::Tracked(prep), Some(input)) => {
                 let (mean, variance) = (mean.clone(), variance.clone());
-                match (computed, scope, stored) {
-                    (Some(input), ..) => prep.finish(
-                        State::Computed {
-                            input,
-                            gamma,
-                            beta,
-                            mean,
-                            variance,
-                            fixed,
-                            epsilon,
-                            after,
-                        },
-                        output,
-                    ),
-                    (None, Some(scope), Some(input)) => {
-                        let form = scope.form();
-                        let kept =
-                            B::norm_keep(input, gamma, beta, mean, variance, epsilon, after, form);
-                        let output =
-                            prep.finish(State::Stored { kept: kept.clone(), fixed }, output);
-                        let kept: Kept = kept;
-                        scope.insert(output.id(), &kept);
-                        output
-                    }
-                    (None, ..) => unreachable!("a tracked operation keeps its input"),
-                }
+                let state =
+                    State::Computed { input, gamma, beta, mean, variance, fixed, epsilon, after };
+                prep.finish(state, output)
             }
+            (OpsKind::Tracked(_), None) => unreachable!("a tracked operation keeps its input"),
+            (OpsKind::UnTracked(prep), _) => prep.finish(output),
         };
         (output, constant::<B, C>(mean), constant::<B, C>(variance))
     }

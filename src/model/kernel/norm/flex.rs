@@ -156,41 +156,81 @@ fn forward<T: Element + burn::tensor::Element>(
     after: After,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let input = values::<T>(input);
-    let x = slice::<T>(&input);
-    let planes = Planes::of(&input.shape(), after);
-    let (mean, variance) = given.unwrap_or_else(|| {
-        let moments = |channel| moments(x, planes, channel);
-        let (mean, variance): (Vec<f32>, Vec<f32>) =
-            (0..planes.channels).into_par_iter().map(moments).unzip();
-        (vector(mean), vector(variance))
-    });
+    let (mean, variance) = given.unwrap_or_else(|| batch_moments::<T>(&input, after));
     let affine = Affine::of(gamma, beta, mean.clone(), variance.clone(), epsilon);
+    (applied::<T>(input, &affine, after), mean, variance)
+}
 
+/// Mean and biased variance of each channel.
+pub(super) fn batch_moments<T: Element + burn::tensor::Element>(
+    input: &FlexTensor,
+    after: After,
+) -> (FlexTensor, FlexTensor) {
+    let (x, planes) = (slice::<T>(input), Planes::of(&input.shape(), after));
+    let moments = |channel| moments(x, planes, channel);
+    let (mean, variance): (Vec<f32>, Vec<f32>) =
+        (0..planes.channels).into_par_iter().map(moments).unzip();
+    (vector(mean), vector(variance))
+}
+
+/// The output, in the place of the input where that has no other owner and nothing is pooled.
+pub(super) fn applied<T: Element + burn::tensor::Element>(
+    mut input: FlexTensor,
+    affine: &Affine,
+    after: After,
+) -> FlexTensor {
+    if after.unread {
+        return tensor(Vec::<T>::new(), [0; 4]);
+    }
+    let planes = Planes::of(&input.shape(), after);
+    let norm = |plane: usize| affine.norms[plane % planes.channels];
+    let Some(pooling) = planes.pooling() else {
+        if let Some(values) = owned::<T>(&mut input) {
+            let planes = values.par_chunks_mut(planes.input()).enumerate();
+            planes.for_each(|(plane, x)| over_itself(x, norm(plane), after.rectifier));
+            return input;
+        }
+        let mut output = vec![T::ZERO; slice::<T>(&input).len()];
+        let each =
+            output.par_chunks_mut(planes.input()).zip(slice(&input).par_chunks(planes.input()));
+        each.enumerate().for_each(|(plane, (y, x))| beside(x, y, norm(plane), after.rectifier));
+        return tensor(output, planes.output_shape());
+    };
     let mut output = vec![T::ZERO; planes.images * planes.channels * planes.output()];
     // An output plane may be empty: a 1×1 input has no 2×2 window.
     output
         .par_chunks_mut(planes.output().max(1))
-        .zip(x.par_chunks(planes.input()))
+        .zip(slice::<T>(&input).par_chunks(planes.input()))
         .enumerate()
-        .for_each(|(plane, (y, x))| {
-            let norm = affine.norms[plane % planes.channels];
-            match planes.pooling() {
-                Some(pooling) => pooled(x, y, pooling, norm, after.rectifier),
-                // A loop for each rectifier: what one does is then known inside.
-                None => match after.rectifier {
-                    Rectifier::Identity => each(x, y, |x| norm.at(x)),
-                    Rectifier::Relu => each(x, y, |x| Rectifier::Relu.of(norm.at(x))),
-                    Rectifier::Leaky => each(x, y, |x| Rectifier::Leaky.of(norm.at(x))),
-                },
-            }
-        });
-    (tensor(output, planes.output_shape()), mean, variance)
+        .for_each(|(plane, (y, x))| pooled(x, y, pooling, norm(plane), after.rectifier));
+    tensor(output, planes.output_shape())
 }
 
-/// Writes what `f` makes of each value.
-#[inline(always)]
-fn each<T: Element>(x: &[T], y: &mut [T], f: impl Fn(f32) -> f32) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(f(x.to_f32())));
+/// A plane of the output, over that of the input.
+fn over_itself<T: Element>(x: &mut [T], norm: ChannelNorm, rectifier: Rectifier) {
+    #[inline(always)]
+    fn each<T: Element>(x: &mut [T], f: impl Fn(f32) -> f32) {
+        x.iter_mut().for_each(|x| *x = T::from_f32(f(x.to_f32())));
+    }
+    // A loop for each rectifier: what one does is then known inside.
+    match rectifier {
+        Rectifier::Identity => each(x, |x| norm.at(x)),
+        Rectifier::Relu => each(x, |x| Rectifier::Relu.of(norm.at(x))),
+        Rectifier::Leaky => each(x, |x| Rectifier::Leaky.of(norm.at(x))),
+    }
+}
+
+/// A plane of the output, beside that of the input.
+fn beside<T: Element>(x: &[T], y: &mut [T], norm: ChannelNorm, rectifier: Rectifier) {
+    #[inline(always)]
+    fn each<T: Element>(x: &[T], y: &mut [T], f: impl Fn(f32) -> f32) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f32(f(x.to_f32())));
+    }
+    match rectifier {
+        Rectifier::Identity => each(x, y, |x| norm.at(x)),
+        Rectifier::Relu => each(x, y, |x| Rectifier::Relu.of(norm.at(x))),
+        Rectifier::Leaky => each(x, y, |x| Rectifier::Leaky.of(norm.at(x))),
+    }
 }
 
 /// Mean and biased variance of a channel, in two passes: one pass of squares would cancel.

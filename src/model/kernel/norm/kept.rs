@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 use super::After;
 use super::flex::{Affine, Planes};
 use super::winners::Winners;
-use crate::model::kernel::buffer::{slice, values};
+use crate::model::kernel::buffer::slice;
 use crate::model::kernel::element::Element;
 use crate::model::kernel::kept::{ByPlane, Form, LANES, Mask, Stored};
 
@@ -42,15 +42,14 @@ impl Normed {
     }
 
     pub(super) fn of<T: Element + burn::tensor::Element>(
-        input: FlexTensor,
+        input: &FlexTensor,
         affine: Affine,
         after: After,
         form: Form,
     ) -> Self {
         let planes = Planes::of(&input.shape(), after);
         let shape = input.shape().dims();
-        let input = values::<T>(input);
-        let x = slice::<T>(&input);
+        let x = slice::<T>(input);
         let norm = |plane: usize| affine.norms[plane % planes.channels];
         let passed = match planes.pooling() {
             Some(pooling) => Passed::Winners(Winners::of(x, pooling, norm, after.is_masked())),

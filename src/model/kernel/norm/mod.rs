@@ -3,7 +3,8 @@
 //! Composed of tensor operations, a batch norm alone reads or writes an activation about fifteen
 //! times, and the tape keeps its input, its output and the pool's indices. This operation makes two
 //! passes forward and two backward, and the tape keeps only the input: the rectifier's mask and the
-//! pool's maxima are recomputed from it. The gradient overwrites the input where the tape is its only owner.
+//! pool's maxima are recomputed from it. The gradient overwrites the input where the tape is its only owner. Without a
+//! tape, or where the tape stores the input in another type, the output overwrites it, unless it is pooled.
 
 mod autodiff;
 mod channel;
@@ -30,9 +31,17 @@ pub struct After {
     pub rectifier: Rectifier,
     /// The max-pool that follows the rectifier, if any; a leaky one has none.
     pub pool: Option<Pool>,
+    /// Nobody reads the output: only a gradient is to pass the operation. The CPU then computes the statistics alone,
+    /// and the output is empty.
+    pub unread: bool,
 }
 
 impl After {
+    /// A rectifier, and perhaps a max-pool.
+    pub fn new(rectifier: Rectifier, pool: Option<Pool>) -> Self {
+        Self { rectifier, pool, unread: false }
+    }
+
     /// Whether a value passes a rectifier whose mask has to be kept.
     pub(crate) fn is_masked(self) -> bool {
         self.rectifier != Rectifier::Identity

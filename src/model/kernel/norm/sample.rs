@@ -231,7 +231,7 @@ impl<B: SampleOps + KeptNormOps, C: CheckpointStrategy> SampleOps for Autodiff<B
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), gamma.node(), beta.node()];
         let mut prepared = NormActOfSample.prepare::<C>(nodes).compute_bound().stateful();
-        let scope = current();
+        let scope = current().filter(|_| matches!(prepared, OpsKind::Tracked(_)));
         let computed = match (&mut prepared, &scope) {
             (OpsKind::Tracked(prep), None) => Some(prep.checkpoint(&input)),
             _ => None,
@@ -239,32 +239,34 @@ impl<B: SampleOps + KeptNormOps, C: CheckpointStrategy> SampleOps for Autodiff<B
         let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
         let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
         let (input, weights) = (input.into_primitive(), weights.into_primitive());
-        let stored = scope.as_ref().map(|_| input.clone());
-        let output = B::norm_act_of_sample(
-            input,
-            gamma.clone(),
-            beta.clone(),
-            mean.clone(),
-            variance.clone(),
-            weights.clone(),
-            images,
-            epsilon,
-            after,
-        );
+        let of_channels = (gamma, beta, mean, variance);
+        let (gamma, beta, mean, variance) = of_channels.clone();
+        let (output, normed) = match &scope {
+            Some(scope) => {
+                let form = scope.form();
+                let ((output, ..), normed) = B::norm_act_keep(
+                    input, gamma, beta, mean, variance, true, epsilon, after, form,
+                );
+                (output, Some(normed))
+            }
+            None => {
+                let weights = weights.clone();
+                let output = B::norm_act_of_sample(
+                    input, gamma, beta, mean, variance, weights, images, epsilon, after,
+                );
+                (output, None)
+            }
+        };
         let prep = match prepared {
             OpsKind::Tracked(prep) => prep,
             OpsKind::UnTracked(prep) => return prep.finish(output),
         };
-        let normed = scope.as_ref().zip(stored).map(|(scope, input)| {
-            let (gamma, beta) = (gamma.clone(), beta.clone());
-            let (mean, variance, form) = (mean.clone(), variance.clone(), scope.form());
-            B::norm_keep(input, gamma, beta, mean, variance, epsilon, after, form)
-        });
         let input = match (computed, &normed) {
             (Some(node), _) => Input::Computed(node),
             (None, Some(normed)) => Input::Stored(normed.clone()),
             (None, None) => unreachable!("a tracked operation keeps its input"),
         };
+        let (gamma, beta, mean, variance) = of_channels;
         let state = State { input, gamma, beta, mean, variance, weights, images, epsilon, after };
         let output = prep.finish(state, output);
         if let (Some(scope), Some(normed)) = (scope, normed) {

@@ -78,7 +78,7 @@ mod tests {
             let x: Vec<f32> =
                 (0..2 * plane).map(|at| ((at * 29) % 23) as f32 * 0.1 - 1.0).collect();
             for rectifier in [Rectifier::Identity, Rectifier::Relu] {
-                let after = After { rectifier, pool: Some(pool) };
+                let after = After::new(rectifier, Some(pool));
                 let winners = Winners::of(&x, pooling, |_| norm, after.is_masked());
                 for (number, x) in x.chunks(plane).enumerate() {
                     let [rows, columns] = pooling.windows();
