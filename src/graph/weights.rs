@@ -15,6 +15,10 @@ use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsError> {
     let Some(weights) = &pipeline.backbone.weights else { return Ok(None) };
     let file = WeightsFile::open(&weights.path)?;
+    let file = match weights.from {
+        WeightsSource::Dinov2 => file.joining(["query", "key", "value"], "qkv"),
+        _ => file,
+    };
     let device = Device::flex();
     let backbone = Backbone::new(&network(pipeline).backbone, &mut Init::new(0, &device));
     let tensors: Vec<_> = shapes(&backbone)
@@ -24,6 +28,8 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
     let namings: &[Naming] = match weights.from {
         WeightsSource::Torchvision | WeightsSource::Feti => &[Naming::Torchvision],
         WeightsSource::FewShot => &[Naming::Torchvision, Naming::SingleBlocks],
+        // Naming::Torchvision has DINOv2's names of a vision transformer.
+        WeightsSource::Dinov2 => &[Naming::Torchvision, Naming::HuggingFace],
         WeightsSource::Checkpoint => {
             &[Naming::Own, Naming::Reference, Naming::ReferenceChain, Naming::Torchvision]
         }

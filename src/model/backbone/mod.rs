@@ -4,6 +4,7 @@
 
 pub mod conv;
 pub mod resnet;
+pub mod vit;
 pub mod wide;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use super::norm::{BatchNorm, Moments, Norm};
 use crate::network::{BackboneSpec, Family};
 use conv::ConvNet;
 use resnet::ResNet;
+use vit::Vit;
 use wide::{Wide, WideBlock};
 
 /// Images → feature maps.
@@ -28,6 +30,8 @@ pub enum Backbone {
     ResNet(ResNet),
     /// The ResNet12 of few-shot learning.
     Wide(Wide),
+    /// A vision transformer, whose feature is one vector.
+    Vit(Vit),
 }
 
 impl Backbone {
@@ -37,6 +41,7 @@ impl Backbone {
             Family::Conv => Self::Conv(ConvNet::new(spec.blocks(), init)),
             Family::ResNet => Self::ResNet(ResNet::new(spec, init)),
             Family::Wide => Self::Wide(Wide::new(spec.blocks(), init)),
+            Family::Vit => Self::Vit(Vit::new(spec.blocks(), init)),
         }
     }
 
@@ -63,6 +68,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks.len(),
             Self::ResNet(net) => net.blocks(),
             Self::Wide(net) => net.blocks.len(),
+            Self::Vit(net) => net.blocks(),
         }
     }
 
@@ -71,7 +77,7 @@ impl Backbone {
         match self {
             Self::Conv(_) => true,
             Self::ResNet(_) => block == 0,
-            Self::Wide(_) => false,
+            Self::Wide(_) | Self::Vit(_) => false,
         }
     }
 
@@ -81,6 +87,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks[block].forward(input, norm),
             Self::ResNet(net) => net.forward_block(block, input, norm),
             Self::Wide(net) => net.blocks[block].forward(input, norm),
+            Self::Vit(net) => net.forward_block(block, input),
         }
     }
 
@@ -140,6 +147,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
             Self::ResNet(net) => net.norms_mut(),
             Self::Wide(net) => net.blocks.iter_mut().flat_map(WideBlock::norms_mut).collect(),
+            Self::Vit(_) => Vec::new(),
         }
     }
 }
