@@ -139,8 +139,8 @@ impl BackboneKind {
             Self::Conv4 | Self::Conv4s | Self::Conv6 | Self::Conv6s | Self::Resnet12Wide => 16,
             Self::Conv4np | Self::Conv6np | Self::Conv4snp | Self::Conv6snp => 10,
             Self::Resnet12 | Self::Resnet18 | Self::Resnet34 => 32,
-            // One patch.
-            Self::VitSmall | Self::VitBase => 14,
+            // The smallest patch; others are checked beside `patch_size`.
+            Self::VitSmall | Self::VitBase => 4,
         }
     }
 
@@ -184,10 +184,12 @@ fn size(kind: BackboneKind, size: usize, checks: &mut Checks) {
 /// Patches that do not fill the image.
 fn patches(backbone: &Backbone, size: usize, checks: &mut Checks) {
     let patch = backbone.resolved_patch_size();
-    if !backbone.kind.is_vit() || patch == 0 || (size > 0 && size.is_multiple_of(patch)) {
+    let kind = backbone.kind;
+    let is_enough = size >= kind.min_image_size();
+    if !kind.is_vit() || !is_enough || patch == 0 || size.is_multiple_of(patch) {
         return;
     }
-    let kind = word(&backbone.kind);
+    let kind = word(&kind);
     let message = format!(
         "`data.image_size: {size}` is no multiple of the patches of `backbone.kind: {kind}`, \
          `backbone.patch_size: {patch}`"

@@ -16,8 +16,10 @@ fn heads_of<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3
     let shape = [images, heads, tokens, values / 3 / heads];
     let qkv = B::float_reshape(qkv, Shape::new([images, tokens, 3, heads, shape[3]]));
     let qkv = B::float_permute(qkv, &[2, 0, 3, 1, 4]);
+    let whole = shape.map(|side| Slice::from(0..side));
     [0, 1, 2].map(|part| {
-        let part = B::float_slice(qkv.clone(), &[Slice::from(part..part + 1)]);
+        let slices: Vec<Slice> = [Slice::from(part..part + 1)].into_iter().chain(whole).collect();
+        let part = B::float_slice(qkv.clone(), &slices);
         B::float_reshape(part, Shape::new(shape))
     })
 }
