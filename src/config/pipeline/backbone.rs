@@ -18,6 +18,15 @@ pub struct Backbone {
     /// Beginning and end of a ResNet; `resnet12` exists as `feti` only, and `resnet12_wide` has no choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<Trunk>,
+    /// Whether the backbone is trained.
+    ///
+    /// `false` saves its gradients, its optimizer state and nearly all activations.
+    #[serde(default = "yes")]
+    pub train: bool,
+    /// Statistics that batch norms use. Not written, it is `running` for a trained backbone and
+    /// `episode` for one that is not, as in the reference. A vision transformer has no batch norms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_norm: Option<BatchNormMode>,
     /// Height and width of a patch of a vision transformer, in pixels; they divide `data.image_size`. Not written, it is
     /// 14, as in DINOv2; other weights have 16.
     #[schemars(range(min = 4, max = 32))]
@@ -28,15 +37,6 @@ pub struct Backbone {
     #[schemars(range(max = 16))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registers: Option<usize>,
-    /// Whether the backbone is trained.
-    ///
-    /// `false` saves its gradients, its optimizer state and nearly all activations.
-    #[serde(default = "yes")]
-    pub train: bool,
-    /// Statistics that batch norms use. Not written, it is `running` for a trained backbone and
-    /// `episode` for one that is not, as in the reference. A vision transformer has no batch norms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch_norm: Option<BatchNormMode>,
     /// Weights that the backbone starts from, in place of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,

@@ -169,8 +169,13 @@ impl Pass {
     /// The output of a linear layer over what takes `values` values, or more, of tokens.
     fn linear(&self, time: &mut Timeline, values: u64, layer: Linear) {
         let rows = self.rows_of(values, layer);
-        time.hold(Use::Activations, rows * layer.output as u64 * self.element);
+        let output = rows * layer.output as u64 * self.element;
+        time.hold(Use::Activations, output);
         time.touch(Use::Workspace, self.widened(rows, layer));
+        if matches!(self.engine, Engine::Cpu { .. }) {
+            // The bias is added into another buffer.
+            time.touch(Use::Activations, output);
+        }
     }
 
     /// Tokens of all images: `values` are those of a map, whose width is one side of every layer.

@@ -94,7 +94,9 @@ fn of_vit(backbones: &[BackboneKind]) -> Vec<Value> {
         "memory": {"properties": {"activations": {"const": "f32"}}},
         "method": {"properties": {"kind": {"not": {"enum": [MethodKind::Ctx, MethodKind::Relation]}}}},
     }});
-    let mut rules = vec![json!({"if": is_vit, "then": without})];
+    let absent = json!({"properties": {"backbone": {"properties":
+        {"patch_size": {"type": "null"}, "registers": {"type": "null"}}}}});
+    let mut rules = vec![json!({"if": is_vit, "then": without, "else": absent})];
     // Other sizes are checked by the program alone.
     for (size, is_written) in [(14, false), (14, true), (16, true)] {
         let size_of = match is_written {
