@@ -22,7 +22,6 @@ use wide::{Wide, WideBlock};
 
 /// Images → feature maps.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
 pub enum Backbone {
     /// Conv4 and its variants.
     Conv(ConvNet),

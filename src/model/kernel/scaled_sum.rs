@@ -160,7 +160,7 @@ mod tests {
         let random = || Tensor::<2>::random([37, 24], Distribution::Default, &device);
         for dtype in [DType::F32, DType::F16, DType::BF16] {
             let [x, branch, d_sum] = [random(), to_dtype(random(), dtype), random()];
-            let factor = random().slice([0..1]).reshape([24]);
+            let factor = random().narrow(0, 0, 1).reshape([24]);
             let leaves = || {
                 let x = Tensor::<2>::from_inner(x.clone()).require_grad();
                 let branch = Tensor::<2>::from_inner(branch.clone()).require_grad();
