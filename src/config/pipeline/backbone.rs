@@ -29,12 +29,12 @@ pub struct Backbone {
     pub batch_norm: Option<BatchNormMode>,
     /// Height and width of a patch of a vision transformer, in pixels; they divide `data.image_size`. Not written, it is
     /// 14, as in DINOv2; other weights have 16.
-    #[schemars(range(min = 4, max = 32))]
+    #[schemars(range(min = 4, max = 32), extend("examples" = [16]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch_size: Option<usize>,
     /// Tokens of a vision transformer that read no patch. Not written, there are none; DINOv2's weights "with
     /// registers" have 4.
-    #[schemars(range(max = 16))]
+    #[schemars(range(max = 16), extend("examples" = [4]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registers: Option<usize>,
     /// Weights that the backbone starts from, in place of random ones.
