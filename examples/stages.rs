@@ -48,7 +48,7 @@ fn main() -> Result<(), StepError> {
     let segments = network.backbone.segments(Segment::Block);
     let embeddings: [(&str, Rc<dyn Embed>); 3] = [
         ("plain", Rc::new(Plain { norm })),
-        ("recompute", Rc::new(Recompute { segments, norm })),
+        ("recompute", Rc::new(Recompute { segments, nested: false, norm })),
         ("4 micro-batches", Rc::new(MicroBatch { steps: 4, inner: Rc::new(Plain { norm }), norm })),
     ];
     for (name, embedding) in embeddings {

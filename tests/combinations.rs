@@ -135,6 +135,29 @@ fn every_combination_of_stages_gives_the_plain_gradients() {
     assert_eq!(combinations, 5 * 5 * 3 * 4 * 2);
 }
 
+/// A vision transformer has no statistics that parts could change.
+#[test]
+fn every_combination_gives_the_plain_gradients_of_a_vision_transformer() {
+    let backbone = "{kind: vit_small, patch_size: 16}";
+    let method = METHODS[4];
+    let plain = [0, 1].map(|first| gradients(&pipeline(backbone, method, ""), first));
+    let alone = gradients(&pipeline(backbone, method, "amp: f16"), 0);
+    let rounding = norm_of_difference(&plain[0], &alone);
+    for (accumulation, two) in ACCUMULATIONS {
+        let expected = if two { mean(&plain[0], &plain[1]) } else { plain[0].clone() };
+        for recompute in RECOMPUTES {
+            let memory = format!("{accumulation}recompute: {recompute}");
+            let actual = gradients(&pipeline(backbone, method, &memory), 0);
+            let error = norm_of_difference(&expected, &actual);
+            assert!(error < EXACT, "{{{memory}}}: {error:.1e}");
+            let memory = format!("{memory}, amp: f16");
+            let actual = gradients(&pipeline(backbone, method, &memory), 0);
+            let error = norm_of_difference(&expected, &actual);
+            assert!(error < 2.0 * rounding, "{{{memory}}}: {error:.1e} of {rounding:.1e}");
+        }
+    }
+}
+
 /// On the episode's own statistics too: recomputation sees the whole batch both times.
 #[test]
 fn recomputation_of_residual_blocks_and_stages_gives_the_plain_gradients() {

@@ -49,6 +49,17 @@ const fn wide(memory: &'static str) -> Case {
     Case { optimizer, ..case("resnet12_wide", 42, (5, 1, 2), "protonet", memory) }
 }
 
+/// As little of the weights and as much of the activations as a vision transformer may have.
+const fn vit(
+    backbone: &'static str,
+    size: usize,
+    episode: (usize, usize, usize),
+    memory: &'static str,
+) -> Case {
+    let optimizer = "kind: sgd, momentum: 0";
+    Case { optimizer, ..case(backbone, size, episode, "protonet", memory) }
+}
+
 const QUERIES_4: &str = "accumulation_steps: 4, accumulation_unit: queries";
 
 const INT8: &str = "activations: int8";
@@ -163,6 +174,21 @@ const CASES: &[Case] = &[
     wide("activations: int8, recompute: block"),
     wide("backprop: {share: 0.5}, amp: f16, recompute: block"),
     wide("activations: f16, accumulation_steps: 3, accumulation_unit: queries"),
+    vit("vit_small", 112, (5, 1, 3), ""),
+    vit("vit_small", 112, (5, 1, 3), "recompute: block"),
+    vit("vit_small", 112, (5, 1, 3), "recompute: stage"),
+    vit("vit_small", 112, (5, 1, 3), "accumulation_steps: 2"),
+    vit("vit_small", 112, (5, 1, 3), QUERIES_4),
+    vit("vit_small", 112, (5, 1, 3), QUARTER),
+    vit("vit_small", 112, (5, 1, 3), "amp: f16"),
+    vit("vit_small", 112, (5, 1, 3), "amp: bf16"),
+    vit("vit_small", 112, (5, 1, 3), "amp: f16, recompute: block"),
+    vit("vit_small", 112, (5, 1, 3), "amp: bf16, recompute: block"),
+    vit("vit_small, registers: 4", 224, (3, 1, 1), ""),
+    vit("vit_small, registers: 4", 224, (3, 1, 1), "recompute: block"),
+    vit("vit_base, patch_size: 16", 64, (5, 1, 3), ""),
+    case("vit_small", 112, (5, 1, 3), "fsct", "recompute: block"),
+    case("vit_small, train: false", 112, (5, 5, 5), "fsct", ""),
     heavy(""),
     heavy("state: bf16"),
     heavy("state: int8"),

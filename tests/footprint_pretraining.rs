@@ -30,6 +30,7 @@ const CASES: &[Case] = &[
     ("resnet12", 84, 16, 64, "head: linear", ""),
     ("resnet18", 84, 32, 351, "head: linear, optimizer: {kind: sgd}", "recompute: stage"),
     ("resnet18", 112, 16, 64, "head: cosine", ""),
+    ("vit_small", 56, 24, 64, "head: linear, optimizer: {kind: sgd}", "recompute: block"),
     ("resnet12_wide", 42, 24, 64, "head: linear, optimizer: {kind: sgd}", ""),
     // A classifier that takes as much as the backbone.
     ("resnet18", 224, 4, 1000, "head: linear", ""),

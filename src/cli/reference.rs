@@ -24,8 +24,14 @@ pub(super) fn differences(pipeline: &Pipeline, backbone_saved: bool) -> Vec<Stri
                 .to_owned(),
         );
     }
-    if pipeline.backbone.kind == BackboneKind::Resnet12Wide {
-        differences.push("train_test.py has no `backbone.kind: resnet12_wide`".to_owned());
+    let kind = match pipeline.backbone.kind {
+        BackboneKind::Resnet12Wide => Some("resnet12_wide"),
+        BackboneKind::VitSmall => Some("vit_small"),
+        BackboneKind::VitBase => Some("vit_base"),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        differences.push(format!("train_test.py has no `backbone.kind: {kind}`"));
     }
     let statistics = pipeline.backbone.resolved_batch_norm();
     if is_imagenet_resnet(pipeline) && !backbone_saved {

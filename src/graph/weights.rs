@@ -15,6 +15,13 @@ use crate::weights::{Matching, Request, Scope, WeightsError, WeightsFile};
 pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsError> {
     let Some(weights) = &pipeline.backbone.weights else { return Ok(None) };
     let file = WeightsFile::open(&weights.path)?;
+    let file = match weights.from {
+        WeightsSource::Dinov2 => file.joining(["query", "key", "value"], "qkv"),
+        _ => file,
+    };
+    if pipeline.backbone.kind.is_vit() {
+        check_registers(&file, pipeline.backbone.registers.unwrap_or(0))?;
+    }
     let device = Device::flex();
     let backbone = Backbone::new(&network(pipeline).backbone, &mut Init::new(0, &device));
     let tensors: Vec<_> = shapes(&backbone)
@@ -24,6 +31,8 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
     let namings: &[Naming] = match weights.from {
         WeightsSource::Torchvision | WeightsSource::Feti => &[Naming::Torchvision],
         WeightsSource::FewShot => &[Naming::Torchvision, Naming::SingleBlocks],
+        // Naming::Torchvision has DINOv2's names of a vision transformer.
+        WeightsSource::Dinov2 => &[Naming::Torchvision, Naming::HuggingFace],
         WeightsSource::Checkpoint => {
             &[Naming::Own, Naming::Reference, Naming::ReferenceChain, Naming::Torchvision]
         }
@@ -37,4 +46,23 @@ pub fn match_weights(pipeline: &Pipeline) -> Result<Option<Matching>, WeightsErr
         allow_deeper: weights.from == WeightsSource::Feti,
     };
     Matching::new(file, &tensors, &request).map(Some)
+}
+
+/// Registers would be left in the file in silence, and a network without them has other features.
+fn check_registers(file: &WeightsFile, own: usize) -> Result<(), WeightsError> {
+    let is_theirs = |name: &&str| {
+        ["register_tokens", "patches.registers"].iter().any(|end| name.ends_with(end))
+    };
+    let shape = file.names().find(is_theirs).and_then(|name| file.shape(name));
+    let Some([_, registers, _]) = shape.as_deref() else { return Ok(()) };
+    if *registers == own {
+        return Ok(());
+    }
+    Err(WeightsError::Misfit {
+        path: file.path().to_owned(),
+        problems: vec![format!(
+            "it is of a network with {registers} registers, and the pipeline has {own}"
+        )],
+        help: format!("write `backbone.registers: {registers}`, or use other weights"),
+    })
 }

@@ -72,7 +72,16 @@ impl<'a> Init<'a> {
         linear
     }
 
-    /// A layer norm: scale 1, shift 0, ε 1e-5.
+    /// A linear layer with weights from `N(0, std²)` and a bias of 0.
+    pub fn normal_linear(&mut self, layer: network::Linear, std: f64) -> Linear {
+        let network::Linear { input, output, bias } = layer;
+        let mut linear = LinearConfig::new(input, output).with_bias(bias).init(self.device);
+        linear.weight = self.normal([input, output], std);
+        linear.bias = bias.then(|| self.constant([output], 0.0));
+        linear
+    }
+
+    /// A layer norm: scale 1, shift 0; whoever passes it says which ε it has.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
         let mut norm =
             LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON).init(self.device);
@@ -92,16 +101,32 @@ impl<'a> Init<'a> {
         }
     }
 
-    /// A convolution with kaiming-normal weights, fan-out: `N(0, 2 / (k² · out))`. Its bias, if any, is
-    /// PyTorch's default `U(−1/√fan_in, 1/√fan_in)`.
-    pub fn conv(&mut self, layer: &network::Conv) -> Conv2d {
+    /// A convolution with PyTorch's default values: weights and bias from `U(−1/√fan_in, 1/√fan_in)`.
+    pub fn patches(&mut self, layer: &network::Conv) -> Conv2d {
+        let mut conv = self.empty_conv(layer);
+        let bound = 1.0 / (layer.field() as f64).sqrt();
+        let [output, input] = [layer.output[0], layer.input[0]];
+        conv.weight = self.uniform([output, input, layer.kernel, layer.kernel], bound);
+        conv.bias = layer.bias.then(|| self.uniform([output], bound));
+        conv
+    }
+
+    /// A convolution whose values are to be replaced.
+    fn empty_conv(&self, layer: &network::Conv) -> Conv2d {
         let network::Conv { kernel, stride, padding, bias, .. } = *layer;
-        let [input, output] = [layer.input[0], layer.output[0]];
-        let mut conv = Conv2dConfig::new([input, output], [kernel, kernel])
+        Conv2dConfig::new([layer.input[0], layer.output[0]], [kernel, kernel])
             .with_stride([stride, stride])
             .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
             .with_bias(bias)
-            .init(self.device);
+            .init(self.device)
+    }
+
+    /// A convolution with kaiming-normal weights, fan-out: `N(0, 2 / (k² · out))`. Its bias, if any, is
+    /// PyTorch's default `U(−1/√fan_in, 1/√fan_in)`.
+    pub fn conv(&mut self, layer: &network::Conv) -> Conv2d {
+        let network::Conv { kernel, bias, .. } = *layer;
+        let [input, output] = [layer.input[0], layer.output[0]];
+        let mut conv = self.empty_conv(layer);
         let std = (2.0 / (kernel * kernel * output) as f64).sqrt();
         conv.weight = self.normal([output, input, kernel, kernel], std);
         let bound = 1.0 / (layer.field() as f64).sqrt();

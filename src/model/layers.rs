@@ -62,17 +62,25 @@ pub fn linear<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     to_dtype(output.reshape(shape), dtype)
 }
 
-/// ε of every layer norm, PyTorch's.
+/// ε of every layer norm but those of vision transformers, PyTorch's.
 pub const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Layer norm of f32, over the last dimension.
 pub fn layer_norm<const D: usize>(norm: &LayerNorm, input: Tensor<D>) -> Tensor<D> {
+    layer_norm_with(norm, input, LAYER_NORM_EPSILON)
+}
+
+/// Layer norm of f32 with another ε, over the last dimension.
+pub fn layer_norm_with<const D: usize>(
+    norm: &LayerNorm,
+    input: Tensor<D>,
+    epsilon: f64,
+) -> Tensor<D> {
     let Some(beta) = &norm.beta else { return norm.forward(input) };
     let shape = input.dims();
     let width = shape[D - 1];
     let rows = input.reshape([shape.iter().product::<usize>() / width.max(1), width]);
-    kernel::layer_norm::layer_norm(rows, norm.gamma.val(), beta.val(), LAYER_NORM_EPSILON)
-        .reshape(shape)
+    kernel::layer_norm::layer_norm(rows, norm.gamma.val(), beta.val(), epsilon).reshape(shape)
 }
 
 /// Casts; records nothing on the tape where the type is the same already.

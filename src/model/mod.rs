@@ -95,8 +95,10 @@ mod tests {
     use super::*;
     use crate::network::{
         Alignment, Attention, BackboneSpec, Block, Classifier, CtxSpec, Distance, FsctSpec,
-        HeadSpec, Prototypes, Trunk,
+        HeadSpec, Prototypes, Trunk, VitSize,
     };
+
+    const TINY: VitSize = VitSize { width: 24, depth: 2, heads: 3 };
 
     fn fsct(attention: Attention, prototypes: Prototypes) -> HeadSpec {
         HeadSpec::Fsct(FsctSpec {
@@ -122,6 +124,8 @@ mod tests {
             BackboneSpec::resnet([2, 2, 2, 2], Trunk::Torchvision, image),
             BackboneSpec::resnet([3, 4, 6, 3], Trunk::Torchvision, image),
             BackboneSpec::resnet([2, 2, 2, 2], Trunk::Feti, image),
+            BackboneSpec::vit(TINY, 10, 0, image),
+            BackboneSpec::vit(TINY, 10, 2, image),
         ];
         let ctx =
             CtxSpec { attention: Attention::Cosine, dim_attn: 128, alignment: Alignment::Sum };

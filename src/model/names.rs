@@ -1,12 +1,18 @@
 //! The names that other programs give to the tensors of a [`super::FewShotNet`].
 
+mod vit;
+
 /// A program that names tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// This program: the path in the module, `backbone.Conv.blocks.0.conv.weight`.
     Own,
-    /// torchvision, FETI, and few-shot code: `layer1.0.conv1.weight`. ResNet backbones only.
+    /// torchvision, FETI, and few-shot code: `layer1.0.conv1.weight`; DINOv2's names of a vision transformer,
+    /// `blocks.0.attn.qkv.weight`. ResNet backbones and vision transformers only.
     Torchvision,
+    /// Hugging Face's names of a vision transformer: `encoder.layer.0.attention.attention.qkv.weight`, whose queries,
+    /// keys and values are joined. Vision transformers only.
+    HuggingFace,
     /// Few-shot code whose layer groups are single blocks, without a number: `layer1.conv1.weight`. A wide ResNet12
     /// only.
     SingleBlocks,
@@ -22,6 +28,7 @@ impl Naming {
     pub fn name(self, path: &str) -> Option<String> {
         match self {
             Self::Own => Some(path.to_owned()),
+            Self::HuggingFace => vit::hugging_face(path),
             Self::Torchvision => {
                 let name = reference_name(path)?;
                 let name = name.strip_prefix("feature.")?;
@@ -55,6 +62,10 @@ fn chained(name: &str) -> String {
 ///
 /// `None` for a tensor that the reference has no name for.
 pub fn reference_name(path: &str) -> Option<String> {
+    // Ours: the reference has no vision transformer.
+    if let Some(name) = vit::dinov2(path) {
+        return Some(format!("feature.{name}"));
+    }
     let parts: Vec<&str> = path.split('.').filter(|part| !VARIANTS.contains(part)).collect();
     let name = match parts.as_slice() {
         ["backbone", "blocks", block, "conv", leaf] => format!("feature.trunk.{block}.C.{leaf}"),
@@ -174,6 +185,34 @@ mod tests {
         assert_eq!(name(Naming::Reference), "feature.layer3.0.bn3.bias");
         let path = "backbone.ResNet.stages.1.blocks.0.conv1.weight";
         assert_eq!(Naming::SingleBlocks.name(path), None);
+    }
+
+    #[test]
+    fn a_vision_transformer_has_dinov2s_names() {
+        for (path, name, other) in [
+            (
+                "patches.project.bias",
+                "patch_embed.proj.bias",
+                "embeddings.patch_embeddings.projection.bias",
+            ),
+            ("patches.positions", "pos_embed", "embeddings.position_embeddings"),
+            ("blocks.11.norm2.gamma", "blocks.11.norm2.weight", "encoder.layer.11.norm2.weight"),
+            (
+                "blocks.0.qkv.weight",
+                "blocks.0.attn.qkv.weight",
+                "encoder.layer.0.attention.attention.qkv.weight",
+            ),
+            ("blocks.0.scale2", "blocks.0.ls2.gamma", "encoder.layer.0.layer_scale2.lambda1"),
+            ("norm.beta", "norm.bias", "layernorm.bias"),
+        ] {
+            let path = format!("backbone.Vit.{path}");
+            assert_eq!(Naming::Torchvision.name(&path).as_deref(), Some(name));
+            assert_eq!(Naming::Reference.name(&path), Some(format!("feature.{name}")));
+            assert_eq!(Naming::ReferenceChain.name(&path), Some(format!("feature.{name}")));
+            assert_eq!(Naming::HuggingFace.name(&path).as_deref(), Some(other));
+        }
+        let path = "backbone.Wide.blocks.0.conv1.weight";
+        assert_eq!(Naming::HuggingFace.name(path), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The backbones: Conv4 and its variants, ResNets, and few-shot learning's wide ResNet12, as lists of blocks.
+//! The backbones: Conv4 and its variants, ResNets, few-shot learning's wide ResNet12, and vision transformers, as lists
+//! of blocks.
 
 use std::ops::Range;
 
 use super::choice::Trunk;
 use super::layer::{Conv, Norm, Pool};
+use super::transformer::{ClassBlock, PatchBlock, TransformerBlock, VitSize};
 use super::{Block, Map, WideBlock};
 
 /// Channels of every block of a convolutional network.
@@ -12,6 +14,8 @@ const CONV_CHANNELS: usize = 64;
 const RESNET_CHANNELS: [usize; 4] = [64, 128, 256, 512];
 /// Channels of the four blocks of few-shot learning's ResNet12.
 const WIDE_CHANNELS: [usize; 4] = [64, 160, 320, 640];
+/// Transformer blocks in a group that is recomputed at once.
+const GROUPED: usize = 3;
 /// Height and width to which FETI's trunk averages its features.
 pub const FETI_SIDE: usize = 7;
 
@@ -31,6 +35,8 @@ pub enum Family {
     ResNet,
     /// Residual blocks of three convolutions that each end in a pool.
     Wide,
+    /// Patches of an image, then transformer blocks over their tokens.
+    Vit,
 }
 
 /// The unit that is recomputed at once where activations are not kept.
@@ -40,7 +46,7 @@ pub enum Segment {
     Block,
     /// Each layer group: the blocks at one resolution. Of a ResNet these are its stem and its four
     /// groups of residual blocks; of a wide ResNet12 each block; of a Conv4 each block that pools, and the rest
-    /// together.
+    /// together. A vision transformer has one resolution: its groups are three blocks each.
     LayerGroup,
     /// Each layer group, of which the inputs of its blocks are recomputed first, then block by block.
     Nested,
@@ -110,6 +116,18 @@ impl BackboneSpec {
         Self { family: Family::Wide, blocks }
     }
 
+    /// A vision transformer over patches of `patch` pixels, whose feature is its class token. Rows and columns that fill
+    /// no patch are dropped; a pipeline has none.
+    pub fn vit(of: VitSize, patch: usize, registers: usize, image: Map) -> Self {
+        let VitSize { width, depth, heads } = of;
+        let patches = PatchBlock::new(image, width, patch, registers);
+        let [_, tokens, _] = patches.output();
+        let chain = std::iter::repeat_n(TransformerBlock { tokens, width, heads }, depth);
+        let blocks = std::iter::once(Block::Patches(patches)).chain(chain.map(Block::Transformer));
+        let class = Block::Class(ClassBlock { tokens, width });
+        Self { family: Family::Vit, blocks: blocks.chain([class]).collect() }
+    }
+
     /// The module that it is built as.
     pub fn family(&self) -> Family {
         self.family
@@ -146,6 +164,10 @@ impl BackboneSpec {
     /// Whether a layer group starts at a block that is not the first.
     fn starts_group(&self, index: usize) -> bool {
         match (&self.blocks[index - 1], &self.blocks[index]) {
+            // Patches are block 0.
+            (_, Block::Transformer(_)) => (index - 1).is_multiple_of(GROUPED),
+            (Block::Patches(_) | Block::Transformer(_) | Block::Class(_), _)
+            | (_, Block::Patches(_) | Block::Class(_)) => false,
             (Block::Plain(_, norm), Block::Plain(..)) => norm.pool.is_some(),
             (Block::Plain(..), Block::Residual { .. }) => true,
             // Each halves the image.
@@ -199,6 +221,8 @@ mod tests {
             (BackboneSpec::resnet12_wide(rgb(84)), [640, 5, 5]),
             (BackboneSpec::resnet12_wide(rgb(80)), [640, 5, 5]),
             (BackboneSpec::resnet12_wide(rgb(16)), [640, 1, 1]),
+            (BackboneSpec::vit(VitSize::SMALL, 14, 0, rgb(224)), [384, 1, 1]),
+            (BackboneSpec::vit(VitSize::BASE, 16, 4, rgb(224)), [768, 1, 1]),
         ] {
             assert_eq!(spec.features(), features, "{:?}", spec.image());
         }
@@ -215,6 +239,8 @@ mod tests {
         assert_eq!(resnet(Trunk::Torchvision), [0..1, 1..4, 4..8, 8..14, 14..17]);
         assert_eq!(resnet(Trunk::Feti), [0..1, 1..4, 4..8, 8..14, 14..18]);
         assert_eq!(groups(BackboneSpec::resnet12_wide(rgb)), [0..1, 1..2, 2..3, 3..4]);
+        let vit = BackboneSpec::vit(VitSize::SMALL, 14, 4, rgb);
+        assert_eq!(groups(vit), [0..1, 1..4, 4..7, 7..10, 10..14]);
     }
 
     #[test]
@@ -222,6 +248,20 @@ mod tests {
         let spec = BackboneSpec::resnet12_wide([3, 84, 84]);
         let parameters: usize = spec.blocks().iter().map(Block::parameters).sum();
         assert_eq!(parameters, 12_424_320);
+    }
+
+    /// torchvision's ViT-B/16 has 85,798,656 without its classifier, and DINOv2 24 vectors of factors more.
+    #[test]
+    fn vision_transformers_have_the_published_numbers_of_parameters() {
+        let parameters = |of, patch, registers, side| -> usize {
+            let spec = BackboneSpec::vit(of, patch, registers, [3, side, side]);
+            spec.blocks().iter().map(Block::parameters).sum()
+        };
+        assert_eq!(parameters(VitSize::BASE, 16, 0, 224), 85_798_656 + 24 * 768);
+        // DINOv2's have positions for 518 px, and a mask token, which is not here.
+        assert_eq!(parameters(VitSize::SMALL, 14, 0, 518), 22_056_576 - 384);
+        let registers = parameters(VitSize::SMALL, 14, 4, 518);
+        assert_eq!(registers, parameters(VitSize::SMALL, 14, 0, 518) + 4 * 384);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use super::layer::{Conv, Norm, Pool};
+use super::layer::{Conv, Linear, Norm, Pool};
+use super::transformer::{ClassBlock, PatchBlock, TransformerBlock};
 use super::{Map, size};
 
 /// A block of the backbone: the smallest unit that can be recomputed, a function of its input alone.
@@ -23,6 +24,12 @@ pub enum Block {
         /// Map that it writes.
         output: Map,
     },
+    /// Images to tokens: the beginning of a vision transformer.
+    Patches(PatchBlock),
+    /// Attention and two linear layers over the tokens of a vision transformer.
+    Transformer(TransformerBlock),
+    /// The class token: the end of a vision transformer.
+    Class(ClassBlock),
 }
 
 /// The layers of a block of three convolutions.
@@ -43,14 +50,53 @@ impl WideBlock {
 }
 
 impl Block {
-    /// Convolutions and norms in forward order; a shortcut's last.
+    /// Convolutions and batch norms in forward order; a shortcut's last.
     pub fn layers(&self) -> Vec<(Conv, Norm)> {
         match self {
             Self::Plain(conv, norm) => vec![(*conv, *norm)],
             Self::Residual { chain, shortcut } => chain.iter().copied().chain(*shortcut).collect(),
             Self::Wide(block) => block.chain.into_iter().chain([block.shortcut]).collect(),
-            Self::Average { .. } => Vec::new(),
+            Self::Average { .. } | Self::Patches(_) | Self::Transformer(_) | Self::Class(_) => {
+                Vec::new()
+            }
         }
+    }
+
+    /// Convolutions in forward order; a shortcut's last.
+    pub fn convs(&self) -> Vec<Conv> {
+        match self {
+            Self::Patches(block) => vec![block.conv],
+            _ => self.layers().into_iter().map(|(conv, _)| conv).collect(),
+        }
+    }
+
+    /// Linear layers in forward order, each over all tokens.
+    pub fn linears(&self) -> Vec<Linear> {
+        match self {
+            Self::Transformer(block) => block.linears().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Values of each trained parameter.
+    pub fn values(&self) -> Vec<usize> {
+        match self {
+            Self::Patches(block) => block.values(),
+            Self::Transformer(block) => block.values(),
+            Self::Class(block) => vec![block.width; 2],
+            _ => {
+                let of_layer = |(conv, norm): (Conv, Norm)| {
+                    let bias = conv.parameters() - conv.weight();
+                    [conv.weight(), bias, norm.input[0], norm.input[0]]
+                };
+                self.layers().into_iter().flat_map(of_layer).collect()
+            }
+        }
+    }
+
+    /// Whether it is one of a vision transformer, whose tokens stay in f32 between blocks.
+    pub fn is_of_tokens(&self) -> bool {
+        matches!(self, Self::Patches(_) | Self::Transformer(_) | Self::Class(_))
     }
 
     /// Map that the block reads.
@@ -60,6 +106,9 @@ impl Block {
             Self::Residual { chain, .. } => chain[0].0.input,
             Self::Wide(block) => block.shortcut.0.input,
             Self::Average { input, .. } => *input,
+            Self::Patches(block) => block.conv.input,
+            Self::Transformer(block) => block.map(),
+            Self::Class(block) => block.input(),
         }
     }
 
@@ -70,23 +119,30 @@ impl Block {
             Self::Residual { chain, .. } => chain[1].1.output(),
             Self::Wide(block) => block.output(),
             Self::Average { output, .. } => *output,
+            Self::Patches(block) => block.output(),
+            Self::Transformer(block) => block.map(),
+            Self::Class(block) => block.output(),
         }
     }
 
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
-        self.layers().iter().map(|(conv, norm)| conv.parameters() + norm.parameters()).sum()
+        self.values().iter().sum()
     }
 
-    /// Floating-point operations of the convolutions for one image, forward.
+    /// Floating-point operations of convolutions and matrix products for one image, forward.
     pub fn flops(&self) -> u64 {
-        self.layers().iter().map(|(conv, _)| conv.flops()).sum()
+        match self {
+            Self::Transformer(block) => block.flops(),
+            _ => self.convs().iter().map(Conv::flops).sum(),
+        }
     }
 
     /// Values that the backward pass needs of one image, the block's output included.
     pub fn kept(&self) -> usize {
         let inside = match self {
-            Self::Average { .. } => 0,
+            Self::Average { .. } | Self::Patches(_) | Self::Class(_) => 0,
+            Self::Transformer(block) => block.kept(),
             Self::Plain(conv, _) => size(conv.output),
             Self::Residual { chain, shortcut } => {
                 let convs = chain.iter().chain(shortcut).map(|(conv, _)| size(conv.output));

@@ -11,6 +11,7 @@ mod episode;
 mod head;
 mod layer;
 mod relation;
+mod transformer;
 
 pub use backbone::{BackboneSpec, FETI_SIDE, Family, Segment};
 pub use block::{Block, WideBlock};
@@ -25,6 +26,7 @@ pub use head::{
 };
 pub use layer::{Conv, Linear, Norm, Pool, Rectifier};
 pub use relation::{RelationLayers, RelationSpec};
+pub use transformer::{ClassBlock, PatchBlock, TransformerBlock, VitSize};
 
 /// Channels, height and width of an image or of its features.
 pub type Map = [usize; 3];

@@ -8,20 +8,6 @@ use crate::network::{
 };
 use crate::weights::WeightsError;
 
-/// Features of `images`.
-pub(super) fn features(
-    graph: &mut Graph,
-    spec: &BackboneSpec,
-    mode: BatchNormMode,
-    images: Value,
-) -> Result<Value, WeightsError> {
-    let mut layers = Layers { graph, mode };
-    match spec.family() {
-        Family::Conv | Family::Wide => layers.chain(spec, images),
-        Family::ResNet => layers.resnet(spec, images),
-    }
-}
-
 /// Blocks, and the statistics that their norms use.
 pub(super) struct Layers<'a, 'b> {
     pub graph: &'a mut Graph<'b>,
@@ -29,6 +15,14 @@ pub(super) struct Layers<'a, 'b> {
 }
 
 impl Layers<'_, '_> {
+    /// Features of `images`, of a convolutional backbone.
+    pub fn features(&mut self, spec: &BackboneSpec, images: Value) -> Result<Value, WeightsError> {
+        match spec.family() {
+            Family::ResNet => self.resnet(spec, images),
+            _ => self.chain(spec, images),
+        }
+    }
+
     fn chain(&mut self, spec: &BackboneSpec, images: Value) -> Result<Value, WeightsError> {
         let mut value = images;
         for (number, block) in spec.blocks().iter().enumerate() {
@@ -85,6 +79,9 @@ impl Layers<'_, '_> {
                 Ok(self.graph.op("Relu", &[&sum], Vec::new()))
             }
             Block::Wide(block) => self.wide(path, block, input),
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                panic!("a convolutional backbone has no tokens")
+            }
             Block::Average { input: [_, height, width], .. } => {
                 // ONNX has no adaptive pool. An average is linear: a product with a matrix each way.
                 let down = self.graph.floats(&[FETI_SIDE, *height], &averages(*height));
@@ -123,7 +120,7 @@ impl Layers<'_, '_> {
         self.graph.op("LeakyRelu", &[input], vec![slope])
     }
 
-    fn conv(&mut self, path: &str, conv: &Conv, input: &Value) -> Result<Value, WeightsError> {
+    pub fn conv(&mut self, path: &str, conv: &Conv, input: &Value) -> Result<Value, WeightsError> {
         let weight = self.graph.weight(&format!("{path}.weight"))?;
         let bias = match conv.bias {
             true => Some(self.graph.weight(&format!("{path}.bias"))?),

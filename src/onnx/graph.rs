@@ -198,6 +198,16 @@ impl<'a> Graph<'a> {
         Ok(self.op("LayerNormalization", &[input, &gamma, &beta], attributes))
     }
 
+    /// GELU, exact: x/2 · (1 + erf(x/√2)). ONNX has it as an operator from version 20 on.
+    pub fn gelu(&mut self, x: &Value) -> Value {
+        let scaled = self.scale(x, Element::Single, 0.5f64.sqrt());
+        let error = self.op("Erf", &[&scaled], Vec::new());
+        let one = self.scalar(Element::Single, 1.0);
+        let error = self.add(&error, &one);
+        let half = self.scale(x, Element::Single, 0.5);
+        self.mul(&half, &error)
+    }
+
     /// The graph that computes `result` under the name of `output`.
     pub fn finish(
         mut self,

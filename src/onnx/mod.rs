@@ -13,14 +13,16 @@ mod proto;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod vit;
 
 use prost::Message;
 
 pub use metadata::metadata;
 
 use crate::model::weights::NamedTensor;
-use crate::network::{BatchNormMode, Network};
+use crate::network::{BatchNormMode, Family, Network};
 use crate::weights::WeightsError;
+use backbone::Layers;
 use graph::{Dim, Graph, value};
 use proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use tensors::Tensors;
@@ -65,7 +67,13 @@ impl<'a> OnnxModel<'a> {
         let mut graph = Graph::new(&self.tensors);
         let batch = || Dim::Named("batch");
         let spec = &self.network.backbone;
-        let features = backbone::features(&mut graph, spec, self.batch_norm, "images".into())?;
+        let mut layers = Layers { graph: &mut graph, mode: self.batch_norm };
+        let features = match spec.family() {
+            Family::Vit => vit::features(&mut layers, spec, &"images".into())?,
+            Family::Conv | Family::ResNet | Family::Wide => {
+                layers.features(spec, "images".into())?
+            }
+        };
         let images = value("images", [batch()].into_iter().chain(spec.image().map(Dim::Fixed)));
         let output =
             value("features", [batch()].into_iter().chain(spec.features().map(Dim::Fixed)));

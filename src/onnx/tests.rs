@@ -10,7 +10,7 @@ use crate::model::names::reference_name;
 use crate::model::weights::read;
 use crate::network::{
     Alignment, Attention, BackboneSpec, Classifier, CtxSpec, Distance, EpisodeShape, FeatSpec,
-    FinetuneSpec, FsctSpec, HeadSpec, KnnSpec, Prototypes, RelationSpec, Transform, Trunk,
+    FinetuneSpec, FsctSpec, HeadSpec, KnnSpec, Prototypes, RelationSpec, Transform, Trunk, VitSize,
 };
 use proto::{NodeProto, ValueInfoProto};
 
@@ -35,6 +35,8 @@ fn backbones() -> Vec<BackboneSpec> {
         BackboneSpec::resnet([2, 1, 1, 1], Trunk::Feti, image),
         BackboneSpec::resnet([2, 2, 2, 2], Trunk::Torchvision, image),
         BackboneSpec::resnet12_wide(image),
+        BackboneSpec::vit(VitSize { width: 24, depth: 2, heads: 3 }, 10, 0, image),
+        BackboneSpec::vit(VitSize { width: 24, depth: 2, heads: 3 }, 10, 4, image),
     ]
 }
 
@@ -143,9 +145,11 @@ fn every_backbone_has_its_shapes_and_its_weights() {
         };
         assert_eq!(dims(&graph.input[0]), map(network.backbone.image()));
         assert_eq!(dims(&graph.output[0]), map(network.backbone.features()));
-        let norms: usize = network.backbone.blocks().iter().map(|it| it.layers().len()).sum();
+        let blocks = || network.backbone.blocks().iter();
+        let norms: usize = blocks().map(|it| it.layers().len()).sum();
+        let convs: usize = blocks().map(|it| it.convs().len()).sum();
         let of_kind = |kind: &str| graph.node.iter().filter(|it| it.op_type == kind).count();
-        assert_eq!([of_kind("BatchNormalization"), of_kind("Conv")], [norms; 2]);
+        assert_eq!([of_kind("BatchNormalization"), of_kind("Conv")], [norms, convs]);
     }
 }
 

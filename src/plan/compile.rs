@@ -1,5 +1,5 @@
 use super::resolve::network;
-use crate::config::{BackboneKind, Pipeline};
+use crate::config::{BackboneKind, Normalize, Pipeline, WeightsSource};
 use crate::network::{Network, size};
 use crate::stage::spec::{Description, DeviceKind, Note, StepShape};
 use crate::stage::{KINDS, StageSpec};
@@ -23,7 +23,8 @@ pub struct Plan {
 pub fn compile(pipeline: &Pipeline) -> Plan {
     let stages: Vec<StageSpec> = KINDS.iter().filter_map(|kind| (kind.plan)(pipeline)).collect();
     let of_stages = stages.iter().flat_map(|stage| stage.get().notes());
-    let notes = of_stages.chain(note_on_backbone(pipeline)).collect();
+    let notes =
+        of_stages.chain(note_on_backbone(pipeline)).chain(note_on_images(pipeline)).collect();
     Plan {
         pipeline: pipeline.clone(),
         network: network(pipeline),
@@ -39,6 +40,17 @@ fn note_on_backbone(pipeline: &Pipeline) -> Option<Note> {
         key: "backbone.kind",
         text: "`resnet12` is the FSCT authors' trunk, with blocks [2, 1, 1, 1]; the ResNet12 of most papers, with 64 \
                to 640 channels, is `resnet12_wide`"
+            .into(),
+    })
+}
+
+/// Features of images of another scale are worse, and nothing else would say so.
+fn note_on_images(pipeline: &Pipeline) -> Option<Note> {
+    let of_dinov2 =
+        pipeline.backbone.weights.as_ref().is_some_and(|it| it.from == WeightsSource::Dinov2);
+    (of_dinov2 && pipeline.data.normalize != Normalize::Imagenet).then(|| Note {
+        key: "data.normalize",
+        text: "DINOv2 was trained on images with ImageNet's mean and deviation: write `data: {normalize: imagenet}`"
             .into(),
     })
 }
@@ -133,7 +145,7 @@ mod tests {
                 batch_statistics: true,
                 first_in_chunks: false,
             }),
-            StageSpec::MicroBatch(micro_batch::spec::Spec { parts: 4 }),
+            StageSpec::MicroBatch(micro_batch::spec::Spec { parts: 4, batch_statistics: true }),
             StageSpec::Recompute(recompute::spec::Spec { segment: Segment::Block }),
         ];
         assert_eq!(stages("", ALL), expected);

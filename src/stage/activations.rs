@@ -38,6 +38,12 @@ pub mod spec {
         }
     }
 
+    /// Without a backward pass through the backbone nothing is kept, and a vision transformer has no operations that
+    /// keep their input in another type.
+    fn is_possible(pipeline: &Pipeline) -> bool {
+        pipeline.backbone.train && !pipeline.backbone.kind.is_vit()
+    }
+
     impl MemoryStage for Spec {
         fn describe(&self) -> Description {
             Description {
@@ -83,15 +89,14 @@ pub mod spec {
                 Activations::F16 => amp == Amp::Off,
                 Activations::Int8 => true,
             };
-            // Without a backward pass through the backbone nothing is kept.
-            let is_used = changes && pipeline.backbone.train;
+            let is_used = changes && is_possible(pipeline);
             is_used.then_some(Self { activations, seed: pipeline.seed })
         }
 
         fn choices(pipeline: &Pipeline) -> Vec<Memory> {
             let now = pipeline.memory.activations;
             let types = match now {
-                Activations::F32 if pipeline.backbone.train => {
+                Activations::F32 if is_possible(pipeline) => {
                     vec![Activations::F32, Activations::Int8]
                 }
                 Activations::F32 | Activations::F16 | Activations::Int8 => vec![now],
@@ -101,7 +106,7 @@ pub mod spec {
         }
 
         fn bench(pipeline: &Pipeline, base: &Memory) -> Vec<(String, Memory)> {
-            if !pipeline.backbone.train {
+            if !is_possible(pipeline) {
                 return Vec::new();
             }
             let (activations, label) = match pipeline.memory.activations {

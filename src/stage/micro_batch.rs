@@ -3,7 +3,8 @@
 //! *Saves*: the activations of one micro-batch are kept instead of the whole episode's.
 //! *Costs*: one more forward pass through the backbone.
 //! *When results change*: the loss, the prototypes and VIC see the whole episode, so they are
-//! exact. Batch norm on batch statistics is not: each micro-batch is normalised by its own statistics.
+//! exact. Batch norm on batch statistics is not: each micro-batch is normalised by its own statistics. With frozen
+//! statistics, and without batch norms, as in a vision transformer, nothing changes.
 //!
 //! ```yaml
 //! memory: {accumulation_steps: 4, accumulation_unit: queries}
@@ -23,7 +24,7 @@ use crate::network::BatchNormMode;
 
 /// The stage as data.
 pub mod spec {
-    use crate::config::{AccumulationUnit, Memory, Pipeline};
+    use crate::config::{AccumulationUnit, BatchNormMode, Memory, Pipeline};
     use crate::stage::spec::{Description, DeviceKind, MemoryStage, Note, StepShape};
 
     /// One episode in parts.
@@ -31,6 +32,8 @@ pub mod spec {
     pub struct Spec {
         /// Parts of an episode, at least 2.
         pub parts: usize,
+        /// Whether batch norms use the statistics of each part.
+        pub batch_statistics: bool,
     }
 
     /// Numbers of parts that are tried.
@@ -45,11 +48,17 @@ pub mod spec {
                 setting: format!("{} parts an episode", self.parts),
                 saves: "the activations of all parts but one",
                 costs: "one more forward pass",
-                changes: "batch norm sees a part at a time; the loss is exact",
+                changes: match self.batch_statistics {
+                    true => "batch norm sees a part at a time; the loss is exact",
+                    false => "never",
+                },
             }
         }
 
         fn notes(&self) -> Vec<Note> {
+            if !self.batch_statistics {
+                return Vec::new();
+            }
             vec![Note {
                 key: "memory.accumulation_unit",
                 text:
@@ -78,7 +87,9 @@ pub mod spec {
             match pipeline.memory.accumulation_unit {
                 // Without a backward pass through the backbone there are no activations to save.
                 AccumulationUnit::Queries if parts > 1 && pipeline.backbone.train => {
-                    Some(Self { parts })
+                    let norm = pipeline.backbone.resolved_batch_norm();
+                    let batch_statistics = norm != BatchNormMode::Frozen;
+                    Some(Self { parts, batch_statistics })
                 }
                 AccumulationUnit::Queries | AccumulationUnit::Episodes => None,
             }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ use super::foreign::{Foreign, plain_pickle, whole_model};
 pub struct WeightsFile {
     path: PathBuf,
     tensors: BTreeMap<String, Stored>,
+    /// Names of tensors that are read as one, under a name that the file does not have.
+    joined: BTreeMap<String, Vec<String>>,
 }
 
 /// What a file's first bytes say.
@@ -75,7 +77,36 @@ impl WeightsFile {
         if tensors.is_empty() {
             return Err(unreadable("it has no tensors".into()));
         }
-        Ok(Self { path: path.to_owned(), tensors })
+        Ok(Self { path: path.to_owned(), tensors, joined: BTreeMap::new() })
+    }
+
+    /// The same file, whose tensors that are named alike but for one part are read as one, along their first
+    /// dimension: `a.query.weight`, `a.key.weight` and `a.value.weight` as `a.qkv.weight`. Those of other types or shapes
+    /// than each other stay as they are.
+    #[must_use]
+    pub fn joining(mut self, parts: [&str; 3], whole: &str) -> Self {
+        let firsts: Vec<&String> = self.tensors.keys().collect();
+        let mut joined = BTreeMap::new();
+        for name in firsts {
+            let names: Vec<&str> = name.split('.').collect();
+            let Some(at) = names.iter().rposition(|part| *part == parts[0]) else { continue };
+            let with = |part: &str| {
+                let mut names = names.clone();
+                names[at] = part;
+                names.join(".")
+            };
+            let alike = |other: &String| {
+                let (own, other) = (&self.tensors[name], self.tensors.get(other));
+                other.is_some_and(|it| it.shape == own.shape && it.dtype == own.dtype)
+            };
+            let all: Vec<String> = parts.into_iter().map(with).collect();
+            let whole = with(whole);
+            if all.iter().all(alike) && !self.tensors.contains_key(&whole) {
+                joined.insert(whole, all);
+            }
+        }
+        self.joined = joined;
+        self
     }
 
     /// Path of the file.
@@ -83,19 +114,27 @@ impl WeightsFile {
         &self.path
     }
 
-    /// Names of the tensors, in alphabetical order.
+    /// Names of the tensors: those of joined ones last, without their parts'.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        let parts: BTreeSet<&String> = self.joined.values().flatten().collect();
+        let own = self.tensors.keys().filter(move |name| !parts.contains(name));
+        own.chain(self.joined.keys()).map(String::as_str)
     }
 
     /// Dimensions of a tensor.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        if let Some(parts) = self.joined.get(name) {
+            let mut shape = self.shape(parts.first()?)?;
+            *shape.first_mut()? *= parts.len();
+            return Some(shape);
+        }
         self.tensors.get(name).map(|tensor| tensor.shape.to_vec())
     }
 
     /// Type of a tensor that cannot be weights: anything but floating-point numbers.
     pub fn wrong_type(&self, name: &str) -> Option<String> {
-        let dtype = self.tensors.get(name)?.dtype;
+        let part = self.joined.get(name).and_then(|parts| parts.first());
+        let dtype = self.tensors.get(part.map_or(name, String::as_str))?.dtype;
         match dtype {
             DType::F64 | DType::F32 | DType::F16 | DType::BF16 => None,
             other => Some(format!("{other:?}").to_lowercase()),
@@ -117,6 +156,13 @@ impl WeightsFile {
     }
 
     fn try_values(&self, name: &str) -> Result<Vec<f32>, String> {
+        if let Some(parts) = self.joined.get(name) {
+            let mut values = Vec::new();
+            for part in parts {
+                values.append(&mut self.try_values(part)?);
+            }
+            return Ok(values);
+        }
         let tensor = self.tensors.get(name).ok_or("there is none")?;
         if let Some(dtype) = self.wrong_type(name) {
             return Err(format!("it holds {dtype}, not floating-point numbers"));

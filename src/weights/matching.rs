@@ -3,6 +3,7 @@ use std::path::Path;
 
 use glob::Pattern;
 
+use super::positions::{self, Interpolation};
 use super::recognise::{Recognised, of_a_deeper_network, recognise};
 use super::request::Request;
 use super::{WeightsError, WeightsFile};
@@ -15,6 +16,8 @@ pub struct Matching {
     file: WeightsFile,
     /// Our path → name in the file.
     pairs: BTreeMap<String, String>,
+    /// How embeddings of positions become those of images of another size.
+    interpolation: Interpolation,
     /// Prefix of each name in the file, such as `state_dict.module.resnet.`.
     pub prefix: String,
     /// Names of the file that found no tensor of ours.
@@ -36,6 +39,7 @@ impl Matching {
     ) -> Result<Self, WeightsError> {
         let wanted: Vec<_> = tensors.iter().filter(|(path, _)| request.scope.takes(path)).collect();
         let Recognised { naming, prefix } = recognise(&file, &wanted, request)?;
+        let interpolation = Interpolation::of(naming, wanted.iter().map(|(path, _)| path.as_str()));
 
         let mut problems = Vec::new();
         let mut pairs = BTreeMap::new();
@@ -50,7 +54,7 @@ impl Matching {
             let full = format!("{prefix}{name}");
             let problem = match file.shape(&full) {
                 None => Some(format!("`{name}` is missing")),
-                Some(found) if &found != shape => {
+                Some(found) if &found != shape && !positions::fits(path, &found, shape) => {
                     Some(format!("`{name}` is {found:?} and should be {shape:?}"))
                 }
                 Some(_) => file.wrong_type(&full).map(|it| {
@@ -90,7 +94,7 @@ impl Matching {
         allowed.all_used(&file)?;
         let taken: BTreeSet<&str> = pairs.values().map(String::as_str).collect();
         let left = file.names().filter(|name| !taken.contains(name)).map(str::to_owned).collect();
-        Ok(Self { pairs, prefix, left, missing, file })
+        Ok(Self { pairs, interpolation, prefix, left, missing, file })
     }
 
     /// Path of the file of weights.
@@ -124,9 +128,16 @@ impl Matching {
     pub fn load(&self, net: FewShotNet) -> Result<FewShotNet, WeightsError> {
         let mut values = BTreeMap::new();
         for (path, name) in &self.pairs {
-            values.insert(path.as_str(), self.file.values(name)?);
+            let shape = self.file.shape(name).unwrap_or_default();
+            values.insert(path.as_str(), (self.file.values(name)?, shape));
         }
-        Ok(write(net, &mut |path, _| values.remove(path)))
+        Ok(write(net, &mut |path, wanted| {
+            let (values, found) = values.remove(path)?;
+            match positions::fits(path, &found, wanted) {
+                true => Some(self.interpolation.interpolate(values, &found, wanted)),
+                false => Some(values),
+            }
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ mod export;
 mod file;
 mod foreign;
 mod matching;
+mod positions;
 mod recognise;
 mod request;
 mod to_safetensors;

@@ -50,6 +50,8 @@ CASES = {
     "resnet18-feti": ("resnet18", "kind: protonet", 44, "trunk: feti", ""),
     "resnet12-wide": ("resnet12_wide", "kind: protonet", 42, "", "normalize: imagenet"),
     "resnet12-wide-episode": ("resnet12_wide", "kind: feat", 32, "batch_norm: episode", ""),
+    "vit": ("vit_small", "kind: protonet", 28, "", "normalize: imagenet"),
+    "vit-registers": ("vit_small", "kind: feat", 32, "patch_size: 16, registers: 4", ""),
     "episode": ("conv4", "kind: protonet", 20, "batch_norm: episode", ""),
     "frozen": ("conv4s", "kind: ctx", 16, "batch_norm: frozen", ""),
 }

@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dinov2;
 mod export;
 mod few_shot;
 mod files;

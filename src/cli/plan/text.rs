@@ -133,6 +133,9 @@ fn name(block: &Block) -> &'static str {
         Block::Residual { .. } => "residual",
         Block::Wide(_) => "residual, pool",
         Block::Average { .. } => "average",
+        Block::Patches(_) => "patches",
+        Block::Transformer(_) => "attention, mlp",
+        Block::Class(_) => "norm, class",
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     rule::Rule,
     weights::{Weights, WeightsSource},
 };
-use crate::network::BackboneSpec;
+use crate::network::{BackboneSpec, VitSize};
 pub use crate::network::{BatchNormMode, Trunk};
 
 /// Network that turns images into features.
@@ -24,9 +24,19 @@ pub struct Backbone {
     #[serde(default = "yes")]
     pub train: bool,
     /// Statistics that batch norms use. Not written, it is `running` for a trained backbone and
-    /// `episode` for one that is not, as in the reference.
+    /// `episode` for one that is not, as in the reference. A vision transformer has no batch norms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_norm: Option<BatchNormMode>,
+    /// Height and width of a patch of a vision transformer, in pixels; they divide `data.image_size`. Not written, it is
+    /// 14, as in DINOv2; other weights have 16.
+    #[schemars(range(min = 4, max = 32), extend("examples" = [16]))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch_size: Option<usize>,
+    /// Tokens of a vision transformer that read no patch. Not written, there are none; DINOv2's weights "with
+    /// registers" have 4.
+    #[schemars(range(max = 16), extend("examples" = [4]))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registers: Option<usize>,
     /// Weights that the backbone starts from, in place of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
@@ -45,10 +55,19 @@ impl Backbone {
         }
     }
 
+    /// Height and width of the patches of a vision transformer.
+    pub fn resolved_patch_size(&self) -> usize {
+        self.patch_size.unwrap_or(14)
+    }
+
     /// Its blocks, over images of this height and width.
     pub fn spec(&self, side: usize) -> BackboneSpec {
         let image = [self.kind.channels(), side, side];
         let resnet = |depths| BackboneSpec::resnet(depths, self.resolved_trunk(), image);
+        let vit = |of| {
+            let registers = self.registers.unwrap_or(0);
+            BackboneSpec::vit(of, self.resolved_patch_size(), registers, image)
+        };
         match self.kind {
             BackboneKind::Conv4 | BackboneKind::Conv4s => BackboneSpec::conv(4, image),
             BackboneKind::Conv6 | BackboneKind::Conv6s => BackboneSpec::conv(6, image),
@@ -58,11 +77,16 @@ impl Backbone {
             BackboneKind::Resnet12Wide => BackboneSpec::resnet12_wide(image),
             BackboneKind::Resnet18 => resnet([2, 2, 2, 2]),
             BackboneKind::Resnet34 => resnet([3, 4, 6, 3]),
+            BackboneKind::VitSmall => vit(VitSize::SMALL),
+            BackboneKind::VitBase => vit(VitSize::BASE),
         }
     }
 
-    /// Statistics that batch norms use.
+    /// Statistics that batch norms use. Without batch norms images do not depend on each other, as with frozen ones.
     pub fn resolved_batch_norm(&self) -> BatchNormMode {
+        if self.kind.is_vit() {
+            return BatchNormMode::Frozen;
+        }
         let default = if self.train { BatchNormMode::Running } else { BatchNormMode::Episode };
         self.batch_norm.unwrap_or(default)
     }
@@ -100,6 +124,12 @@ pub enum BackboneKind {
     Resnet18,
     /// ResNet with basic blocks [3, 4, 6, 3]: 25088 features at 224 px.
     Resnet34,
+    /// Vision transformer ViT-S as DINOv2 has it: 12 blocks, 6 heads, 22 million parameters. Its
+    /// feature is the class token, a vector of 384 values.
+    VitSmall,
+    /// Vision transformer ViT-B as DINOv2 has it: 12 blocks, 12 heads, 86 million parameters. Its
+    /// feature is the class token, a vector of 768 values.
+    VitBase,
 }
 
 impl BackboneKind {
@@ -109,6 +139,8 @@ impl BackboneKind {
             Self::Conv4 | Self::Conv4s | Self::Conv6 | Self::Conv6s | Self::Resnet12Wide => 16,
             Self::Conv4np | Self::Conv6np | Self::Conv4snp | Self::Conv6snp => 10,
             Self::Resnet12 | Self::Resnet18 | Self::Resnet34 => 32,
+            // The smallest patch; others are checked beside `patch_size`.
+            Self::VitSmall | Self::VitBase => 4,
         }
     }
 
@@ -120,6 +152,11 @@ impl BackboneKind {
         }
     }
 
+    /// Whether it is a vision transformer: without batch norms, and with one vector as the feature of an image.
+    pub fn is_vit(self) -> bool {
+        matches!(self, Self::VitSmall | Self::VitBase)
+    }
+
     /// Whether it has a trunk: the ResNets of torchvision and FETI.
     pub fn has_trunk(self) -> bool {
         matches!(self, Self::Resnet12 | Self::Resnet18 | Self::Resnet34)
@@ -128,7 +165,9 @@ impl BackboneKind {
 
 pub(super) fn check(backbone: &Backbone, image_size: usize, checks: &mut Checks) {
     size(backbone.kind, image_size, checks);
+    patches(backbone, image_size, checks);
     trunk(backbone, checks);
+    batch_norm(backbone, checks);
     weights(backbone, checks);
 }
 
@@ -140,6 +179,43 @@ fn size(kind: BackboneKind, size: usize, checks: &mut Checks) {
         let help = format!("use {least} px or more");
         checks.push(Finding::new(Rule::ImageTooSmall, "data.image_size", message, help));
     }
+}
+
+/// Patches that do not fill the image.
+fn patches(backbone: &Backbone, size: usize, checks: &mut Checks) {
+    let patch = backbone.resolved_patch_size();
+    let kind = backbone.kind;
+    let is_enough = size >= kind.min_image_size();
+    if !kind.is_vit() || !is_enough || patch == 0 || size.is_multiple_of(patch) {
+        return;
+    }
+    let kind = word(&kind);
+    let message = format!(
+        "`data.image_size: {size}` is no multiple of the patches of `backbone.kind: {kind}`, \
+         `backbone.patch_size: {patch}`"
+    );
+    let below = size / patch * patch;
+    let help = match below {
+        0 => format!("use {patch} px or more"),
+        below => format!("use {below} or {} px", below + patch),
+    };
+    checks.push(
+        Finding::new(Rule::NotInPatches, "data.image_size", message, help).label("part of a patch"),
+    );
+}
+
+fn batch_norm(backbone: &Backbone, checks: &mut Checks) {
+    let Some(mode) = backbone.batch_norm.filter(|_| backbone.kind.is_vit()) else { return };
+    let message = format!(
+        "`backbone.batch_norm: {}` does nothing with `backbone.kind: {}`",
+        word(&mode),
+        word(&backbone.kind)
+    );
+    let help =
+        "remove it: a vision transformer has layer norms, which have no statistics of other images";
+    checks.push(
+        Finding::new(Rule::NoBatchNorms, "backbone.batch_norm", message, help).label("not read"),
+    );
 }
 
 fn trunk(backbone: &Backbone, checks: &mut Checks) {
@@ -174,6 +250,9 @@ fn weights(backbone: &Backbone, checks: &mut Checks) {
         ),
         WeightsSource::FewShot => {
             (backbone.kind == BackboneKind::Resnet12Wide, "use `resnet12_wide`, or other weights")
+        }
+        WeightsSource::Dinov2 => {
+            (backbone.kind.is_vit(), "use `vit_small` or `vit_base`, or other weights")
         }
     };
     if fits {

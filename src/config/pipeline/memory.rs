@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backbone::BackboneKind,
     backprop::Backprop,
     byte_size::ByteSize,
     device::DeviceSpec,
@@ -198,6 +199,25 @@ pub(super) fn check(
     precision(memory, checks);
     activations(memory, device, checks);
     cache(memory, device, checks);
+}
+
+/// A vision transformer has nothing that is kept in another type.
+pub(super) fn activations_of_vit(memory: &Memory, kind: BackboneKind, checks: &mut Checks) {
+    if memory.activations == Activations::F32 || !kind.is_vit() {
+        return;
+    }
+    let key = "memory.activations";
+    let message = format!(
+        "`{key}: {}` is not available for `backbone.kind: {}`",
+        word(&memory.activations),
+        word(&kind)
+    );
+    let help =
+        "remove it, and write `recompute: block` or `accumulation_unit: queries`, which save more";
+    checks.push(
+        Finding::new(Rule::ActivationsOfVit, key, message, help)
+            .label("for convolutional backbones only"),
+    );
 }
 
 fn accumulation(memory: &Memory, episode: &Episodes, episodes: usize, checks: &mut Checks) {

@@ -2,7 +2,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    finding::{Checks, Finding},
+    backbone::BackboneKind,
+    finding::{Checks, Finding, word},
     finetune::{self, Finetune},
     method_kind::MethodKind,
     rule::Rule,
@@ -178,6 +179,8 @@ pub(super) struct Surroundings {
     pub trains_backbone: bool,
     /// The map of an image's features, where the image is large enough to have one.
     pub features: Option<Map>,
+    /// The backbone, where it gives a vector in place of a map.
+    pub vector: Option<BackboneKind>,
     /// The greatest number of shots in training.
     pub k_shot: usize,
     /// Support images of a test episode.
@@ -213,7 +216,18 @@ pub(super) fn check(method: &Method, of: &Surroundings, checks: &mut Checks) {
         checks
             .push(Finding::new(Rule::NoGradient, "method.kind", message, help).label("only tests"));
     }
-    if method.kind == MethodKind::Relation
+    if let Some(backbone) = of.vector
+        && matches!(kind, MethodKind::Ctx | MethodKind::Relation)
+    {
+        let backbone = word(&backbone);
+        let message = format!(
+            "`method.kind: {kind}` compares maps, and `backbone.kind: {backbone}` gives one vector of an image"
+        );
+        let help = "use a method that compares vectors, such as `protonet` or `fsct`, or a convolutional backbone";
+        checks.push(
+            Finding::new(Rule::OneVector, "method.kind", message, help).label("compares maps"),
+        );
+    } else if method.kind == MethodKind::Relation
         && let Some([_, height, width]) = of.features
         && height.min(width) < RelationLayers::LEAST_SIDE
     {

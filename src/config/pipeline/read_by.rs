@@ -6,6 +6,8 @@ use super::rule::Rule;
 pub const READ_BY: &[(&str, &str, &[&str])] = &[
     ("data.splits", "data.format", &["folder", "omniglot", "cifar_fs"]),
     ("data.rotations", "data.format", &["omniglot"]),
+    ("backbone.patch_size", "backbone.kind", &["vit_small", "vit_base"]),
+    ("backbone.registers", "backbone.kind", &["vit_small", "vit_base"]),
     ("method.attention", "method.kind", &["fsct", "profoct", "ctx"]),
     ("method.depth", "method.kind", &["fsct", "profoct"]),
     ("method.heads", "method.kind", &["fsct", "profoct"]),
@@ -86,6 +88,7 @@ pub fn rule_of_unread(key: &str) -> Rule {
     match key.strip_prefix("train.pretrain.").unwrap_or(key) {
         "optimizer.betas" | "optimizer.eps" | "optimizer.nesterov" => Rule::NotOfThisOptimizer,
         key if key.starts_with("method.") => Rule::NotOfThisMethod,
+        key if key.starts_with("backbone.") => Rule::NotOfThisBackbone,
         _ => Rule::Unused,
     }
 }

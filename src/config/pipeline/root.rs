@@ -126,11 +126,13 @@ impl Pipeline {
             trains_backbone: backbone.train,
             features: (data.image_size >= backbone.kind.min_image_size())
                 .then(|| backbone.spec(data.image_size).features()),
+            vector: Some(backbone.kind).filter(|kind| kind.is_vit()),
             k_shot: episode.k_shot.max(),
             test_supports: test.n_way * test.k_shot,
         };
         method::check(&self.method, &surroundings, &mut checks);
         memory::check(memory, episode, self.train.episodes_per_epoch, self.device, &mut checks);
+        memory::activations_of_vit(memory, backbone.kind, &mut checks);
         let (epochs, steps) = (self.train.trained_epochs(), self.train.steps(memory));
         optimizer::check(&self.optimizer, "optimizer", epochs, steps, &mut checks);
         let pretrain = self.train.pretrain.as_ref();

@@ -170,6 +170,14 @@ rules! {
         "the method has no weights but its backbone's":
         "With `backbone.train: false` no step could change anything. Train the backbone, or use a \
          method with weights of its own.";
+    NoBatchNorms Error These(&["backbone.batch_norm"]), "no_batch_norms",
+        "the backbone has no batch norms":
+        "A vision transformer normalises each token by itself, so that the features of an image never depend on \
+         others. Remove the key.";
+    NotOfThisBackbone Error These(&["backbone.patch_size", "backbone.registers"]), "not_of_this_backbone",
+        "the backbone does not read this key":
+        "Only a vision transformer divides images into patches and has registers. Elsewhere the key would do \
+         nothing. Remove it, or choose `vit_small` or `vit_base`.";
     NoSuchTrunk Error These(&["backbone.trunk"]), "no_such_trunk",
         "the architecture does not come with this trunk":
         "`resnet18` and `resnet34` have torchvision's trunk and FETI's, `resnet12` only FETI's, and \
@@ -177,8 +185,8 @@ rules! {
     OtherArchitecture Error These(&["backbone.weights.from"]), "other_architecture",
         "such weights are of another architecture":
         "torchvision's are of `resnet18` and `resnet34` with torchvision's trunk, FETI's of ResNets \
-         with `trunk: feti`, those of `few_shot` of `resnet12_wide`. A convolutional network starts from \
-         a `checkpoint`.";
+         with `trunk: feti`, those of `few_shot` of `resnet12_wide`, DINOv2's of `vit_small` and `vit_base`. \
+         A convolutional network starts from a `checkpoint`.";
     UnfitWeights Error These(&["backbone.weights.path"]), "unfit",
         "the file is there, and its weights cannot be used":
         "It is damaged, or its tensors have other names or shapes than the backbone's; the message \
@@ -191,6 +199,10 @@ rules! {
         "the backbone shrinks the image to nothing":
         "Each pooling layer halves height and width; a Conv4 has four. Use larger images or a \
          backbone with less pooling.";
+    NotInPatches Error These(&["data.image_size"]), "not_in_patches",
+        "the patches of a vision transformer do not fill the image":
+        "It divides an image into squares of `backbone.patch_size` pixels, 14 if it is not written, and has no use for \
+         a part of one. Use a multiple: 224 px are 16 patches of 14 px each way, or 14 of 16 px.";
     Moments Error These(&["data.normalize.mean", "data.normalize.std"]), "moments",
         "mean and deviation do not fit the channels":
         "Give one number for all channels or one for each: three for `conv4`, one for `conv4s`. A \
@@ -258,6 +270,11 @@ rules! {
         "The GPU's kernels keep activations in the type that they are computed in. There, `amp: f16` halves \
          them, `recompute: block` keeps only the inputs of blocks, and `accumulation_unit: queries` keeps \
          those of a part of the episode.";
+    ActivationsOfVit Error These(&["memory.activations"]), "of_vit",
+        "a vision transformer keeps its activations as they are computed":
+        "Other types are for convolutions and batch norms. Of a vision transformer `recompute: block` keeps only the \
+         inputs of blocks, `accumulation_unit: queries` only what a part of the episode needs, which is exact without \
+         batch norms, and `amp: f16` halves most of it.";
     UnusedActivations Warning These(&["memory.activations"]), "unused",
         "activations that are computed in 16 bits are kept in 16 bits":
         "With `amp: f16` or `bf16`, `activations: f16` changes nothing. Remove it, or write `int8`.";
@@ -279,6 +296,10 @@ rules! {
         "the relation module shrinks the features to nothing":
         "It pools twice, so the backbone must leave a map of 4×4 pixels or more. Use larger images, or a backbone with \
          less pooling: the authors' is `conv4np` or, on one channel, `conv4snp`.";
+    OneVector Error These(&["method.kind"]), "one_vector",
+        "the method compares maps, and the backbone gives a vector":
+        "The feature of a vision transformer is its class token: one vector of an image, without places to compare. \
+         `ctx` and `relation` need a convolutional backbone; every other method compares vectors.";
     NoGradient Error These(&["method.kind"]), "no_gradient",
         "the method classifies frozen features and cannot train":
         "`logistic`, `knn`, `baseline`, `baseline_plus_plus` and the transductive methods are computed anew from \

@@ -42,6 +42,9 @@ pub enum WeightsSource {
     /// Published few-shot code with `resnet12_wide`, such as RFS, FEAT, MetaOptNet or Meta-Baseline:
     /// `layer1.0.conv1.weight` or `layer1.conv1.weight` after any prefix; its classifier is left alone.
     FewShot,
+    /// DINOv2, of its authors (`blocks.0.attn.qkv.weight`) or of Hugging Face (`encoder.layer.0.…`), for vision
+    /// transformers. Positions are interpolated to the size of the images, as there.
+    Dinov2,
     /// A model of this program or of the reference code; its backbone is taken.
     Checkpoint,
 }

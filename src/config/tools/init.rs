@@ -69,7 +69,7 @@ pub fn init(starter: &Starter) -> String {
     let (size, backbone, says) = match format {
         Format::Synthetic | Format::Omniglot => (28, "conv4s", "one channel; `conv4` reads RGB"),
         Format::CifarFs => (32, "conv4", "or `resnet12_wide`, `resnet18`, `resnet34`"),
-        _ => (84, "conv4", "or `resnet12_wide`, `resnet18`, `resnet34`"),
+        _ => (84, "conv4", "or `resnet12_wide`, `resnet18`, `resnet34`, `vit_small`"),
     };
     set("data.image_size", size.into(), "pixels; activation memory grows with its square");
     set("episode.n_way", episode.n_way.into(), "classes in an episode");

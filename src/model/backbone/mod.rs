@@ -4,6 +4,7 @@
 
 pub mod conv;
 pub mod resnet;
+pub mod vit;
 pub mod wide;
 
 use std::ops::Range;
@@ -16,11 +17,11 @@ use super::norm::{BatchNorm, Moments, Norm};
 use crate::network::{BackboneSpec, Family};
 use conv::ConvNet;
 use resnet::ResNet;
+use vit::Vit;
 use wide::{Wide, WideBlock};
 
 /// Images → feature maps.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one backbone lives for a whole run")]
 pub enum Backbone {
     /// Conv4 and its variants.
     Conv(ConvNet),
@@ -28,6 +29,8 @@ pub enum Backbone {
     ResNet(ResNet),
     /// The ResNet12 of few-shot learning.
     Wide(Wide),
+    /// A vision transformer, whose feature is one vector.
+    Vit(Vit),
 }
 
 impl Backbone {
@@ -37,6 +40,7 @@ impl Backbone {
             Family::Conv => Self::Conv(ConvNet::new(spec.blocks(), init)),
             Family::ResNet => Self::ResNet(ResNet::new(spec, init)),
             Family::Wide => Self::Wide(Wide::new(spec.blocks(), init)),
+            Family::Vit => Self::Vit(Vit::new(spec.blocks(), init)),
         }
     }
 
@@ -75,7 +79,7 @@ impl Backbone {
         match self {
             Self::Conv(net) => net.blocks[last].forward(input, norm, true),
             Self::ResNet(net) => net.stem.forward(input, norm, true),
-            Self::Wide(_) => unreachable!("its blocks are not plain"),
+            Self::Wide(_) | Self::Vit(_) => unreachable!("their blocks are not plain"),
         }
     }
 
@@ -85,6 +89,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks.len(),
             Self::ResNet(net) => net.blocks(),
             Self::Wide(net) => net.blocks.len(),
+            Self::Vit(net) => net.blocks(),
         }
     }
 
@@ -93,7 +98,7 @@ impl Backbone {
         match self {
             Self::Conv(_) => true,
             Self::ResNet(_) => block == 0,
-            Self::Wide(_) => false,
+            Self::Wide(_) | Self::Vit(_) => false,
         }
     }
 
@@ -103,6 +108,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks[block].forward(input, norm, false),
             Self::ResNet(net) => net.forward_block(block, input, norm),
             Self::Wide(net) => net.blocks[block].forward(input, norm),
+            Self::Vit(net) => net.forward_block(block, input),
         }
     }
 
@@ -162,6 +168,7 @@ impl Backbone {
             Self::Conv(net) => net.blocks.iter_mut().map(|block| &mut block.norm).collect(),
             Self::ResNet(net) => net.norms_mut(),
             Self::Wide(net) => net.blocks.iter_mut().flat_map(WideBlock::norms_mut).collect(),
+            Self::Vit(_) => Vec::new(),
         }
     }
 }

@@ -54,6 +54,9 @@ impl ResNet {
                     Block::Average { .. } => average = true,
                     Block::Plain(..) => panic!("a ResNet has one stem"),
                     Block::Wide(_) => panic!("a block of a ResNet has two convolutions"),
+                    Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                        panic!("a ResNet has no tokens")
+                    }
                 }
             }
             stages.push(LayerGroup { blocks: basic });

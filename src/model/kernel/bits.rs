@@ -1,6 +1,6 @@
 //! 16-bit floats by integer arithmetic without branches: loops over them are vectorised, on every processor.
 
-/// Widens an f16.
+/// Widens an f16 to f32, exactly.
 #[inline(always)]
 pub fn f16_to_f32(half: u16) -> f32 {
     /// 2^112: the difference of the exponents' offsets.
@@ -32,7 +32,7 @@ pub fn f32_to_f16(value: f32) -> u16 {
     (rounded | (sign >> 16)) as u16
 }
 
-/// Widens a bf16.
+/// Widens a bf16 to f32, exactly.
 #[inline(always)]
 pub fn bf16_to_f32(half: u16) -> f32 {
     f32::from_bits(u32::from(half) << 16)

@@ -1,5 +1,6 @@
 //! Tensors of the CPU backend as slices.
 
+use burn::backend::TensorMetadata;
 use burn::tensor::{Element, TensorData};
 use burn_flex::FlexTensor;
 
@@ -19,6 +20,16 @@ pub fn owned<T: Element + bytemuck::Pod>(tensor: &mut FlexTensor) -> Option<&mut
     let count = tensor.layout().shape().num_elements();
     // A view of a slice would write into the whole tensor.
     tensor.try_storage_mut::<T>().filter(|storage| storage.len() == count)
+}
+
+/// The tensor in row-major order, or a copy of it where it has other owners.
+pub fn exclusive<T: Element + bytemuck::Pod>(tensor: FlexTensor) -> FlexTensor {
+    let mut tensor = values::<T>(tensor);
+    if owned::<T>(&mut tensor).is_some() {
+        return tensor;
+    }
+    let shape = tensor.shape();
+    self::tensor(slice::<T>(&tensor).to_vec(), [shape.num_elements()]).reshape(shape)
 }
 
 /// A tensor of `values`.

@@ -1,5 +1,5 @@
-//! Fused operations: convolution, batch norm with ReLU and pool, layer norm, GELU, the end of a residual
-//! block, products of matrices.
+//! Fused operations: convolution, batch norm with ReLU and pool, layer norm, GELU, attention, the ends of residual
+//! blocks, products of matrices.
 //!
 //! Each is one operation on the tape that keeps only its input. They take less time and memory than
 //! the operations they replace, and their memory is known in advance, to the byte: [`crate::plan`]
@@ -8,12 +8,14 @@
 
 pub mod adamw;
 pub mod anchor;
+pub mod attention;
 mod bits;
 mod buffer;
 pub mod conv;
 #[cfg(feature = "cube")]
 mod cube;
 mod element;
+mod exp;
 pub mod gelu;
 pub mod images;
 pub mod kept;
@@ -23,6 +25,7 @@ pub mod pooled_sum;
 pub mod product;
 pub mod residual;
 pub mod running;
+pub mod scaled_sum;
 pub mod squares;
 
 pub use norm::{After, Pool, Rectifier};

@@ -21,7 +21,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::buffer::{owned, slice, values};
+use super::buffer::{exclusive, owned, slice, values};
 use super::element::Element;
 use super::kept::{Mask, current};
 use kept::KeptResidualOps;
@@ -90,16 +90,6 @@ fn each<T: Element + burn::tensor::Element>(
         },
     );
     into
-}
-
-/// The tensor, or a copy of it where it has other owners.
-fn exclusive<T: Element + burn::tensor::Element>(tensor: FlexTensor) -> FlexTensor {
-    let mut tensor = values::<T>(tensor);
-    if owned::<T>(&mut tensor).is_some() {
-        return tensor;
-    }
-    let shape = tensor.shape();
-    super::buffer::tensor(slice::<T>(&tensor).to_vec(), [shape.num_elements()]).reshape(shape)
 }
 
 #[derive(Debug)]

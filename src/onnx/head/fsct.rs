@@ -112,13 +112,7 @@ fn split_heads(graph: &mut Graph, spec: &FsctSpec, input: &Value) -> Result<Valu
 fn feed_forward(graph: &mut Graph, input: &Value) -> Result<Value, WeightsError> {
     let input = graph.layer_norm("head.feed_forward.norm", LAYER_NORM_EPSILON, input)?;
     let hidden = graph.linear("head.feed_forward.expand", true, &input)?;
-    // GELU, exact: x/2 · (1 + erf(x/√2)). ONNX has it as an operator from version 20 on.
-    let scaled = graph.scale(&hidden, Element::Single, 0.5f64.sqrt());
-    let error = graph.op("Erf", &[&scaled], Vec::new());
-    let one = graph.scalar(Element::Single, 1.0);
-    let error = graph.add(&error, &one);
-    let half = graph.scale(&hidden, Element::Single, 0.5);
-    let hidden = graph.mul(&half, &error);
+    let hidden = graph.gelu(&hidden);
     graph.linear("head.feed_forward.contract", true, &hidden)
 }
 

@@ -18,6 +18,8 @@ pub struct Pass {
     pub of_episode: bool,
     /// Whether its gradients are added to those of other images.
     pub is_added: bool,
+    /// Whether matrix products are computed of copies in f32: the CPU's of bf16.
+    pub widens: bool,
     /// The type in which activations are stored; f32 where they are kept as they are computed.
     pub activations: Activations,
 }
@@ -62,6 +64,9 @@ impl Pass {
                 }
             }
             Block::Wide(block) => self.forward_wide(time, block, Images::Held, tape),
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                self.forward_tokens(time, block, Images::Held, tape);
+            }
             Block::Average { output, .. } => {
                 time.hold(Use::Activations, self.map(*output));
             }
@@ -76,6 +81,9 @@ impl Pass {
                 self.normalise(time, norm, false);
             }
             Block::Wide(block) => self.forward_wide(time, block, Images::Given, false),
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                self.forward_tokens(time, block, Images::Given, false);
+            }
             Block::Residual { .. } | Block::Average { .. } => {
                 self.forward(time, block, false);
                 time.free(Use::Activations, self.map(block.input()));
@@ -167,6 +175,9 @@ impl Pass {
                 }
             }
             Block::Wide(block) => self.backward_wide(time, block, at),
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                self.backward_tokens(time, block, at);
+            }
             Block::Average { input, output } => {
                 time.hold(Use::Activations, self.map(*input));
                 activations(time, *output);

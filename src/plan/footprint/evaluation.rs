@@ -35,6 +35,7 @@ impl Walk<'_> {
             engine: self.engine(),
             of_episode: false,
             is_added: false,
+            widens: false,
             activations: Activations::F32,
         };
         let (image, features) = (pass.map(network.backbone.image()), network.backbone.features());
@@ -53,8 +54,15 @@ impl Walk<'_> {
         let all = episode.images() as u64;
         let images = if whole { all } else { (pipeline.images_at_once() as u64).min(all) };
         let (engine, activations) = (self.engine(), Activations::F32);
-        let pass =
-            Pass { images, element: F32, engine, of_episode: false, is_added: false, activations };
+        let pass = Pass {
+            images,
+            element: F32,
+            engine,
+            of_episode: false,
+            is_added: false,
+            widens: false,
+            activations,
+        };
         let split = Pass { images: self.environment.tested_images as u64, ..pass };
         let features = self.plan.network.backbone.features();
         let bank = split.map(features);

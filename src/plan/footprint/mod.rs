@@ -16,6 +16,7 @@ mod phases;
 mod rows;
 mod stored;
 mod timeline;
+mod vit;
 mod wide;
 mod workspace;
 
@@ -25,6 +26,7 @@ pub use phases::Phases;
 pub use timeline::{Bytes, Moment, Phase, Use};
 
 use super::Plan;
+use crate::config::Amp;
 use crate::data::EPISODES_IN_LOADER;
 use crate::network::{Activations, Block, HeadLayer, Map, size};
 use crate::stage::spec::DeviceKind;
@@ -195,8 +197,8 @@ impl<'a> Walk<'a> {
 
     /// Bytes that padding adds to the backbone's weights.
     fn padding(&self, element: u64) -> u64 {
-        let layers: Vec<_> = self.blocks.iter().flat_map(Block::layers).collect();
-        self.engine().padding(layers.iter().map(|(conv, _)| conv), element)
+        let convs: Vec<_> = self.blocks.iter().flat_map(Block::convs).collect();
+        self.engine().padding(convs.iter(), element)
     }
 
     fn engine(&self) -> Engine {
@@ -215,16 +217,26 @@ impl<'a> Walk<'a> {
         let images = self.images_back();
         let images = images.div_ceil((self.step.parts as u64).clamp(1, images));
         let largest = |block: &Block| {
-            let maps = block.layers().into_iter().map(|(conv, _)| size(conv.output));
-            maps.max().unwrap_or(0)
+            let maps = block.convs().into_iter().map(|conv| size(conv.output));
+            // Of tokens, the hidden layer's.
+            let wide = block.linears().into_iter().map(|layer| layer.output).max();
+            let tokens = |width: usize| size(block.input()) / block.input()[2] * width;
+            maps.max().or(wide.map(tokens)).unwrap_or(0)
         };
         let map = self.blocks.iter().map(largest).max().unwrap_or(0);
-        let is_residual = |it: &&Block| matches!(it, Block::Residual { .. } | Block::Wide(_));
+        let is_residual = |it: &&Block| {
+            matches!(it, Block::Residual { .. } | Block::Wide(_) | Block::Transformer(_))
+        };
         let mut residual = self.blocks.iter().filter(is_residual);
         Pattern::Recomputed {
             map: images * map as u64 * element,
             in_blocks: residual.any(|block| largest(block) == map),
         }
+    }
+
+    /// Bytes of the features of a pass.
+    fn features(&self, pass: &Pass) -> u64 {
+        self.blocks.last().map_or(0, |last| pass.output(last))
     }
 
     fn images(&self) -> u64 {
@@ -247,6 +259,8 @@ impl<'a> Walk<'a> {
             engine: self.engine(),
             of_episode: false,
             is_added: false,
+            widens: self.environment.device == DeviceKind::Cpu
+                && self.plan.pipeline.memory.amp == Amp::Bf16,
             activations: match self.environment.device {
                 DeviceKind::Cpu => self.step.activations,
                 DeviceKind::Gpu => Activations::F32,
@@ -294,33 +308,33 @@ impl<'a> Walk<'a> {
         self.head_pass(&pass, head_copy, !comes_last);
         if comes_last {
             // The features wait for the second pass.
-            self.time.hold(Use::Activations, pass.map(features));
+            self.time.hold(Use::Activations, self.features(&pass));
         }
         // The head's gradient of the features comes in the features' precision.
         let wide = pass.images * size(features) as u64 * F32;
         self.time.free(Use::Activations, wide);
-        self.time.hold(Use::Activations, pass.map(features));
+        self.time.hold(Use::Activations, self.features(&pass));
         self.time.enter(Phase::Backward);
         match parts {
             _ if !trains => {
-                self.time.free(Use::Activations, 2 * pass.map(features));
+                self.time.free(Use::Activations, 2 * self.features(&pass));
             }
             _ if sampled.is_some() => {
-                self.time.free(Use::Activations, pass.map(features));
+                self.time.free(Use::Activations, self.features(&pass));
                 // Norms of the gradients, in f32.
                 self.time.touch(Use::Activations, wide);
                 let input = self.blocks.first().map_or(0, |block| sample.map(block.input()));
                 let wide = sample.images * size(features) as u64 * F32;
                 self.time.touch(Use::Activations, 2 * wide);
-                self.time.hold(Use::Activations, sample.map(features));
-                self.time.free(Use::Activations, pass.map(features));
+                self.time.hold(Use::Activations, self.features(&sample));
+                self.time.free(Use::Activations, self.features(&pass));
                 self.time.hold(Use::Activations, input);
                 self.time.free(Use::Activations, images);
                 match parts {
                     None => self.through_and_back(&sample),
                     Some(parts) => {
                         self.back_in_parts(&sample, parts.min(sample.images));
-                        self.time.free(Use::Activations, sample.map(features) + input);
+                        self.time.free(Use::Activations, self.features(&sample) + input);
                     }
                 }
             }
@@ -329,16 +343,16 @@ impl<'a> Walk<'a> {
                 None => self.back(&pass, 0..self.blocks.len(), Images::Given, false),
             },
             Some(parts) => {
-                self.time.free(Use::Activations, pass.map(features));
+                self.time.free(Use::Activations, self.features(&pass));
                 self.back_in_parts(&pass, parts);
-                self.time.free(Use::Activations, images + pass.map(features));
+                self.time.free(Use::Activations, images + self.features(&pass));
             }
         }
         self.time.free(Use::Parameters, backbone_copy);
         if comes_last {
             self.head_pass(&pass, head_copy, true);
             // The features, and a gradient of them, which this pass does not have.
-            self.time.free(Use::Activations, pass.map(features) + wide);
+            self.time.free(Use::Activations, self.features(&pass) + wide);
         }
     }
 
@@ -359,7 +373,9 @@ impl<'a> Walk<'a> {
 
     /// Values of the weights that autocast lowers, of the backbone and of the head.
     fn matrices(&self) -> [u64; 2] {
-        let blocks = self.blocks.iter().flat_map(Block::layers).map(|(conv, _)| conv.parameters());
+        let convs = self.blocks.iter().flat_map(Block::convs).map(|conv| conv.parameters());
+        let linears = self.blocks.iter().flat_map(Block::linears).map(|layer| layer.parameters());
+        let blocks = convs.chain(linears);
         let head = self.head.iter().filter(|layer| layer.shape.is_some());
         [blocks.sum::<usize>(), head.map(|layer| layer.parameters).sum()].map(|it| it as u64)
     }

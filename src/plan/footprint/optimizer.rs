@@ -19,9 +19,7 @@ impl Walk<'_> {
             DeviceKind::Gpu => OptimizerState::F32,
         };
         let blocks = self.blocks.iter().filter(|_| self.plan.pipeline.backbone.train);
-        let in_backbone = blocks.flat_map(Block::layers).flat_map(|(conv, norm)| {
-            [conv.weight(), conv.parameters() - conv.weight(), norm.parameters()]
-        });
+        let in_backbone = blocks.flat_map(Block::values);
         let in_head = self.head.iter().map(|layer| layer.parameters);
         let average: u64 = in_backbone.chain(in_head).map(|values| state.bytes(values)).sum();
         average * self.moments()
@@ -70,7 +68,7 @@ impl Walk<'_> {
     /// Values of the largest trained parameter of the backbone and of the head.
     fn largest_parameters(&self) -> [u64; 2] {
         let blocks = self.blocks.iter().filter(|_| self.plan.pipeline.backbone.train);
-        let blocks = blocks.flat_map(Block::layers).map(|(conv, _)| conv.weight());
+        let blocks = blocks.flat_map(Block::values);
         let head = self.head.iter().map(|layer| layer.parameters);
         [blocks.max(), head.max()].map(|largest| largest.unwrap_or(0) as u64)
     }

@@ -26,6 +26,7 @@ impl Pairs {
             engine: engine.of_picked(layers.blocks[0].0.input),
             of_episode: false,
             is_added: false,
+            widens: false,
             activations: Activations::F32,
         };
         let blocks = layers.blocks.map(|(conv, norm)| Block::Plain(conv, norm));

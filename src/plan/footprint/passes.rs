@@ -6,7 +6,7 @@ use super::backbone::{Pass, Place};
 use super::stored::Inlet;
 use super::timeline::Use;
 use super::{Images, Walk};
-use crate::network::{Block, Map, Segment};
+use crate::network::{Block, Segment};
 
 impl Walk<'_> {
     /// A pass without a tape. Held before: the images. Held after: the features, and the images if
@@ -46,12 +46,12 @@ impl Walk<'_> {
             return;
         }
         let part = pass.of_picked(images, first.input());
-        let (copy, output) = (part.map(first.input()), part.map(first.output()));
+        let (copy, output) = (part.input(first), part.output(first));
         self.time.hold(Use::Activations, copy);
         part.forward(&mut self.time, first, false);
         self.time.free(Use::Activations, copy);
         // The other chunks' outputs, then concatenated.
-        let all = pass.map(first.output());
+        let all = pass.output(first);
         self.time.hold(Use::Activations, all - output);
         self.time.touch(Use::Activations, all);
         rest.iter().for_each(|block| pass.forward_taking(&mut self.time, block));
@@ -98,14 +98,13 @@ impl Walk<'_> {
     /// held after: also the features.
     pub(super) fn through_in_parts(&mut self, pass: &Pass, images: u64) {
         let part = pass.of_picked(images, self.image());
-        let [input, features] = self.ends();
-        let copy = part.map(input);
+        let copy = part.map(self.image());
         self.time.hold(Use::Activations, copy);
         self.through(&part, Images::Held);
         self.time.free(Use::Activations, copy);
         // The other parts' features, then concatenated, then in the episode's order.
-        let all = pass.map(features);
-        self.time.hold(Use::Activations, all - part.map(features));
+        let all = self.features(pass);
+        self.time.hold(Use::Activations, all - self.features(&part));
         self.time.touch(Use::Activations, all);
     }
 
@@ -128,12 +127,12 @@ impl Walk<'_> {
     /// The same for copies of a part of the images at a time. Held before and after: the images of
     /// `pass` and the gradient of their features.
     pub(super) fn back_in_parts(&mut self, pass: &Pass, parts: u64) {
-        let [input, features] = self.ends();
         for number in 0..parts.min(2) {
             let part = pass.of_picked(pass.images.div_ceil(parts), self.image());
             let part = Pass { is_added: number > 0, ..part };
             let held = self.time.now().of(Use::Gradients);
-            self.time.hold(Use::Activations, part.map(input) + part.map(features));
+            let bytes = part.map(self.image()) + self.features(&part);
+            self.time.hold(Use::Activations, bytes);
             self.through_and_back(&part);
             if part.is_added {
                 // Added to those of the parts before.
@@ -143,16 +142,10 @@ impl Walk<'_> {
         }
     }
 
-    /// The maps at the backbone's beginning and end.
-    fn ends(&self) -> [Map; 2] {
-        let features = self.plan.network.backbone.features();
-        [self.blocks.first().map_or(features, Block::input), features]
-    }
-
     /// The backward pass through some blocks. Held before: their input, what each kept, their output unless it is
     /// `unread`, and its gradient. Held after: the gradient of their input, unless they are the first.
     pub(super) fn back(&mut self, pass: &Pass, blocks: Range<usize>, images: Images, unread: bool) {
-        let output = self.blocks[blocks.clone()].last().map_or(0, |last| pass.map(last.output()));
+        let output = self.blocks[blocks.clone()].last().map_or(0, |last| pass.output(last));
         if pass.stores() {
             self.time.free(Use::Activations, if unread { 0 } else { output });
             self.back_storing(pass, blocks, images);
@@ -179,7 +172,7 @@ impl Walk<'_> {
             pass.backward_storing(&mut self.time, &self.blocks[index], place, inlet);
         }
         if images == Images::Held {
-            let input = self.blocks[blocks].first().map_or(0, |first| pass.map(first.input()));
+            let input = self.blocks[blocks].first().map_or(0, |first| pass.input(first));
             self.time.free(Use::Activations, input);
         }
     }
@@ -187,7 +180,7 @@ impl Walk<'_> {
     /// The same, recomputing every segment before its backward pass.
     pub(super) fn back_by_segments(&mut self, pass: &Pass, segments: &[Range<usize>]) {
         if let Some(last) = self.blocks.last() {
-            self.time.free(Use::Activations, pass.map(last.output()));
+            self.time.free(Use::Activations, pass.output(last));
         }
         let mut left = segments.to_vec();
         while let Some(segment) = left.pop() {

@@ -96,6 +96,10 @@ impl Pass {
                 time.hold(Use::Activations, self.signs(norm2.output()));
             }
             Block::Wide(block) => self.forward_storing_wide(time, block, inlet),
+            // A pipeline that would store them is refused.
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                self.forward_tokens(time, block, Images::Held, true);
+            }
             // The tape of Burn's average has its input.
             Block::Average { output, .. } => time.hold(Use::Activations, self.map(*output)),
         }
@@ -168,6 +172,9 @@ impl Pass {
                 time.free(Use::Activations, self.map(conv1.input));
             }
             Block::Wide(block) => self.backward_storing_wide(time, block, at, inlet),
+            Block::Patches(_) | Block::Transformer(_) | Block::Class(_) => {
+                self.backward_tokens(time, block, at);
+            }
             Block::Average { input, output } => {
                 time.hold(Use::Activations, self.map(*input));
                 time.free(Use::Activations, self.map(*output));

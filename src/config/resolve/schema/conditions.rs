@@ -44,10 +44,18 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
     rules.push(json!({"if": from("feti"), "then": feti}));
     let wide = then("backbone", "kind", json!({"const": BackboneKind::Resnet12Wide}));
     rules.push(json!({"if": from("few_shot"), "then": wide}));
+    rules.extend(of_vit(&backbones));
+    let vits: Vec<_> = backbones.iter().filter(|kind| kind.is_vit()).collect();
+    let vit = then("backbone", "kind", json!({"enum": vits}));
+    rules.push(json!({"if": from("dinov2"), "then": vit}));
     let trained = then("backbone", "train", json!({"const": true}));
     let without_weights = |kind: &MethodKind| kind.has_gradient() && !kind.has_weights();
     let without_weights: Vec<_> = MethodKind::ALL.into_iter().filter(without_weights).collect();
-    rules.push(json!({"if": one_of("method", &json!(without_weights)), "then": trained}));
+    // Without training episodes nothing has to be trained.
+    let none = |key: &str| within("train", within(key, json!({"const": 0})));
+    let tests_only = json!({"anyOf": [none("epochs"), none("episodes_per_epoch")]});
+    let trains = json!({"allOf": [one_of("method", &json!(without_weights)), {"not": tests_only}]});
+    rules.push(json!({"if": trains, "then": trained}));
 
     let refused = |path: &str| rule_of_unread(path).severity() == Severity::Error;
     // Keys below `train.pretrain` are checked by the program alone.
@@ -73,6 +81,35 @@ pub fn conditions(schema: &serde_json::Map<String, Value>) -> Vec<Value> {
         json!({"properties": {"finetune": {"type": "object"}}, "required": ["finetune"]});
     let protonet = then("method", "kind", json!({"const": MethodKind::Protonet}));
     rules.push(json!({"if": within("method", finetune), "then": protonet}));
+    rules
+}
+
+/// What a vision transformer asks of other keys.
+fn of_vit(backbones: &[BackboneKind]) -> Vec<Value> {
+    let vits: Vec<_> = backbones.iter().filter(|kind| kind.is_vit()).collect();
+    let is_vit =
+        within("backbone", json!({"properties": {"kind": {"enum": vits}}, "required": ["kind"]}));
+    let without = json!({"properties": {
+        "backbone": {"properties": {"batch_norm": {"type": "null"}}},
+        "memory": {"properties": {"activations": {"const": "f32"}}},
+        "method": {"properties": {"kind": {"not": {"enum": [MethodKind::Ctx, MethodKind::Relation]}}}},
+    }});
+    let absent = json!({"properties": {"backbone": {"properties":
+        {"patch_size": {"type": "null"}, "registers": {"type": "null"}}}}});
+    let mut rules = vec![json!({"if": is_vit, "then": without, "else": absent})];
+    // Other sizes are checked by the program alone.
+    for (size, is_written) in [(14, false), (14, true), (16, true)] {
+        let size_of = match is_written {
+            true => {
+                json!({"properties": {"patch_size": {"const": size}}, "required": ["patch_size"]})
+            }
+            false => json!({"not": {"required": ["patch_size"]}}),
+        };
+        let patches = within("backbone", size_of);
+        let multiple =
+            json!({"properties": {"data": {"properties": {"image_size": {"multipleOf": size}}}}});
+        rules.push(json!({"if": {"allOf": [is_vit, patches]}, "then": multiple}));
+    }
     rules
 }
 
