@@ -40,10 +40,9 @@ fn predicted(folder: &Path, settings: &[&str]) -> u64 {
 /// Between the plain step's memory and that of the next stronger setting.
 fn cap(folder: &Path) -> String {
     let plain = predicted(folder, &[]);
-    let halves = ["memory.accumulation_unit=queries", "memory.accumulation_steps=2"];
-    let half = predicted(folder, &halves);
-    assert!(half < plain, "{half} {plain}");
-    format!("{}@7", (plain + half) / 2)
+    let less = predicted(folder, &["memory.recompute=block"]);
+    assert!(less < plain, "{less} {plain}");
+    format!("{}@7", (plain + less) / 2)
 }
 
 fn the_run(folder: &Path) -> std::path::PathBuf {
@@ -82,10 +81,10 @@ fn escalation_goes_on_with_a_stronger_setting() {
         events.iter().filter(|event| event["event"] == "escalated").collect();
     assert_eq!(escalated.len(), 1, "{escalated:?}");
     assert_eq!(escalated[0]["step"], 7);
-    assert_eq!(escalated[0]["memory"]["accumulation_unit"], "queries");
+    assert_eq!(escalated[0]["memory"]["recompute"], "block");
     // What it went on with is what the run's folder says.
     let resolved = fs::read_to_string(run.join("pipeline.yaml")).unwrap();
-    assert!(resolved.contains("accumulation_unit: queries"), "{resolved}");
+    assert!(resolved.contains("recompute: block"), "{resolved}");
 }
 
 #[test]
