@@ -149,10 +149,10 @@ fn values_moments_and_gradients() {
         let shape = Shape4 { images, height, width, channels };
         let pools = [None, Some(Pool::Two), Some(Pool::Three)];
         let after = pools.into_iter().flat_map(|pool| {
-            [Rectifier::Identity, Rectifier::Relu].map(|rectifier| After::new(rectifier, pool))
+            [Rectifier::Identity, Rectifier::Relu].map(|rectifier| After { rectifier, pool })
         });
         // A leaky rectifier is pooled at the end of a block.
-        for after in after.chain([After::new(Rectifier::Leaky, None)]) {
+        for after in after.chain([After { rectifier: Rectifier::Leaky, pool: None }]) {
             for is_fixed in [false, true] {
                 for precision in PRECISIONS {
                     check(shape, after, is_fixed, precision);
@@ -169,8 +169,8 @@ fn what_is_not_a_number_stays_so() {
     let nan = || buffers.put(vec![f32::NAN; shape.values()], Precision::F32).0;
     let ones = || buffers.put(vec![1.0; shape.channels], Precision::F32).0;
     let relu = [None, Some(Pool::Two), Some(Pool::Three)]
-        .map(|pool| After::new(Rectifier::Relu, pool));
-    for after in relu.into_iter().chain([After::new(Rectifier::Leaky, None)]) {
+        .map(|pool| After { rectifier: Rectifier::Relu, pool });
+    for after in relu.into_iter().chain([After { rectifier: Rectifier::Leaky, pool: None }]) {
         let affine =
             Affine { gamma: ones(), beta: ones(), mean: ones(), variance: ones(), epsilon: 0.0 };
         let output = output_shape(shape, after);
