@@ -65,7 +65,7 @@ fn settings_of(episode: &str) -> Vec<[f64; 2]> {
     let rows = settings(&pipeline, DeviceKind::Cpu)
         .into_iter()
         .filter(|(_, it)| it.recompute != Recompute::Stage && it.recompute != Recompute::Nested);
-    // Alone it is held by the inputs of its blocks; this is what takes least and propagates all images back at once.
+    // What takes least of all that propagates an episode back at once.
     let least = Memory {
         recompute: Recompute::Nested,
         activations: Activations::Int8,
